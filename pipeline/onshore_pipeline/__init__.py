@@ -1,0 +1,1 @@
+"""What decides: from a batch on a topic to judged, sealed, queryable events."""

@@ -1,0 +1,183 @@
+"""What the worker, the sequencer and the receiver ask of a broker.
+
+Two implementations: `embedded.local_log` (SQLite on one machine) and `kafka_broker` (Apache Kafka and what speaks its
+protocol). One contract suite holds both to these promises (tests/contracts/).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+EVENT_TOPICS: Final = ("otlp_logs", "otlp_spans", "otlp_traces", "otlp_metrics")
+EVIDENCE_LOG_TOPIC: Final = "onshore_evidence_log"
+DEAD_LETTER_TOPIC: Final = "onshore_dead_letters"
+
+TENANT_HEADER: Final = "onshore-tenant"
+ENCODING_HEADER: Final = "onshore-encoding"
+COLLECTOR_HEADER: Final = "onshore-collector"
+SEQUENCE_HEADER: Final = "onshore-sequence"
+
+Clock = Literal["broker", "sender"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as the broker holds it; (topic_id, partition, offset) is its identity for ever.
+
+    Attributes:
+        topic: the topic's name.
+        topic_id: the topic's own UUID; a topic made again under the same name has another.
+        partition: partition number.
+        offset: position in the partition.
+        timestamp_ns: nanoseconds since 1970-01-01T00:00:00Z, by the clock that `clock` names.
+        clock: 'broker' when the broker stamped it on append, 'sender' when the sender claims it.
+        headers: as sent, order kept.
+        value: the bytes, untouched.
+    """
+
+    topic: str
+    topic_id: UUID
+    partition: int
+    offset: int
+    timestamp_ns: int
+    clock: Clock
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to append."""
+
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+    key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Offsets [first, end) of a partition that nobody processed and the broker has no message for.
+
+    Deleted before we came, or never a message (Kafka's transaction markers).
+    """
+
+    topic: str
+    topic_id: UUID
+    partition: int
+    first: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What one poll returned: messages in offset order within each partition, behind at most one gap a partition."""
+
+    messages: tuple[Message, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Partition progress that a commit makes: every offset in [first, next_offset) has its entry in the same commit."""
+
+    topic: str
+    topic_id: UUID
+    partition: int
+    first: int
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEntry:
+    """One entry of the authoritative evidence log, as read back.
+
+    Attributes:
+        partition: partition of the log topic.
+        position: offset in that partition; strictly rising, holes allowed (Kafka's transaction markers).
+        timestamp_ns: when the broker appended it.
+        value: canonical JSON, byte for byte as committed.
+    """
+
+    partition: int
+    position: int
+    timestamp_ns: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLag:
+    """How far the consumer group is behind on one partition."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    end_offset: int
+
+
+class Producer(Protocol):
+    """Appends messages. What `send` returned from is durable (fsync, or acks=all)."""
+
+    def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
+        """Append in order; return when durable. Raises `BrokerUnavailable`: then nothing may be acknowledged."""
+        ...
+
+    def close(self) -> None:
+        """Release the connection; safe to call twice."""
+        ...
+
+
+class Consumer(Protocol):
+    """One member of the consumer group that turns messages into evidence."""
+
+    def poll(self, *, max_messages: int, max_bytes: int, timeout_s: float) -> Polled:
+        """Next whole messages not yet polled by this member; at least one if any waits, even above `max_bytes`.
+
+        Starts from the authoritative position (what was committed), never from a default. Raises `BrokerUnavailable`.
+        """
+        ...
+
+    def commit(
+        self, entries: Sequence[bytes], advances: Sequence[Advance], dead_letters: Sequence[Outgoing] = ()
+    ) -> None:
+        """Append `entries` to the evidence log and move the positions, in one atomic, fenced step.
+
+        `dead_letters` go to the dead-letter topic in the same step.
+
+        Raises `CommitFenced` when any partition's committed position is not `first` or another member owns it: then
+        nothing was written. Raises `BrokerUnavailable` when the outcome is unknown or nothing was written: call
+        `rewind` and poll again, the positions tell.
+        """
+        ...
+
+    def rewind(self) -> None:
+        """Forget what was polled but not committed; the next poll starts at the committed positions."""
+        ...
+
+    def lag(self) -> tuple[PartitionLag, ...]:
+        """How far the group is behind, for every partition of the topics read by this member."""
+        ...
+
+    def close(self) -> None:
+        """Leave the group; safe to call twice."""
+        ...
+
+
+class EntryReader(Protocol):
+    """Reads the evidence log in order, committed entries only."""
+
+    def read(self, *, after: dict[int, int], max_entries: int, timeout_s: float) -> tuple[LoggedEntry, ...]:
+        """Entries behind the positions `after` (partition → last position seen; absent = from the beginning).
+
+        In position order within a partition. Returns early with what there is; empty after `timeout_s` of nothing.
+        Raises `BrokerUnavailable`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the connection; safe to call twice."""
+        ...

@@ -1,0 +1,1 @@
+"""The words of Onshore as frozen values; standard library only."""

@@ -1,0 +1,75 @@
+"""Errors, sorted by what the reader should do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class OnshoreError(Exception):
+    """Anything Onshore raises on purpose; its text is one readable line."""
+
+
+class MalformedMessage(OnshoreError):
+    """A message that cannot be read: dead-letter it and go on."""
+
+    def __init__(self, topic: str, partition: int, offset: int, reason: str) -> None:
+        """Name the message and say what is wrong with it."""
+        super().__init__(f"{topic}[{partition}]@{offset}: {reason}")
+        self.topic, self.partition, self.offset, self.reason = topic, partition, offset, reason
+
+
+class StoreUnavailable(OnshoreError):
+    """The store did not answer: commit nothing, back off, try again."""
+
+
+class BrokerUnavailable(OnshoreError):
+    """The broker did not answer: commit nothing, back off, try again."""
+
+
+class CommitFenced(OnshoreError):
+    """Another member owns these messages now: forget the attempt and poll again."""
+
+
+class SettingsError(OnshoreError):
+    """A setting is unknown or malformed: stop at start-up (exit 2)."""
+
+    def __init__(self, name: str, why: str) -> None:
+        """Name the setting and say what is wrong with it."""
+        super().__init__(f"setting {name}: {why}")
+        self.name, self.why = name, why
+
+
+class _FileError(OnshoreError):
+    def __init__(self, file: Path | str, line: int | None, why: str, column: int | None = None) -> None:
+        """Point at the place in the file (1-based) and say what is wrong there."""
+        where = ":".join(str(part) for part in (file, line, column) if part is not None)
+        super().__init__(f"{where}: {why}")
+        self.file, self.line, self.column, self.why = file, line, column, why
+
+
+class ControlError(_FileError):
+    """A control cannot be used as written: stop at start-up (exit 2)."""
+
+
+class ContextError(_FileError):
+    """A registry cannot be used as written: stop at start-up (exit 2)."""
+
+
+class EvidenceError(OnshoreError):
+    """Evidence was altered or could not be checked."""
+
+    def __init__(self, step: str, what: str) -> None:
+        """Name the numbered step and say what was found there."""
+        super().__init__(f"step {step}: {what}")
+        self.step, self.what = step, what
+
+
+class EvidenceAltered(EvidenceError):
+    """Checked, and wrong (exit 1)."""
+
+
+class EvidenceUncheckable(EvidenceError):
+    """Could not be checked (exit 2)."""

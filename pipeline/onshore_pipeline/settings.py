@@ -1,0 +1,117 @@
+"""Settings, read once at the edge into a frozen value: flags > environment (ONSHORE_...) > onshore.toml > defaults."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from onshore_pipeline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX: Final = "ONSHORE_"
+# Read by the test suite, not by Onshore.
+_NOT_OURS: Final = frozenset({"ONSHORE_REQUIRE_ALL"})
+
+
+class Settings(BaseSettings):
+    """Every setting, with unit and bound.
+
+    Attributes:
+        data_dir: where `onshore up` keeps everything; other commands find the stack through it.
+        kafka_bootstrap_servers: `host:port,host:port`; empty means the local log.
+        kafka_group: consumer group of the workers.
+        kafka_session_timeout_s: a worker that is silent for so long loses its partitions, seconds.
+        kafka_max_poll_interval_s: a worker that does not poll for so long loses its partitions, seconds.
+        kafka_topic_tenants: topic → tenant, for topics that others may write.
+        kafka_trusted_topics: topics that only our receiver may write, so that their tenant header counts.
+        clickhouse_url: the store; empty means the one that `onshore up` started.
+        context_dir: registries of this deployment, on top of the reference data that ships.
+        controls_dir: controls of this deployment, on top of the packs that ship.
+        salt_key_file: 32 or more secret bytes that salt keys are derived from; shared by all workers of a deployment.
+        geoip_dir: folder of IPFire location files (`geoip`, `geoip6`), used when it exists.
+        mmdb_file: a country database of yours in MaxMind's format.
+        max_batch_messages: messages in one attempt.
+        max_batch_mib: bytes of messages in one attempt, in MiB; one larger message still goes through.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file="onshore.toml", extra="forbid", frozen=True)
+
+    data_dir: Path = Field(default_factory=lambda: Path(".onshore"))
+    kafka_bootstrap_servers: str = ""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = ""
+    kafka_sasl_username: str = ""
+    kafka_sasl_password_file: Path | None = None
+    kafka_ca_file: Path | None = None
+    kafka_group: str = "onshore"
+    kafka_session_timeout_s: float = Field(default=45.0, ge=6.0, le=300.0)
+    kafka_max_poll_interval_s: float = Field(default=300.0, ge=6.0, le=3600.0)
+    kafka_topic_tenants: dict[str, str] = Field(default_factory=dict)
+    kafka_trusted_topics: frozenset[str] = frozenset()
+    clickhouse_url: str = ""
+    clickhouse_user: str = "onshore"
+    clickhouse_password_file: Path | None = None
+    clickhouse_ca_file: Path | None = None
+    clickhouse_cluster: str = ""
+    context_dir: Path | None = None
+    controls_dir: Path | None = None
+    signing_key_file: Path | None = None
+    salt_key_file: Path | None = None
+    geoip_dir: Path = Field(default_factory=lambda: Path("/usr/share/tor"))
+    mmdb_file: Path | None = None
+    max_batch_messages: int = Field(default=400, ge=1, le=100_000)
+    max_batch_mib: int = Field(default=16, ge=1, le=1024)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, then environment, then the file; nothing else is read."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings; `flags` that are None count as not given.
+
+    Raises:
+        SettingsError: a setting is unknown or malformed; it is named.
+    """
+    known = set(Settings.model_fields)
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in _NOT_OURS and name.removeprefix(PREFIX).lower() not in known:
+            raise SettingsError(name, "no such setting" + _suggestion(name.removeprefix(PREFIX).lower(), known))
+    try:
+        return Settings(**{name: value for name, value in (flags or {}).items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        hint = _suggestion(name, known) if first["type"] == "extra_forbidden" else ""
+        why = "no such setting" if first["type"] == "extra_forbidden" else str(first["msg"])
+        raise SettingsError(name, why + hint) from None
+
+
+def _suggestion(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def read_secret(path: Path, name: str) -> bytes:
+    """The bytes of a secret file without its last line break; the error names the setting, never the secret."""
+    try:
+        secret = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(name, f"{path}: {error.strerror}") from None
+    return secret.rstrip(b"\r\n")
