@@ -1,0 +1,1 @@
+"""Everything on one machine: local log, embedded store, supervisor."""

@@ -1,0 +1,210 @@
+"""The durable log of one machine: what Kafka is in production, in one SQLite file.
+
+Receiver, worker and sequencer are processes of their own and open the same folder. Everything acknowledged survives
+kill -9 and a power cut; entries and positions move in one transaction.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVENT_TOPICS, EVIDENCE_LOG_TOPIC
+from onshore_pipeline.embedded.local_consumer import LocalConsumer, LocalEntryReader
+from onshore_pipeline.embedded.log_file import MIB, LogFile, LogLimits
+from onshore_pipeline.embedded.log_records import Appender, message_bytes
+from onshore_pipeline.errors import BrokerUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from onshore_pipeline.broker import Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSize:
+    """What lies in one partition of the local log.
+
+    Attributes:
+        topic: the topic's name.
+        partition: partition number.
+        waiting_messages: messages that the worker has not committed; 0 for topics it does not read.
+        waiting_bytes: their size.
+        kept_messages: all messages in the file.
+        kept_bytes: their size.
+    """
+
+    topic: str
+    partition: int
+    waiting_messages: int
+    waiting_bytes: int
+    kept_messages: int
+    kept_bytes: int
+
+
+class LocalLog:
+    """A folder with the log's file; opens producers, the consumer and readers, each with a connection of its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        now_ns: Callable[[], int],
+        limits: LogLimits | None = None,
+        partitions: Mapping[str, int] | None = None,
+    ) -> None:
+        """Make the file and its topics where they are missing.
+
+        Args:
+            folder: the data folder; made when missing.
+            now_ns: the broker's clock, nanoseconds since 1970-01-01T00:00:00Z.
+            limits: bounds of sizes and times.
+            partitions: number of partitions by event topic; 1 where not given; never shrinks.
+
+        Raises:
+            BrokerUnavailable: the file cannot be opened or made.
+        """
+        self._folder, self._now_ns, self._limits = folder, now_ns, limits or LogLimits()
+        self._partitions = dict.fromkeys((*EVENT_TOPICS, EVIDENCE_LOG_TOPIC, DEAD_LETTER_TOPIC), 1)
+        self._partitions |= {topic: count for topic, count in (partitions or {}).items() if topic in EVENT_TOPICS}
+        self._open().close()
+
+    def producer(self) -> LocalProducer:
+        """A producer; may be shared by threads."""
+        return LocalProducer(self._open(), self._now_ns)
+
+    def consumer(self) -> LocalConsumer:
+        """A consumer; with its first poll it owns all partitions, and earlier ones can no longer commit."""
+        return LocalConsumer(self._open(), self._now_ns)
+
+    def entry_reader(self) -> LocalEntryReader:
+        """A reader of the evidence log."""
+        return LocalEntryReader(self._open())
+
+    def sizes(self) -> tuple[PartitionSize, ...]:
+        """What lies in each partition, in the order they were made."""
+        file = self._open()
+        try:
+            with file.reading("read its sizes") as connection:
+                rows = connection.execute(
+                    "SELECT name, partition, begin_offset, begin_bytes, position, position_bytes, end_offset, end_bytes"
+                    " FROM partitions JOIN topics USING (topic) ORDER BY slot"
+                ).fetchall()
+        finally:
+            file.close()
+        return tuple(
+            PartitionSize(
+                topic,
+                partition,
+                (end - position) if topic in EVENT_TOPICS else 0,
+                (end_bytes - position_bytes) if topic in EVENT_TOPICS else 0,
+                end - begin,
+                end_bytes - begin_bytes,
+            )
+            for topic, partition, begin, begin_bytes, position, position_bytes, end, end_bytes in rows
+        )
+
+    def _open(self) -> LogFile:
+        return LogFile(self._folder, limits=self._limits, partitions=self._partitions)
+
+
+@dataclass(slots=True)
+class _Sending:
+    """What one sender waits for."""
+
+    topic: str
+    messages: tuple[Outgoing, ...]
+    size: int
+    done: threading.Event = field(default_factory=threading.Event)
+    refusal: str | None = None
+
+
+class LocalProducer:
+    """Appends; senders that wait at the same time share one transaction and one fsync."""
+
+    def __init__(self, file: LogFile, now_ns: Callable[[], int]) -> None:
+        """Take over `file` and start the thread that writes."""
+        self._file, self._now_ns = file, now_ns
+        self._queue: deque[_Sending] = deque()
+        self._queued_bytes = 0
+        self._changed = threading.Condition()
+        self._closed = False
+        self._writer = threading.Thread(target=self._write_all, name="local-log-writer", daemon=True)
+        self._writer.start()
+
+    def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
+        """Append in order; return when it is on disk. Raises `BrokerUnavailable`, also when the log is full."""
+        if not messages:
+            return
+        sending = _Sending(topic, tuple(messages), sum(map(message_bytes, messages)))
+        self._enqueue(sending)
+        sending.done.wait()
+        if sending.refusal is not None:
+            raise BrokerUnavailable(sending.refusal)
+
+    def close(self) -> None:
+        """Write what is queued and stop; safe to call twice."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._writer.join()
+        self._file.close()
+
+    def _enqueue(self, sending: _Sending) -> None:
+        limits = self._file.limits
+        with self._changed:
+            # a message larger than the whole queue is let in alone
+            has_room = self._changed.wait_for(
+                lambda: self._closed or not self._queue or self._queued_bytes + sending.size <= limits.queue_bytes,
+                timeout=limits.lock_timeout_s,
+            )
+            if self._closed or not self._writer.is_alive():
+                raise BrokerUnavailable(f"local log {self._file.path}: the producer is closed")
+            if not has_room:
+                raise BrokerUnavailable(f"local log {self._file.path}: too slow: senders waited for room in its queue")
+            self._queue.append(sending)
+            self._queued_bytes += sending.size
+            self._changed.notify_all()
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._closed)
+                group = list(self._queue)
+                self._queue.clear()
+                self._queued_bytes = 0
+                self._changed.notify_all()
+            if not group:
+                return
+            refusal: str | None = f"local log {self._file.path}: its writer stopped"
+            try:
+                self._write(group)
+                refusal = None
+            except BrokerUnavailable as error:
+                refusal = str(error)
+            finally:
+                for sending in group:
+                    sending.refusal = sending.refusal or refusal
+                    sending.done.set()
+            with suppress(BrokerUnavailable):  # acknowledged already; a log that only grows is refused by room()
+                self._file.bound_wal()
+
+    def _write(self, group: Sequence[_Sending]) -> None:
+        room = self._file.room()
+        with self._file.writing("append") as connection:
+            appender = Appender(connection, self._now_ns())
+            for sending in group:
+                if sending.topic in EVENT_TOPICS:
+                    if sending.size > room:
+                        sending.refusal = (
+                            f"local log {self._file.path}: full:"
+                            f" {self._file.waiting_limit // MIB} MiB may wait for the worker"
+                        )
+                        continue
+                    room -= sending.size
+                appender.append(sending.topic, sending.messages)
+            appender.finish()

@@ -1,0 +1,286 @@
+"""The worker's side of Kafka: a member of the consumer group whose positions move only with the evidence log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import kafka
+from kafka import ConsumerRebalanceListener, KafkaAdminClient, OffsetAndMetadata, TopicPartition
+from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from onshore_pipeline.broker import Advance, Gap, Message, Outgoing, PartitionLag, Polled
+from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
+from onshore_pipeline.kafka_entries import KafkaEntryReader, LoggedPositions, reading_options
+from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
+from onshore_pipeline.kafka_topics import describe_topics
+from onshore_pipeline.kafka_transactions import Transactions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from kafka.consumer.fetcher import ConsumerRecord
+
+__all__ = ["KafkaConsumer", "KafkaEntryReader", "KafkaSettings"]
+
+_LOG_APPEND_TIME: Final = 1  # Kafka's timestamp type of a message that the broker stamped
+_FETCH_MESSAGES: Final = 200  # taken over from the client at once
+_TOP_UP_MS: Final = 20  # how long to wait for more once there is something to hand out
+_CLOSE_MS: Final = 5000
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where this worker stands in a partition that it owns.
+
+    Attributes:
+        topic_id: the topic's UUID when the partition was taken over.
+        committed: the position that the group committed; where it has none, the one it begins at.
+        next_offset: behind what was handed out last.
+    """
+
+    topic_id: UUID
+    committed: int
+    next_offset: int
+
+
+class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ships no types
+    """Notes that partitions changed hands; called on the client's own thread, which must not be held up."""
+
+    def __init__(self) -> None:
+        self.happened = threading.Event()
+
+    def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002
+        self.happened.set()
+
+    def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002
+        self.happened.set()
+
+    def on_partitions_lost(self, lost: object) -> None:  # noqa: ARG002
+        self.happened.set()
+
+
+class KafkaConsumer:
+    """One member of the consumer group; for one thread."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        """Connect; the group is joined by the first polls. Raises `BrokerUnavailable`."""
+        self._settings = settings
+        self._timeout_ms = int(settings.request_timeout_s * 1000)
+        self._transactions = Transactions(settings)
+        self._logged = LoggedPositions(settings)
+        self._rebalances = _Rebalances()
+        self._places: dict[TopicPartition, _Place] = {}
+        self._waiting: deque[Message] = deque()  # fetched, not yet handed out
+        self._waiting_bytes = 0
+        self._look_for_topics_at = 0.0
+        self._admin = connected(settings, KafkaAdminClient, **client_options(settings))
+        try:
+            self._consumer = connected(
+                settings,
+                kafka.KafkaConsumer,
+                **reading_options(settings),
+                group_id=settings.group_id,
+                session_timeout_ms=int(settings.session_timeout_s * 1000),
+                heartbeat_interval_ms=int(min(3.0, settings.session_timeout_s / 4) * 1000),
+                max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
+            )
+        except BaseException:
+            self._admin.close()
+            raise
+
+    def poll(self, *, max_messages: int, max_bytes: int, timeout_s: float) -> Polled:
+        """Next whole messages. Offsets without a message (deleted, or Kafka's own markers) come back as gaps."""
+        deadline = time.monotonic() + timeout_s
+        self._transactions.open()  # ends what an earlier attempt left open, so that the positions are final
+        with kafka_errors(self._settings, "poll"):
+            while len(self._waiting) < max_messages and self._waiting_bytes < max_bytes:
+                left_ms = max(0, int((deadline - time.monotonic()) * 1000))
+                if not self._fetch(_TOP_UP_MS if self._waiting else left_ms) and (self._waiting or not left_ms):
+                    break
+        return self._hand_out(max_messages, max_bytes)
+
+    def commit(
+        self, entries: Sequence[bytes], advances: Sequence[Advance], dead_letters: Sequence[Outgoing] = ()
+    ) -> None:
+        """Append entries and dead letters and move the positions, in one transaction. Raises as the protocol says."""
+        member = self._consumer.group_metadata()  # before the checks: what changes after them fences this snapshot
+        with kafka_errors(self._settings, "look at the positions"):
+            offsets = self._checked(member.generation_id, advances)
+        self._transactions.commit(entries, dead_letters, offsets, member)
+        for source, offset in offsets.items():
+            self._places[source].committed = offset.offset
+
+    def rewind(self) -> None:
+        """Forget what was polled but not committed; the next poll asks the broker for the positions."""
+        self._forget()
+        self._rebalances.happened.set()
+
+    def lag(self) -> tuple[PartitionLag, ...]:
+        """How far the group is behind on the partitions that this member owns. Raises `BrokerUnavailable`."""
+        sources = sorted(self._places)
+        with kafka_errors(self._settings, "look at the ends"):
+            ends = self._consumer.end_offsets(sources, timeout_ms=self._timeout_ms) if sources else {}
+            owned = self._consumer.assignment()
+            known = {each: self._consumer.highwater(each) or 0 for each in sources if each in owned}
+        return tuple(
+            PartitionLag(
+                each.topic,
+                each.partition,
+                self._places[each].committed,
+                max(ends[each], known.get(each, 0), self._places[each].next_offset),
+            )
+            for each in sources
+        )
+
+    def close(self) -> None:
+        """Leave the group and release the connections; safe to call twice."""
+        with kafka_errors(self._settings, "close the consumer"):
+            self._transactions.close()
+            self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
+            self._admin.close()
+
+    def _fetch(self, timeout_ms: int) -> bool:
+        """Move what the client has into `_waiting`; whether there was anything."""
+        if not self._subscribed():
+            time.sleep(timeout_ms / 1000)
+            return False
+        fetched: dict[TopicPartition, list[ConsumerRecord]] = {}
+        try:
+            fetched = self._consumer.poll(timeout_ms=timeout_ms, max_records=_FETCH_MESSAGES)
+        except NoOffsetForPartitionError:
+            pass  # just given to us: its position is set below
+        except OffsetOutOfRangeError as error:
+            self._go_on_behind_lost(error.args[0])
+        if self._rebalances.happened.is_set():
+            self._take_over()  # what was fetched may stem from a position that was not checked
+            return False
+        for source, records in fetched.items():
+            place = self._places.get(source)
+            if place is not None:
+                self._waiting.extend(_message(record, place.topic_id) for record in records)
+                self._waiting_bytes += sum(len(record.value or b"") for record in records)
+        return bool(fetched)
+
+    def _hand_out(self, max_messages: int, max_bytes: int) -> Polled:
+        messages: list[Message] = []
+        gaps: list[Gap] = []
+        size = 0
+        while self._waiting and len(messages) < max_messages:
+            message = self._waiting[0]
+            size += len(message.value)
+            if messages and size > max_bytes:
+                break
+            place = self._places[TopicPartition(message.topic, message.partition)]
+            if message.offset > place.next_offset:
+                if any((each.topic, each.partition) == (message.topic, message.partition) for each in messages):
+                    break  # a gap stands in front of its partition's messages: it begins the next poll
+                gaps.append(Gap(message.topic, message.topic_id, message.partition, place.next_offset, message.offset))
+            self._waiting.popleft()
+            self._waiting_bytes -= len(message.value)
+            place.next_offset = message.offset + 1
+            messages.append(message)
+        return Polled(tuple(messages), tuple(gaps))
+
+    def _forget(self) -> None:
+        self._places.clear()
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def _subscribed(self) -> bool:
+        """Keep the subscription at the event topics that exist; subscribing to others might make them."""
+        if time.monotonic() >= self._look_for_topics_at:
+            existing = sorted(describe_topics(self._settings, self._admin, self._settings.topics))
+            self._look_for_topics_at = time.monotonic() + self._settings.look_for_topics_s
+            if existing and set(existing) != self._consumer.subscription():
+                self._consumer.subscribe(existing, listener=self._rebalances)
+        return bool(self._consumer.subscription())
+
+    def _take_over(self) -> None:
+        """Find where every partition of ours stands, and begin there."""
+        self._rebalances.happened.clear()
+        self._forget()
+        sources = sorted(self._consumer.assignment())
+        if not sources:
+            return
+        try:
+            topics = describe_topics(self._settings, self._admin, {source.topic for source in sources})
+            begins = self._consumer.beginning_offsets(sources, timeout_ms=self._timeout_ms)
+            identities = {source: topics[source.topic].topic_id for source in sources if source.topic in topics}
+            starts = {source: self._committed(source, topic_id) for source, topic_id in identities.items()}
+            logged = self._logged.read() if None in starts.values() else {}
+            for source, topic_id in identities.items():
+                start = starts[source]
+                if start is None:
+                    start = logged.get((topic_id, source.partition), begins[source])
+                self._places[source] = _Place(topic_id, start, start)
+            for source in sources:
+                place = self._places.get(source)
+                self._consumer.seek(source, max(place.next_offset if place else 0, begins[source]))
+        except BaseException:
+            self.rewind()  # all or nothing: the next poll tries again
+            raise
+
+    def _committed(self, source: TopicPartition, topic_id: UUID) -> int | None:
+        """The group's position; waits for open transactions. None too when it was committed for an earlier topic."""
+        committed = self._consumer.committed(source, metadata=True, timeout_ms=self._timeout_ms)
+        if committed is None or (committed.metadata or str(topic_id)) != str(topic_id):
+            return None
+        return int(committed.offset)
+
+    def _go_on_behind_lost(self, positions: dict[TopicPartition, int]) -> None:
+        """Move to the oldest message left; the gap shows when it is handed out."""
+        begins = self._consumer.beginning_offsets(list(positions), timeout_ms=self._timeout_ms)
+        for source, position in positions.items():
+            if position > begins[source]:
+                raise BrokerUnavailable(
+                    f"Kafka at {self._settings.servers}: {source.topic}[{source.partition}] ends before offset"
+                    f" {position}, which was there before: the cluster lost messages. Offsets would be used twice;"
+                    " make the topic again"
+                )
+            self._consumer.seek(source, begins[source])
+
+    def _checked(self, generation: int, advances: Sequence[Advance]) -> dict[TopicPartition, OffsetAndMetadata]:
+        """The offsets to commit, if every partition is ours and stands where its advance begins."""
+        if advances and (generation < 0 or self._rebalances.happened.is_set()):
+            raise CommitFenced(f"Kafka at {self._settings.servers}: the partitions changed hands")
+        topics = describe_topics(self._settings, self._admin, {each.topic for each in advances}) if advances else {}
+        stands: dict[TopicPartition, int] = {}
+        for advance in advances:
+            source = TopicPartition(advance.topic, advance.partition)
+            place, topic = self._places.get(source), topics.get(advance.topic)
+            if place is None or topic is None or not place.topic_id == topic.topic_id == advance.topic_id:
+                raise CommitFenced(f"{advance.topic}[{advance.partition}] of {advance.topic_id} is not ours")
+            if source not in stands:
+                committed = self._committed(source, advance.topic_id)
+                stands[source] = place.committed if committed is None else committed
+            if stands[source] != advance.first:
+                raise CommitFenced(
+                    f"{advance.topic}[{advance.partition}]: the position is {stands[source]}, not {advance.first}"
+                )
+            if advance.next_offset <= advance.first:
+                raise ValueError(f"{advance} leads nowhere")
+            stands[source] = advance.next_offset
+        return {
+            source: OffsetAndMetadata(offset, str(self._places[source].topic_id), -1)
+            for source, offset in stands.items()
+        }
+
+
+def _message(record: ConsumerRecord, topic_id: UUID) -> Message:
+    # the message's own mark decides, not the topic's configuration: it is right for messages older than that, too
+    stamped = record.timestamp_type == _LOG_APPEND_TIME
+    return Message(
+        record.topic,
+        topic_id,
+        record.partition,
+        record.offset,
+        max(record.timestamp, 0) * 1_000_000,
+        "broker" if stamped else "sender",
+        tuple((name, value or b"") for name, value in record.headers),
+        record.value or b"",
+    )

@@ -1,0 +1,185 @@
+"""One commit to Kafka: log entries, dead letters and positions in one fenced transaction."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+from kafka import KafkaProducer
+from kafka.errors import (
+    CommitFailedError,
+    FencedInstanceIdError,
+    IllegalGenerationError,
+    InvalidProducerEpochError,
+    KafkaError,
+    ProducerFencedError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+
+from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVIDENCE_LOG_TOPIC
+from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
+from onshore_pipeline.kafka_producer import producer_options
+from onshore_pipeline.kafka_security import KafkaSettings, connected, kafka_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from kafka import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
+
+    from onshore_pipeline.broker import Outgoing
+
+_PATIENCE: Final = 5  # times the commit's time limit
+_FENCED: Final = (
+    CommitFailedError,
+    FencedInstanceIdError,
+    IllegalGenerationError,
+    InvalidProducerEpochError,
+    ProducerFencedError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+)
+
+
+class Transactions:
+    """The transactional producer of one worker; for one thread.
+
+    A producer that met any trouble is thrown away: the next `open` ends what it left, by the same transactional id.
+    One whose commit got no answer goes on asking; until it has one nothing else is begun, but not for ever.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        """Nothing is connected yet."""
+        self._settings = settings
+        self._id = f"{settings.transactional_id_prefix}.{settings.group_id}.{settings.member or uuid4().hex}"
+        self._producer: KafkaProducer | None = None
+        self._undecided: _Undecided | None = None
+
+    def open(self) -> None:
+        """Connect and end what an earlier producer of this id left open; quick when that is done.
+
+        Raises `BrokerUnavailable`.
+        """
+        if self._producer is not None:
+            return
+        self._settle()
+        producer = connected(
+            self._settings,
+            KafkaProducer,
+            **producer_options(self._settings),
+            transactional_id=self._id,
+            transaction_timeout_ms=int(self._settings.commit_timeout_s * 1000),
+        )
+        with kafka_errors(self._settings, "open transactions"):
+            try:
+                producer.init_transactions()
+            except BaseException:
+                _discard(producer)
+                raise
+        self._producer = producer
+
+    def commit(
+        self,
+        entries: Sequence[bytes],
+        dead_letters: Sequence[Outgoing],
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
+        member: ConsumerGroupMetadata,
+    ) -> None:
+        """Append and move the positions in one step.
+
+        Raises `CommitFenced` (nothing was written) and `BrokerUnavailable` (unknown: look at the positions).
+        """
+        self.open()
+        producer, self._producer = self._producer, None
+        assert producer is not None
+        step = _Step(lambda: _transact(producer, entries, dead_letters, offsets, member))
+        if not step.ends_within(self._settings.commit_timeout_s):
+            self._undecided = _Undecided(step, producer, time.monotonic() + _PATIENCE * self._settings.commit_timeout_s)
+            raise BrokerUnavailable(
+                f"Kafka at {self._settings.servers}: no answer to a commit for {self._settings.commit_timeout_s:g} s"
+            )
+        if step.error is None:
+            self._producer = producer
+            return
+        # abort if the broker still lets us, so that readers need not wait for the transaction's time limit
+        _Step(producer.abort_transaction).ends_within(self._settings.request_timeout_s)
+        _discard(producer)
+        if isinstance(step.error, _FENCED):
+            raise CommitFenced(f"Kafka at {self._settings.servers}: another worker took over: {step.error}")
+        raise BrokerUnavailable(f"Kafka at {self._settings.servers}: cannot commit: {step.error}") from step.error
+
+    def close(self) -> None:
+        """Release the connections; safe to call twice."""
+        producer, self._producer = self._producer, None
+        undecided, self._undecided = self._undecided, None
+        for each in (producer, undecided.producer if undecided else None):
+            if each is not None:
+                _discard(each)
+
+    def _settle(self) -> None:
+        """Let go of a commit that got no answer, once it has one or the broker must have aborted it by itself."""
+        if self._undecided is None:
+            return
+        if not self._undecided.step.ends_within(0) and time.monotonic() < self._undecided.give_up_at:
+            raise BrokerUnavailable(f"Kafka at {self._settings.servers}: the last commit still has no answer")
+        _discard(self._undecided.producer)
+        self._undecided = None
+
+
+class _Step:
+    """A call on a thread of its own: the client's waits for transactions have no time limit."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.error: BaseException | None = None
+        self._call = call
+        self._thread = threading.Thread(target=self._run, name="kafka-commit", daemon=True)
+        self._thread.start()
+
+    def ends_within(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._call()
+        except BaseException as error:  # noqa: BLE001 - for the thread that waits
+            self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class _Undecided:
+    step: _Step
+    producer: KafkaProducer
+    give_up_at: float
+
+
+def _discard(producer: KafkaProducer) -> None:
+    with suppress(KafkaError, OSError):
+        producer.close(timeout=1)
+
+
+def _transact(
+    producer: KafkaProducer,
+    entries: Sequence[bytes],
+    dead_letters: Sequence[Outgoing],
+    offsets: Mapping[TopicPartition, OffsetAndMetadata],
+    member: ConsumerGroupMetadata,
+) -> None:
+    producer.begin_transaction()
+    if offsets:
+        # first, so that a worker that lost its partitions is refused before it wrote anything
+        producer.send_offsets_to_transaction(dict(offsets), member)
+    # one partition keeps the entries of a topic-partition in order, whichever worker wrote them
+    acks = [producer.send(EVIDENCE_LOG_TOPIC, value=entry, partition=0) for entry in entries]
+    acks += [
+        producer.send(DEAD_LETTER_TOPIC, value=letter.value, key=letter.key, headers=list(letter.headers))
+        for letter in dead_letters
+    ]
+    producer.flush()
+    for ack in acks:
+        ack.get(0)
+    producer.commit_transaction()

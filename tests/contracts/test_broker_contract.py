@@ -1,0 +1,282 @@
+"""The promises of `onshore_pipeline.broker`, held against every broker."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID, uuid4
+
+import pytest
+
+from onshore_pipeline.broker import Advance, Message, Outgoing
+from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from onshore_pipeline.broker import Consumer, EntryReader, LoggedEntry, Polled, Producer
+
+
+class Broker(Protocol):
+    """What conftest hands over."""
+
+    clock: Callable[[], int] | None
+    dead_letters: Callable[[], list[Outgoing]]
+    outwait: Callable[[Consumer], None]
+
+    def producer(self) -> Producer: ...
+    def consumer(self) -> Consumer: ...
+    def entry_reader(self) -> EntryReader: ...
+    def poll(self, consumer: Consumer, *, expect: int, max_messages: int = 1000, max_bytes: int = ...) -> Polled: ...
+
+
+def send(broker: Broker, *values: bytes, topic: str = "otlp_logs") -> None:
+    broker.producer().send(topic, [Outgoing(value) for value in values])
+
+
+def advance(messages: Sequence[Message]) -> Advance:
+    """Progress over messages of one partition."""
+    first, last = messages[0], messages[-1]
+    return Advance(first.topic, first.topic_id, first.partition, first.offset, last.offset + 1)
+
+
+def logged(broker: Broker, expect: int) -> list[LoggedEntry]:
+    """All entries; waits until there are `expect`, and does not stop before a quiet moment."""
+    reader, after = broker.entry_reader(), dict[int, int]()
+    entries: list[LoggedEntry] = []
+    deadline = time.monotonic() + 5
+    while True:
+        read = reader.read(after=after, max_entries=100, timeout_s=0.3)
+        entries += read
+        after.update({each.partition: each.position for each in read})
+        if not read and (len(entries) >= expect or time.monotonic() > deadline):
+            return entries
+
+
+def entry(note: str) -> bytes:
+    """An entry that claims no message."""
+    return json.dumps({"kind": "amends", "note": note}).encode()
+
+
+def values(polled: Polled) -> list[bytes]:
+    return [message.value for message in polled.messages]
+
+
+def test_what_send_returned_from_is_polled_in_order(broker: Broker) -> None:
+    producer = broker.producer()
+    for number in range(20):
+        producer.send("otlp_logs", [Outgoing(b"%d-%d" % (number, each)) for each in range(3)])
+    polled = broker.poll(broker.consumer(), expect=60)
+    assert values(polled) == [b"%d-%d" % (number, each) for number in range(20) for each in range(3)]
+    assert [message.offset for message in polled.messages] == list(range(60))
+    assert polled.gaps == ()
+
+
+def test_senders_in_many_threads_lose_and_double_nothing(broker: Broker) -> None:
+    producer = broker.producer()
+
+    def work(sender: int) -> None:
+        for number in range(10):
+            producer.send("otlp_spans", [Outgoing(b"%d-%d" % (sender, number))])
+
+    threads = [threading.Thread(target=work, args=(sender,)) for sender in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    polled = values(broker.poll(broker.consumer(), expect=80))
+    assert len(polled) == 80
+    for sender in range(8):
+        assert [value for value in polled if value.startswith(b"%d-" % sender)] == [
+            b"%d-%d" % (sender, number) for number in range(10)
+        ]
+
+
+def test_values_and_headers_come_back_byte_for_byte(broker: Broker) -> None:
+    headers = (("onshore-tenant", b"bank"), ("übung", bytes(range(256))), ("onshore-tenant", b""))
+    sent = [Outgoing(bytes(range(256)) * 3, headers, key=b"k"), Outgoing(b""), Outgoing(b"x" * 5_000_000)]
+    broker.producer().send("otlp_metrics", sent)
+    polled = broker.poll(broker.consumer(), expect=3)
+    assert values(polled) == [message.value for message in sent]
+    assert [message.headers for message in polled.messages] == [headers, (), ()]
+
+
+def test_a_message_says_whose_clock_stamped_it(broker: Broker) -> None:
+    send(broker, b"a", b"b")
+    first, second = broker.poll(broker.consumer(), expect=2).messages
+    if broker.clock is not None:
+        assert (first.clock, first.timestamp_ns) == ("broker", broker.clock())
+    else:  # Tansu hands back the sender's time even on a topic with LogAppendTime, and says so
+        assert first.clock == "sender"
+        assert abs(first.timestamp_ns - time.time_ns()) < 60e9
+    assert first.timestamp_ns <= second.timestamp_ns
+
+
+def test_each_message_is_handed_out_once_until_rewound(broker: Broker) -> None:
+    send(broker, b"a", b"b", b"c")
+    consumer = broker.consumer()
+    assert values(broker.poll(consumer, expect=2, max_messages=2)) == [b"a", b"b"]
+    assert values(broker.poll(consumer, expect=1)) == [b"c"]
+    assert values(consumer.poll(max_messages=9, max_bytes=99, timeout_s=0.1)) == []
+    consumer.rewind()
+    assert values(broker.poll(consumer, expect=3)) == [b"a", b"b", b"c"]
+
+
+def test_positions_move_by_commit_only(broker: Broker) -> None:
+    send(broker, b"a", b"b", b"c")
+    with closing(broker.consumer()) as consumer:
+        assert len(broker.poll(consumer, expect=3).messages) == 3
+    with closing(broker.consumer()) as consumer:
+        polled = broker.poll(consumer, expect=3)
+        assert values(polled) == [b"a", b"b", b"c"]
+        consumer.commit([entry("entry a"), entry("entry b")], [advance(polled.messages[:2])])
+        consumer.rewind()
+        assert values(broker.poll(consumer, expect=1)) == [b"c"]
+    assert values(broker.poll(broker.consumer(), expect=1)) == [b"c"]
+
+
+def test_entries_dead_letters_and_positions_move_together(broker: Broker) -> None:
+    send(broker, b"a", b"b")
+    send(broker, b"m", topic="otlp_metrics")
+    consumer = broker.consumer()
+    messages = broker.poll(consumer, expect=3).messages
+    logs = [message for message in messages if message.topic == "otlp_logs"]
+    metrics = [message for message in messages if message.topic == "otlp_metrics"]
+    letter = Outgoing(b"\x00broken", (("onshore-reason", b"not a message"),))
+    consumer.commit([entry("entry a"), entry("entry b"), entry("entry m")], [advance(logs), advance(metrics)], [letter])
+    assert [each.value for each in logged(broker, 3)] == [entry("entry a"), entry("entry b"), entry("entry m")]
+    assert broker.dead_letters() == [letter]
+    assert {(lag.topic, lag.next_offset) for lag in consumer.lag() if lag.next_offset} == {
+        ("otlp_logs", 2),
+        ("otlp_metrics", 1),
+    }
+
+
+def test_a_commit_that_does_not_begin_at_the_position_is_fenced_and_writes_nothing(broker: Broker) -> None:
+    send(broker, b"a", b"b")
+    send(broker, b"m", topic="otlp_metrics")
+    consumer = broker.consumer()
+    messages = broker.poll(consumer, expect=3).messages
+    logs = [message for message in messages if message.topic == "otlp_logs"]
+    metrics = [message for message in messages if message.topic == "otlp_metrics"]
+    with pytest.raises(CommitFenced, match="otlp_logs"):
+        consumer.commit(
+            [entry("entry m"), entry("entry b")], [advance(metrics), advance(logs[1:])], [Outgoing(b"letter")]
+        )
+    assert logged(broker, 0) == []
+    assert broker.dead_letters() == []
+    consumer.rewind()
+    assert len(broker.poll(consumer, expect=3).messages) == 3
+
+
+def test_a_commit_for_a_topic_of_another_identity_is_fenced(broker: Broker) -> None:
+    send(broker, b"a")
+    consumer = broker.consumer()
+    broker.poll(consumer, expect=1)
+    with pytest.raises(CommitFenced):
+        consumer.commit([entry("entry")], [Advance("otlp_logs", uuid4(), 0, 0, 1)])
+    assert logged(broker, 0) == []
+
+
+def test_the_same_commit_again_is_fenced(broker: Broker) -> None:
+    send(broker, b"a")
+    consumer = broker.consumer()
+    moved = advance(broker.poll(consumer, expect=1).messages)
+    consumer.commit([entry("entry")], [moved])
+    with pytest.raises(CommitFenced):
+        consumer.commit([entry("entry")], [moved])
+    assert [each.value for each in logged(broker, 1)] == [entry("entry")]
+
+
+def test_a_consumer_that_was_replaced_can_no_longer_commit(broker: Broker) -> None:
+    send(broker, b"a", b"b")
+    older = broker.consumer()
+    moved = advance(broker.poll(older, expect=2).messages)
+    broker.outwait(older)
+    newer = broker.consumer()
+    polled = broker.poll(newer, expect=2)
+    assert values(polled) == [b"a", b"b"]
+    newer.commit([entry("entry a"), entry("entry b")], [advance(polled.messages)])
+    with pytest.raises(CommitFenced):
+        older.commit([entry("zombie a"), entry("zombie b")], [moved])
+    assert [each.value for each in logged(broker, 2)] == [entry("entry a"), entry("entry b")]
+
+
+def test_entries_without_progress_may_be_committed_beside_the_worker(broker: Broker) -> None:
+    send(broker, b"a")
+    consumer = broker.consumer()
+    moved = advance(broker.poll(consumer, expect=1).messages)
+    broker.consumer().commit([entry("amends")], [])
+    consumer.commit([entry("a")], [moved])
+    assert [each.value for each in logged(broker, 2)] == [entry("amends"), entry("a")]
+
+
+def test_a_poll_keeps_to_its_bounds_but_gives_one_message_at_least(broker: Broker) -> None:
+    send(broker, b"x" * 1000, b"y" * 1000, b"z" * 1000)
+    consumer = broker.consumer()
+    assert [value[:1] for value in values(broker.poll(consumer, expect=1, max_messages=1))] == [b"x"]
+    assert [value[:1] for value in values(broker.poll(consumer, expect=1, max_bytes=10))] == [b"y"]
+    assert [value[:1] for value in values(broker.poll(consumer, expect=1))] == [b"z"]
+
+
+def test_a_poll_with_nothing_to_give_returns_in_time(broker: Broker) -> None:
+    send(broker, b"a")
+    consumer = broker.consumer()
+    broker.poll(consumer, expect=1)
+    started = time.monotonic()
+    assert consumer.poll(max_messages=1, max_bytes=1, timeout_s=0.3).messages == ()
+    assert 0.2 < time.monotonic() - started < 2
+    assert broker.entry_reader().read(after={}, max_entries=1, timeout_s=0.1) == ()
+
+
+def test_a_reader_resumes_behind_any_position(broker: Broker) -> None:
+    send(broker, b"a", b"b", b"c")
+    consumer = broker.consumer()
+    for message in broker.poll(consumer, expect=3).messages:
+        consumer.commit([entry(f"entry {message.offset}")], [advance([message])])
+    entries = logged(broker, 3)
+    assert [each.value for each in entries] == [entry("entry 0"), entry("entry 1"), entry("entry 2")]
+    assert [each.position for each in entries] == sorted({each.position for each in entries})
+    with closing(broker.entry_reader()) as reader:
+        for start, rest in ((entries[0], entries[1:]), (entries[1], entries[2:]), (entries[0], entries[1:])):
+            read: list[LoggedEntry] = []
+            while len(read) < len(rest):
+                at = read[-1].position if read else start.position
+                read += reader.read(after={start.partition: at}, max_entries=1, timeout_s=5.0)
+            assert read == rest
+
+
+def test_lag_counts_from_the_committed_position(broker: Broker) -> None:
+    send(broker, b"a", b"b", b"c")
+    consumer = broker.consumer()
+    messages = broker.poll(consumer, expect=3).messages
+    lags = {(lag.topic, lag.partition): (lag.next_offset, lag.end_offset) for lag in consumer.lag()}
+    assert lags["otlp_logs", 0] == (0, 3)
+    assert lags["otlp_spans", 0] == (0, 0)
+    consumer.commit([entry("entry")] * 2, [advance(messages[:2])])
+    lags = {(lag.topic, lag.partition): (lag.next_offset, lag.end_offset) for lag in consumer.lag()}
+    assert lags["otlp_logs", 0] == (2, 3)
+
+
+def test_a_topic_keeps_its_identity(broker: Broker) -> None:
+    identities: list[dict[str, UUID]] = []
+    send(broker, b"a")
+    send(broker, b"s", topic="otlp_spans")
+    for _ in range(2):
+        with closing(broker.consumer()) as consumer:
+            messages = broker.poll(consumer, expect=2).messages
+            identities.append({message.topic: message.topic_id for message in messages})
+    assert identities[0] == identities[1]
+    assert len(set(identities[0].values())) == 2
+
+
+def test_closing_twice_is_safe_and_a_closed_producer_refuses(broker: Broker) -> None:
+    producer = broker.producer()
+    for opened in (producer, broker.consumer(), broker.entry_reader()):
+        opened.close()
+        opened.close()
+    with pytest.raises(BrokerUnavailable):
+        producer.send("otlp_logs", [Outgoing(b"late")])
