@@ -1,0 +1,1 @@
+"""Many source shapes to the one event shape."""

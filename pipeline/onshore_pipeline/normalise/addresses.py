@@ -1,0 +1,66 @@
+"""Texts that should be network addresses, split into addresses and names.
+
+What is no address is kept as a name: 'AWS Internal' is a fact about the source, a NULL would hide it.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+import polars as pl
+
+_V4_PREFIX: Final = bytes(10) + b"\xff\xff"  # RFC 4291, section 2.5.5.2
+_HOST_AND_PORT: Final = 2
+
+
+def split_addresses(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Split texts into (addresses, hosts), both as long as `texts`.
+
+    Addresses are 16 bytes in network order, IPv4 mapped (RFC 4291); null where the text holds none. Hosts are the texts
+    that are no address. Ports, brackets and URL schemes are dropped. An address with a zone ('fe80::1%eth0') gives
+    both: the address, and the text as host, because the zone means something on its own machine only.
+    """
+    distinct = texts.drop_nulls().unique()
+    split = [_split(text) for text in distinct.to_list()]
+    known = pl.DataFrame(
+        {
+            "text": distinct,
+            "address": pl.Series([address for address, _ in split], dtype=pl.Binary),
+            "host": pl.Series([host for _, host in split], dtype=pl.String),
+        }
+    )
+    found = texts.alias("text").to_frame().join(known, on="text", how="left", maintain_order="left")
+    return found["address"], found["host"]
+
+
+def _split(text: str) -> tuple[bytes | None, str | None]:
+    name = text.strip()
+    if (address := _parse(name)) is not None:
+        return address, None
+    bare = _without_port(name.partition("://")[2].partition("/")[0] if "://" in name else name)
+    if (address := _parse(bare)) is not None:
+        return address, None
+    if "%" in bare and (address := _parse(bare.partition("%")[0])) is not None:
+        return address, name
+    return None, bare or None
+
+
+def _without_port(text: str) -> str:
+    """'[::1]:80' → '::1', 'host:443' → 'host'; anything else stays."""
+    if text.startswith("["):
+        inside, bracket, _ = text[1:].partition("]")
+        return inside if bracket else text
+    parts = text.split(":")
+    return parts[0] if len(parts) == _HOST_AND_PORT and parts[1].isdecimal() and parts[0] else text
+
+
+def _parse(text: str) -> bytes | None:
+    try:
+        if ":" in text:
+            return socket.inet_pton(socket.AF_INET6, text)
+        if "." in text and text[-1].isdecimal():
+            return _V4_PREFIX + socket.inet_pton(socket.AF_INET, text)
+    except (OSError, ValueError):  # ValueError: a NUL byte in the text
+        return None
+    return None

@@ -1,0 +1,107 @@
+"""Metric points as state events: one a message, resource and minute.
+
+column         from
+action         gpu.state when the minute holds a GPU metric (hw.gpu.*, DCGM_*), else host.state
+occurred_at    the minute's last point
+record_index   the minute's place in the message, by first point
+item_count     how many points
+attributes     the last value of every metric that has one series in the minute
+source_*       the resource (see `parties`)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from onshore_pipeline.wire.frames import POINTS_SCHEMA, RECORDS_SCHEMA
+
+_GPU: Final = r"^(hw\.gpu\.|gpu\.|DCGM_|nvidia_smi_)"
+_MINUTE_NS: Final = 60_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Metric points of a batch as records.
+
+    Attributes:
+        records: `wire.frames.RECORDS_SCHEMA` and `item_count` UInt64, one row a resource-minute; `row` is dense from 0,
+            sorted by (message, record_index).
+        attributes: columns row, key, text: the values a state shows, sorted by (row, key bytes).
+        points: the points and `row`, the state that each belongs to.
+    """
+
+    records: pl.DataFrame
+    attributes: pl.DataFrame
+    points: pl.DataFrame
+
+
+_NONE: Final = States(
+    records=pl.DataFrame(schema={**RECORDS_SCHEMA, "item_count": pl.UInt64()}),
+    attributes=pl.DataFrame(schema={"row": pl.UInt32(), "key": pl.String(), "text": pl.String()}),
+    points=pl.DataFrame(schema={**POINTS_SCHEMA, "row": pl.UInt32()}),
+)
+
+
+def states_of(points: pl.DataFrame, point_attributes: pl.DataFrame, resources: pl.DataFrame) -> States:
+    """Group metric points into states.
+
+    Args:
+        points: `wire.frames.POINTS_SCHEMA`.
+        point_attributes: columns point, key, text.
+        resources: `wire.frames.RESOURCES_SCHEMA`.
+    """
+    if not points.height:
+        return _NONE
+    minutes = points.with_columns(minute=pl.col("time_ns") // _MINUTE_NS).sort("message", "point")
+    keyed = minutes.with_columns(group=pl.struct("message", "resource", "minute").rank("dense"))
+    groups = (
+        keyed.group_by("group", maintain_order=True)
+        .agg(
+            pl.col("message", "resource").first(),
+            pl.col("time_ns").max(),
+            pl.len().cast(pl.UInt64).alias("item_count"),
+            pl.col("metric").str.contains(_GPU).any().alias("gpu"),
+        )
+        .with_row_index("row")
+        .with_columns(record_index=(pl.int_range(pl.len()).over("message")).cast(pl.UInt32))
+        .join(resources.select("resource", "schema_url"), on="resource", how="left", maintain_order="left")
+    )
+    placed = keyed.join(groups.select("group", "row"), on="group", how="left", maintain_order="left")
+    records = groups.select(
+        pl.lit("metric").alias("signal"),
+        pl.when("gpu").then(pl.lit("gpu.state")).otherwise(pl.lit("host.state")).alias("event_name"),
+        *("row", "message", "resource", "record_index", "time_ns", "schema_url", "item_count"),
+    )
+    missing = [pl.lit(None, dtype).alias(name) for name, dtype in RECORDS_SCHEMA.items() if name not in records.columns]
+    return States(
+        records=records.with_columns(missing).select(*RECORDS_SCHEMA.names(), "item_count"),
+        attributes=_last_values(placed, point_attributes),
+        points=placed.sort("point").select(*points.columns, "row"),
+    )
+
+
+def _last_values(placed: pl.DataFrame, point_attributes: pl.DataFrame) -> pl.DataFrame:
+    """The last value of every metric with one series, by row; long, columns row, key, text."""
+    series = (
+        point_attributes.sort("point", "key")
+        .group_by("point")
+        .agg(pl.concat_str("key", "text", separator="\x1f").str.join("\x1e").alias("series"))
+    )
+    last = (
+        placed.filter(pl.col("value").is_not_null() & (pl.col("metric") != ""))
+        .join(series, on="point", how="left", maintain_order="left")
+        .sort("row", "time_ns", "point", nulls_last=False)
+        .group_by("row", "metric")
+        .agg(pl.col("series").n_unique().alias("series"), pl.col("value").last())
+        .filter(pl.col("series") == 1)
+        .sort("row", "metric")
+    )
+    return last.select("row", pl.col("metric").alias("key"), _as_python_writes(last["value"]).alias("text"))
+
+
+def _as_python_writes(numbers: pl.Series) -> pl.Series:
+    """Doubles as decoding writes them: the shortest text that reads back the same, in Python's spelling."""
+    return pl.Series([repr(number) for number in numbers.to_list()], dtype=pl.String)
