@@ -1,0 +1,1 @@
+"""Where each party is, whose it is, and how we know."""

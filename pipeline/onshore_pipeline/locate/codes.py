@@ -1,0 +1,48 @@
+"""Country codes as sent → upper-case alpha-2; what names no country becomes unknown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from onshore_pipeline.locate.distinct import by_distinct
+
+if TYPE_CHECKING:
+    from onshore_pipeline.context import Countries
+
+NONE: Final = "none"  # the explicit statement that there is no such country
+_LIST: Final = pl.List(pl.String)
+
+
+def country_codes(column: pl.Series, countries: Countries) -> pl.Series:
+    """A column of codes or names in any spelling → alpha-2, null where it names no country."""
+
+    def spelled(values: pl.Series) -> pl.DataFrame:
+        upper = values.str.strip_chars().str.to_uppercase()
+        return upper.replace_strict(countries.by_spelling, default=None, return_dtype=pl.String).to_frame("code")
+
+    return by_distinct(column, spelled, {"code": pl.String()}).to_series().alias(column.name)
+
+
+def country_lists(column: pl.Series, countries: Countries) -> pl.Series:
+    """A column of lists of codes → lists of alpha-2 in the order sent.
+
+    One element that names no country makes the whole list unknown (empty): the countries left would look complete.
+    ['none'] is an explicit statement and stays; 'none' beside countries contradicts itself and makes the list unknown.
+    """
+    empty = pl.lit([], dtype=_LIST)
+    name = column.name
+    if not (column.list.len() > 0).any():
+        return pl.select(pl.repeat(None, len(column), dtype=_LIST).fill_null(empty).alias(name)).to_series()
+    spellings = countries.by_spelling | {NONE.upper(): NONE}
+    element = pl.element().str.strip_chars().str.to_uppercase()
+    codes = pl.col(name).list.eval(element.replace_strict(spellings, default=None, return_dtype=pl.String))
+    known = ~pl.col("codes").list.eval(pl.element().is_null()).list.any()
+    consistent = ~pl.col("codes").list.contains(NONE) | (pl.col("codes").list.len() == 1)
+    return (
+        column.to_frame()
+        .select(codes.alias("codes"))
+        .select(pl.when(known & consistent).then("codes").otherwise(empty).alias(name))
+        .to_series()
+    )

@@ -1,0 +1,48 @@
+"""Whose a party is: the organisation, the country it is registered in, and the country that controls it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from onshore_pipeline.locate.distinct import looked_up, nulls
+
+if TYPE_CHECKING:
+    from onshore_pipeline.context import Context
+
+SCHEMA: Final[dict[str, pl.DataType]] = {"country": pl.String(), "control_country": pl.String()}
+
+
+def entity_countries(entities: pl.Series, when: pl.Series, context: Context) -> pl.DataFrame:
+    """Look organisations up in the entity registry.
+
+    Args:
+        entities: names as sent, compared without case; null where unknown.
+        when: Datetime in UTC; a registry row counts on the days it is effective. An event without a time meets only
+            rows that always were and always will be.
+        context: the registries.
+
+    Returns:
+        In order: country (where it is registered), control_country (of the ultimate parent); null where unknown.
+    """
+    if entities.null_count() == len(entities):
+        return nulls(len(entities), SCHEMA)
+    asked = pl.DataFrame({"entity": entities.str.to_lowercase(), "day": when.dt.date()})
+    registry = context.entities
+    always = (pl.col("effective_from") == date.min) & (pl.col("effective_to") == date.max)
+    undated = registry.filter(always).select("entity", *SCHEMA)
+    if undated.height == registry.height:
+        return looked_up(asked.get_column("entity"), undated, "entity")
+    on_day = pl.col("day").is_between("effective_from", "effective_to").fill_null(False)
+    pairs = asked.drop_nulls("entity").unique()
+    found = pairs.join(registry, on="entity").filter(always | on_day).select("entity", "day", *SCHEMA)
+    return asked.join(found, on=["entity", "day"], how="left", maintain_order="left", nulls_equal=True).select(
+        list(SCHEMA)
+    )
+
+
+def provider_operators(providers: pl.Series, context: Context) -> pl.Series:
+    """The organisation behind a cloud provider, null where unknown."""
+    return providers.replace_strict(context.provider_operators, default=None, return_dtype=pl.String)
