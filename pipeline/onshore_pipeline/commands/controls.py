@@ -1,0 +1,149 @@
+"""`onshore controls`: list, show, validate and test controls. Nothing here needs a running stack."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from onshore_pipeline.commands.options import JsonOption
+from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from onshore_pipeline.controls.examples import ExampleResult
+    from onshore_pipeline.controls.load import ControlSet
+    from onshore_pipeline.domain.control import Control
+
+app = typer.Typer(help="Controls as data: what is judged, and why.", no_args_is_help=True, add_completion=False)
+
+_LISTED = ("id", "version", "jurisdiction", "title", "kind", "severity", "status", "confidence", "instrument")
+_PathArgument = Annotated[Path, typer.Argument(help="A control file, or a folder of them")]
+
+
+@app.command("list")
+def list_controls(
+    as_json: JsonOption = False,
+    jurisdiction: Annotated[
+        str | None, typer.Option(help="Only those of this jurisdiction: AU, JP, ... or '*'")
+    ] = None,
+) -> None:
+    """List the controls in force, by id."""
+    chosen = [
+        control
+        for control in _loaded().controls
+        if jurisdiction is None or control.jurisdiction == jurisdiction.upper()
+    ]
+    if as_json:
+        typer.echo(json.dumps([{name: getattr(control, name) for name in _LISTED} for control in chosen]))
+        return
+    for control in chosen:
+        marks = f"{control.kind:<9} {control.severity:<8} {control.status:<10}"
+        typer.echo(f"{control.id:<15} v{control.version:<2} {control.jurisdiction:<2} {marks} {control.title}")
+
+
+@app.command("show")
+def show_control(
+    control_id: Annotated[str, typer.Argument(metavar="ID", help="For example AU-APP8-01")], as_json: JsonOption = False
+) -> None:
+    """Show one control: its file as it stands, or with --json its fields and the SQL made from it."""
+    from onshore_pipeline.controls.suggestions import did_you_mean
+
+    controls = _loaded()
+    control = controls.control(control_id)
+    if control is None:
+        known = [each.id for each in controls.controls]
+        raise OnshoreError(f"no control has the id {control_id}{did_you_mean(control_id.upper(), known)}")
+    if as_json:
+        typer.echo(json.dumps(_as_json(control, controls), default=str, ensure_ascii=False))
+        return
+    typer.echo(Path(control.file).read_text(encoding="utf-8").rstrip())
+    typer.echo(f"# status: {control.status}\n# file: {control.file}\n# sha256: {control.digest}")
+
+
+@app.command("validate")
+def validate_controls(path: _PathArgument, as_json: JsonOption = False) -> int:
+    """Check control files; every problem is a line FILE:LINE:COLUMN on standard error. Exit 1 if there is one."""
+    from onshore_pipeline.controls.load import check_controls
+
+    controls, problems, _ = check_controls(_existing(path))
+    if as_json:
+        fields = ("line", "column", "why")
+        listed = [{"file": str(each.file), **{name: getattr(each, name) for name in fields}} for each in problems]
+        typer.echo(json.dumps({"good": [each.control.id for each in controls], "problems": listed}))
+    else:
+        for problem in problems:
+            typer.echo(str(problem), err=True)
+        typer.echo(f"{_counted(len(controls), 'control')} good, {_counted(len(problems), 'problem')}")
+    return 1 if problems else 0
+
+
+@app.command("test")
+def run_controls_examples(
+    path: Annotated[Path | None, typer.Argument(help="A file or folder; default: all in force")] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Run the examples that controls carry, a line each; exit 1 if one gets another verdict than it expects."""
+    from onshore_pipeline.controls.examples import run_examples
+    from onshore_pipeline.controls.load import check_controls
+
+    controls, problems, _ = check_controls(*(_folders() if path is None else [_existing(path)]))
+    results = [result for compiled in controls for result in run_examples(compiled)]
+    if as_json:
+        typer.echo(json.dumps([_result_json(result) for result in results], ensure_ascii=False))
+    else:
+        for result in results:
+            typer.echo(_result_line(result))
+    for problem in problems:
+        typer.echo(str(problem), err=True)
+    failed = sum(not result.passed for result in results)
+    if not as_json:
+        typer.echo(f"{_counted(len(results), 'example')} of {_counted(len(controls), 'control')}: {failed} failed")
+    return 1 if failed or problems else 0
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise OnshoreError(f"{path} does not exist: name a control file or a folder of them")
+    return path
+
+
+def _folders() -> list[Path]:
+    from onshore_pipeline.controls.load import PACKS
+
+    own = load_settings({}).controls_dir
+    return [PACKS] if own is None else [PACKS, own]
+
+
+def _loaded() -> ControlSet:
+    from onshore_pipeline.controls.load import load_controls
+
+    return load_controls(*_folders())
+
+
+def _as_json(control: Control, controls: ControlSet) -> dict[str, Any]:
+    texts = next((each for each in controls.executable if each.control is control), None)
+    sql = None if texts is None else {"polars": texts.polars.verdict, "clickhouse": texts.clickhouse.verdict}
+    return {**asdict(control), "sql": sql}
+
+
+def _result_json(result: ExampleResult) -> dict[str, Any]:
+    expected = {"verdict": result.example.verdict, "missing": result.example.missing}
+    given = {"verdict": result.verdict, "missing": result.missing or None}
+    name = {"control": result.control.id, "example": result.example.name}
+    return {**name, "expected": expected, "given": given, "passed": result.passed}
+
+
+def _result_line(result: ExampleResult) -> str:
+    given = f"{result.verdict}, {result.missing} missing" if result.missing else f"{result.verdict}"
+    if result.passed:
+        return f"ok    {result.control.id}: {result.example.name}: {given}"
+    expected = f"{result.example.verdict}" + (f", {result.example.missing} missing" if result.example.missing else "")
+    return f"WRONG {result.control.id}: {result.example.name}: expected {expected}; got {given}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

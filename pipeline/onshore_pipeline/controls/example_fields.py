@@ -1,0 +1,101 @@
+"""The fields of a control file that name columns: the examples' events, and what findings are grouped by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from onshore_pipeline.controls.condition import TYPE_OF_KIND, Type
+from onshore_pipeline.controls.suggestions import did_you_mean
+from onshore_pipeline.controls.vocabulary import check_word
+from onshore_pipeline.domain.control import EventValue, Example
+from onshore_pipeline.domain.event import COLUMNS_BY_NAME, Kind
+from onshore_pipeline.domain.verdict import Verdict
+
+if TYPE_CHECKING:
+    from ruamel.yaml.nodes import Node
+
+    from onshore_pipeline.controls.yaml_source import Source
+
+_GROUPABLE: Final = (Type.TEXT, Type.INTEGER, Type.BOOLEAN)
+_EXAMPLE_COLUMNS: Final = tuple(name for name, column in COLUMNS_BY_NAME.items() if column.kind in TYPE_OF_KIND)
+_VERDICTS: Final = tuple(verdict.value for verdict in Verdict)
+_LARGEST: Final = {Kind.U32: 2**32 - 1, Kind.U64: 2**64 - 1}
+_TRUTHS: Final = {"true": True, "false": False}
+
+
+def read_group_by(source: Source, node: Node) -> tuple[str, ...]:
+    """The columns of a fingerprint. Raises `ControlError`."""
+    columns: list[str] = []
+    for item in source.items(node, "group_by"):
+        name = source.text(item, "group_by")
+        if name not in COLUMNS_BY_NAME:
+            raise source.error(item, f"group_by: there is no column {name}{did_you_mean(name, COLUMNS_BY_NAME)}")
+        if TYPE_OF_KIND.get(COLUMNS_BY_NAME[name].kind) not in _GROUPABLE:
+            raise source.error(item, f"{name} cannot group findings: only texts, integers and booleans can")
+        if name in columns:
+            raise source.error(item, f"group_by names {name} twice")
+        columns.append(name)
+    if "tenant" not in columns:
+        raise source.error(node, "group_by must hold tenant: no finding may span tenants")
+    return tuple(columns)
+
+
+def read_examples(source: Source, node: Node) -> tuple[Example, ...]:
+    """The examples. Raises `ControlError`."""
+    return tuple(_example(source, item) for item in source.items(node, "examples"))
+
+
+def _example(source: Source, node: Node) -> Example:
+    fields = source.fields(node, ("name", "event", "verdict", "missing"), "an example")
+    for wanted in ("name", "event", "verdict"):
+        if wanted not in fields:
+            raise source.error(node, f"an example needs {wanted}")
+    verdict = source.text(fields["verdict"], "verdict")
+    if verdict not in _VERDICTS:
+        raise source.error(fields["verdict"], f"verdict is one of {', '.join(_VERDICTS)}, not {verdict!r}")
+    event = source.fields(fields["event"], _EXAMPLE_COLUMNS, "the event of an example")
+    return Example(
+        name=source.text(fields["name"], "name"),
+        event={column: _value(source, value, column) for column, value in event.items()},
+        verdict=Verdict(verdict),
+        missing=source.text(fields["missing"], "missing") if "missing" in fields else None,
+    )
+
+
+def _value(source: Source, node: Node, column: str) -> EventValue:
+    kind = COLUMNS_BY_NAME[column].kind
+    if source.is_null(node):
+        return None
+    if kind is Kind.WORDS:
+        return tuple(_word(source, item, column) for item in source.items(node, column))
+    text = _word(source, node, column)
+    if kind is Kind.TIME:
+        return _moment(source, node, column, text)
+    if kind is Kind.BOOL:
+        if text not in _TRUTHS:
+            raise source.error(node, f"{column} must be true or false, found {text!r}")
+        return _TRUTHS[text]
+    if kind in _LARGEST:
+        if not text.isdecimal() or int(text) > _LARGEST[kind]:
+            raise source.error(node, f"{column} must be an integer from 0 to {_LARGEST[kind]}, found {text!r}")
+        return int(text)
+    return text
+
+
+def _moment(source: Source, node: Node, column: str, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise source.error(node, f"{column} must be a time like 2026-01-31T12:00:00Z, found {text!r}") from error
+    if moment.tzinfo is None:
+        raise source.error(node, f"{column} needs a zone: write {text}Z for UTC")
+    return moment.astimezone(UTC)
+
+
+def _word(source: Source, node: Node, column: str) -> str:
+    text = source.text(node, column)
+    why = check_word(column, text)
+    if why:
+        raise source.error(node, why)
+    return text

@@ -1,0 +1,114 @@
+"""Which finding a violation belongs to: the control's fingerprint, and the finding's id made from it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+import polars_hash as plh
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onshore_pipeline.domain.control import Control
+
+UNKNOWN: Final = "unknown"
+FINDING_ID_BYTES: Final = 16
+
+VIOLATIONS_SCHEMA: Final = pl.Schema(
+    {
+        "row": pl.UInt32(),
+        "control_id": pl.String(),
+        "control_version": pl.UInt32(),
+        "kind": pl.String(),
+        "severity": pl.String(),
+        "finding_id": pl.Binary(),
+        "fingerprint": pl.List(pl.Struct({"key": pl.String(), "value": pl.String()})),
+    }
+)
+
+# RFC 8785: the short escapes where JSON has them, \u00xx for the other control characters, nothing else.
+_SHORT: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r"}
+_ESCAPES: Final = {chr(code): f"\\u{code:04x}" for code in range(0x20)} | _SHORT
+
+
+def violations_of(events: pl.DataFrame, violated: Sequence[tuple[Control, pl.Series]]) -> pl.DataFrame:
+    """One row a violated event and control, by event and, within an event, in the order of the controls.
+
+    A finding's id is the first 16 bytes of SHA-256 over the canonical JSON (RFC 8785) of [control id, value, ...] in
+    the order of `group_by`, every value as text. It depends on neither the control's version nor the run.
+
+    Args:
+        events: the batch, with `row` and the controls' `group_by` columns.
+        violated: each control with the positions of the events that violate it.
+
+    Returns:
+        A frame of `VIOLATIONS_SCHEMA`.
+    """
+    controls = [control for control, _ in violated]
+    # Controls with equally long fingerprints share a frame, so that the work is done once a length, not once a control.
+    by_width: dict[int, list[pl.DataFrame]] = {}
+    for index, (control, at) in enumerate(violated):
+        values = events.select("row", *control.group_by).select(pl.all().gather(at))
+        texts = (
+            pl.col(name).cast(pl.String).fill_null(UNKNOWN).alias(f"v{i}") for i, name in enumerate(control.group_by)
+        )
+        numbered = values.select(pl.lit(index, pl.UInt32).alias("control"), "row", *texts)
+        by_width.setdefault(len(control.group_by), []).append(numbered)
+    parts = [_identified(pl.concat(frames), width, controls) for width, frames in by_width.items()]
+    if not parts:
+        return pl.DataFrame(schema=VIOLATIONS_SCHEMA)
+    about = pl.DataFrame(
+        {
+            "control": pl.Series(range(len(controls)), dtype=pl.UInt32),
+            "control_id": [control.id for control in controls],
+            "control_version": pl.Series([control.version for control in controls], dtype=pl.UInt32),
+            "kind": [control.kind for control in controls],
+            "severity": [control.severity for control in controls],
+        }
+    )
+    ordered = pl.concat(parts).sort("row", "control")
+    return ordered.join(about, on="control", how="left", maintain_order="left").select(list(VIOLATIONS_SCHEMA))
+
+
+def _identified(values: pl.DataFrame, width: int, controls: Sequence[Control]) -> pl.DataFrame:
+    """Control, row, finding id and fingerprint of violations whose fingerprints have one length."""
+    openings = pl.Series([f"[{json.dumps(control.id)}" for control in controls]).gather(values["control"])
+    columns = [f"v{i}" for i in range(width)]
+    quoted = [part for name in columns for part in (pl.lit(","), _quoted(pl.col(name)))]
+    arrays = values.select(pl.concat_str(openings, *quoted, pl.lit("]")).alias("array"))
+    digest = plh.col("array").chash.sha2_256()
+    ids = arrays.select(digest.str.head(2 * FINDING_ID_BYTES).str.decode("hex").alias("finding_id"))
+    keys = pl.Series([name for control in controls for name in _padded(control.group_by, width)])
+    pairs = _pairs(keys, values, columns)
+    return values.select("control", "row", ids.to_series(), pairs)
+
+
+def _padded(names: Sequence[str], width: int) -> list[str]:
+    return [*names, *[""] * width][:width]
+
+
+def _pairs(keys: pl.Series, values: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    """Each row's fingerprint. Written column by column and reordered: 40 times faster than `concat_list` of structs.
+
+    Args:
+        keys: the names that belong to `columns`, control by control.
+        values: `control` and the columns.
+        columns: the columns with the values.
+    """
+    rows, width = values.height, len(columns)
+    by_row = np.arange(rows * width, dtype=np.uint32).reshape(width, rows).T.ravel()
+    first_key = values["control"].to_numpy().astype(np.uint32) * width
+    flat = pl.DataFrame(
+        {
+            "key": keys.gather((first_key[:, None] + np.arange(width, dtype=np.uint32)).ravel()),
+            "value": pl.concat([values[name] for name in columns]).gather(by_row),
+        }
+    )
+    return flat.to_struct("fingerprint").reshape((rows, width)).cast(VIOLATIONS_SCHEMA["fingerprint"])
+
+
+def _quoted(text: pl.Expr) -> pl.Expr:
+    return pl.lit('"') + text.str.replace_many(_ESCAPES) + pl.lit('"')

@@ -1,0 +1,114 @@
+"""Dated lists: which countries (or other words) belonged to a group on a given day.
+
+A list is a CSV file `lists/NAME.csv` beside the packs, with the columns member, valid_from, valid_to, source. Dates are
+days in UTC; valid_from is the first day, valid_to the last one; left empty, the membership has no such end. Conditions
+name it `@NAME`, and an event is compared with the list as it was on the event's own day.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from onshore_pipeline.errors import ControlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+HEADER: Final = ("member", "valid_from", "valid_to", "source")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NS_PER_S: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Period:
+    """From (inclusive) to (exclusive), nanoseconds since the epoch; None is open."""
+
+    start_ns: int | None
+    end_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatedList:
+    """One list.
+
+    Attributes:
+        name: as conditions write it behind the @.
+        members: (member, its period), in the file's order.
+        digest: SHA-256 of the file's bytes, hexadecimal.
+    """
+
+    name: str
+    members: tuple[tuple[str, Period], ...]
+    digest: str
+
+    def by_period(self) -> tuple[tuple[Period, tuple[str, ...]], ...]:
+        """Members with the same period together, in the order in which the periods first appear."""
+        groups: dict[Period, list[str]] = {}
+        for member, period in self.members:
+            groups.setdefault(period, []).append(member)
+        return tuple((period, tuple(members)) for period, members in groups.items())
+
+
+def day_start_ns(day: date) -> int:
+    """Midnight UTC at which the day begins, nanoseconds since the epoch."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * _NS_PER_S
+
+
+def day_end_ns(day: date) -> int:
+    """Midnight UTC at which the day ends, nanoseconds since the epoch."""
+    return day_start_ns(day + timedelta(days=1))
+
+
+def read_list(path: Path) -> DatedList:
+    """Read one list. Raises `ControlError` with the line that cannot be used."""
+    if not _NAME.fullmatch(path.stem):
+        raise ControlError(path, None, "a list is named in lower case letters, digits and _, as conditions write it")
+    raw = path.read_bytes()
+    try:
+        rows = csv.reader(io.StringIO(raw.decode("utf-8"), newline=""), strict=True)
+        header = tuple(next(rows, ()))
+        if header != HEADER:
+            raise ControlError(path, 1, f"the first line must be {','.join(HEADER)}")
+        members = tuple(_member(path, rows.line_num, row) for row in rows if row)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ControlError(path, None, f"not a CSV file in UTF-8: {error}") from error
+    return DatedList(path.stem, members, hashlib.sha256(raw).hexdigest())
+
+
+def read_lists(paths: Iterable[Path]) -> dict[str, DatedList]:
+    """Read lists by name; the same name twice is an error."""
+    lists: dict[str, DatedList] = {}
+    for path in paths:
+        dated = read_list(path)
+        if dated.name in lists:
+            raise ControlError(path, None, f"another list is named @{dated.name}, too")
+        lists[dated.name] = dated
+    return lists
+
+
+def _member(path: Path, line: int, row: list[str]) -> tuple[str, Period]:
+    if len(row) != len(HEADER):
+        raise ControlError(path, line, f"expected {len(HEADER)} fields ({', '.join(HEADER)}), found {len(row)}")
+    member, valid_from, valid_to, _ = row
+    if not member:
+        raise ControlError(path, line, "the member is empty")
+    start, end = _day(path, line, valid_from), _day(path, line, valid_to)
+    if start and end and end < start:
+        raise ControlError(path, line, f"{member} ends ({end}) before it begins ({start})")
+    return member, Period(day_start_ns(start) if start else None, day_end_ns(end) if end else None)
+
+
+def _day(path: Path, line: int, text: str) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ControlError(path, line, f"{text!r} is not a date like 2025-04-01") from error

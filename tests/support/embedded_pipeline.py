@@ -1,0 +1,110 @@
+"""A real store process and a real local log with worker and sequencer in this process, a step at a time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from onshore_pipeline import assembly
+from onshore_pipeline.assess import Attempt, Judgement, assess
+from onshore_pipeline.broker import TENANT_HEADER, Outgoing
+from onshore_pipeline.jobs.aggregate import attempts_behind, rebuild
+from onshore_pipeline.sequencer import Sequencer
+from onshore_pipeline.settings import Settings, load_settings
+from onshore_pipeline.stack import DataDir
+from onshore_pipeline.store.migrate import migrate
+from onshore_pipeline.worker import BatchLimits, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from clickhouse_connect.driver.client import Client
+
+    from onshore_pipeline.broker import Consumer
+
+
+@dataclass
+class Pipeline:
+    settings: Settings
+    client: Client
+    judgement: Judgement
+
+    def send(self, topic: str, values: Sequence[bytes], *, tenant: str = "default") -> None:
+        producer = assembly.local_log(self.settings).producer()
+        try:
+            producer.send(topic, [Outgoing(value, ((TENANT_HEADER, tenant.encode()),)) for value in values])
+        finally:
+            producer.close()
+
+    def work(self, consumer: Consumer | None = None, *, max_messages: int = 50) -> Worker:
+        """Run a worker until nothing waits, or until it gave up once."""
+        own = consumer or assembly.consumer(self.settings)
+        worker = Worker(own, self.client, self.judgement, BatchLimits(max_messages, 64 << 20, 1, 0.05))
+        stop = threading.Event()
+        runner = threading.Thread(target=worker.run, args=(stop,))
+        runner.start()
+        watcher, pause = assembly.consumer(self.settings), threading.Event()
+        while runner.is_alive() and self._waits(watcher) and not worker.progress.failed_attempts:
+            pause.wait(0.02)
+        watcher.close()
+        stop.set()
+        runner.join()
+        own.close()
+        return worker
+
+    @staticmethod
+    def _waits(consumer: Consumer) -> bool:
+        return any(part.end_offset > part.next_offset for part in consumer.lag())
+
+    def sequence(self) -> None:
+        """Copy what the log holds and rebuild what it touched."""
+        reader = assembly.entry_reader(self.settings)
+        sequencer = Sequencer(reader, self.client)
+        while sequencer.step(max_entries=1000, timeout_s=0.0).entries:
+            pass
+        rebuild(self.client, attempts_behind(self.client), sequencer.position)
+        sequencer.close()
+
+    def attempt(self, consumer: Consumer) -> Attempt:
+        """Steps 1 and 2 only."""
+        polled = consumer.poll(max_messages=50, max_bytes=64 << 20, timeout_s=1.0)
+        return assess(polled, self.judgement, uuid4())
+
+    def one(self, sql: str) -> Any:
+        return self.client.query(sql).result_rows[0][0]
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in self.client.query(sql).result_rows]
+
+
+@contextmanager
+def running_pipeline(folder: Path) -> Iterator[Pipeline]:
+    settings = load_settings({"data_dir": folder, "geoip_dir": folder / "no-geoip"})
+    data = DataDir(folder)
+    data.make()
+    ready = folder / "store.ready"
+    command = [
+        *(sys.executable, "-m", "onshore_pipeline.embedded.store_server", "--data-dir", str(data.store)),
+        *("--port", "0", "--credentials", str(data.credentials), "--ready-file", str(ready)),
+    ]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as store:
+        try:
+            deadline, pause = time.monotonic() + 30, threading.Event()
+            while not ready.exists():
+                assert store.poll() is None, "the store did not start"
+                assert time.monotonic() < deadline, "the store was not ready in time"
+                pause.wait(0.02)
+            client = assembly.store_client(settings, json.loads(ready.read_text())["url"])
+            migrate(client)
+            yield Pipeline(settings, client, assembly.judgement(settings))
+            client.close()
+        finally:
+            store.kill()
