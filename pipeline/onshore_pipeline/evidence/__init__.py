@@ -1,0 +1,1 @@
+"""Canonical lines, commitments, Merkle trees, log entries."""

@@ -1,0 +1,90 @@
+"""Entries of the evidence log: canonical JSON (RFC 8785 for integers, texts and objects), one a message."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from typing import TYPE_CHECKING
+
+from onshore_pipeline.evidence.canonical import LINE_VERSION
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from onshore_pipeline.broker import Gap, Message
+
+
+def message_entry(
+    message: Message,
+    *,
+    tenant: str,
+    records: int,
+    events: int,
+    dead_lettered: int,
+    events_root: bytes,
+    verdicts_root: bytes,
+    pipeline: str,
+    context: str,
+    controls: str,
+    salt_key_id: str,
+    attempt: UUID,
+) -> bytes:
+    """The entry of one message. `records` = `events` + `dead_lettered`; roots are raw, digests are text."""
+    return canonical_json(
+        {
+            "kind": "message",
+            "line_version": LINE_VERSION,
+            "topic": message.topic,
+            "topic_id": str(message.topic_id),
+            "partition": message.partition,
+            "offset": message.offset,
+            "timestamp": message.timestamp_ns,
+            "clock": message.clock,
+            "tenant": tenant,
+            "headers_sha256": headers_digest(message.headers).hex(),
+            "message_sha256": hashlib.sha256(message.value).hexdigest(),
+            "records": records,
+            "events": events,
+            "events_root": events_root.hex(),
+            "verdicts_root": verdicts_root.hex(),
+            "dead_lettered": dead_lettered,
+            "pipeline": pipeline,
+            "context": context,
+            "controls": controls,
+            "salt_key": salt_key_id,
+            "attempt": str(attempt),
+        }
+    )
+
+
+def gap_entry(gap: Gap, *, pipeline: str, attempt: UUID) -> bytes:
+    """The entry that stands for offsets [first, end) which the broker no longer had."""
+    return canonical_json(
+        {
+            "kind": "gap",
+            "line_version": LINE_VERSION,
+            "topic": gap.topic,
+            "topic_id": str(gap.topic_id),
+            "partition": gap.partition,
+            "offset": gap.first,
+            "end": gap.end,
+            "pipeline": pipeline,
+            "attempt": str(attempt),
+        }
+    )
+
+
+def canonical_json(value: dict[str, str | int]) -> bytes:
+    """Members sorted by name, no white space, UTF-8."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def headers_digest(headers: tuple[tuple[str, bytes], ...]) -> bytes:
+    """SHA-256 over each header's name and value in order, each led by its length (u32, big-endian)."""
+    digest = hashlib.sha256()
+    for name, value in headers:
+        encoded = name.encode()
+        digest.update(struct.pack(">I", len(encoded)) + encoded)
+        digest.update(struct.pack(">I", len(value)) + value)
+    return digest.digest()

@@ -1,0 +1,129 @@
+"""Seal a batch: a canonical line and leaf for every event, a root over each message's events (protocol step 2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from onshore_pipeline.evidence import canonical, merkle
+from onshore_pipeline.evidence.hashing import DIGEST_SIZE, binary_column, sha256_column, sha256_rows
+from onshore_pipeline.evidence.salts import SaltKey, identities, salts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from numpy.typing import NDArray
+
+# Stands where an event has its record index: no message holds so many records.
+RESOURCE_INDEX: Final = 0xFFFFFFFF
+_EVENT_ID_PREFIX: Final = b"\x04"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedMessage:
+    """What identifies a message to its seal.
+
+    Attributes:
+        topic_id: the topic's own UUID.
+        salt: the salt key of its tenant and month.
+    """
+
+    topic_id: UUID
+    partition: int
+    offset: int
+    salt: SaltKey
+
+
+def event_ids(messages: Sequence[SealedMessage], message: NDArray[np.uint32], index: NDArray[np.uint32]) -> pl.Series:
+    """UUIDv8 of every event from its identity: the first 16 bytes of SHA-256(0x04 || identity), Binary(16)."""
+    identity = _identities(messages, message, index)
+    prefix = np.full((len(identity), 1), _EVENT_ID_PREFIX[0], np.uint8)
+    digest = sha256_rows(np.concatenate([prefix, identity], axis=1))[:, :16].copy()
+    digest[:, 6] = (digest[:, 6] & 0x0F) | 0x80
+    digest[:, 8] = (digest[:, 8] & 0x3F) | 0x80
+    return binary_column(digest)
+
+
+def leaf_hashes(
+    events: pl.DataFrame, attributes: pl.DataFrame, resource_attributes: pl.DataFrame, messages: Sequence[SealedMessage]
+) -> tuple[NDArray[np.uint8], pl.Series]:
+    """Leaf hash and canonical line of every event.
+
+    Args:
+        events: every column of `domain.event.EVENT_COLUMNS` that stands in the line except the maps, and `row` (dense,
+            0-based), `message` (index into `messages`), `resource`.
+        attributes: `row`, `key`, `text`; sorted by row and key bytes, unique.
+        resource_attributes: `resource`, `key`, `text`; sorted by resource and key bytes, unique.
+        messages: the batch's messages.
+
+    Returns:
+        Digests of shape (rows, 32), and the lines they are of.
+    """
+    if events.is_empty():
+        return np.empty((0, DIGEST_SIZE), np.uint8), pl.Series([], dtype=pl.String)
+    message = events["message"].to_numpy()
+    salt_keys = [item.salt for item in messages]
+    identity = _identities(messages, message, events["record_index"].to_numpy())
+    event_salts = salts(identity, salt_keys, message)
+    subtrees = {
+        "attributes": canonical.subtree_roots("attributes", event_salts, attributes, "row"),
+        "resource_attributes": _resource_roots(events, resource_attributes, messages),
+    }
+    committed = canonical.commitments(events, event_salts)
+    lines = canonical.lines(events, committed, subtrees)
+    leaves = pl.select(pl.lit(merkle.LEAF_PREFIX) + pl.lit(lines.cast(pl.Binary))).to_series()
+    return sha256_column(leaves), lines
+
+
+def _identities(
+    messages: Sequence[SealedMessage], message: NDArray[np.uint32], index: NDArray[np.uint32]
+) -> NDArray[np.uint8]:
+    topic_ids = np.array([list(item.topic_id.bytes) for item in messages], np.uint8).reshape(-1, 16)
+    partitions = np.array([item.partition for item in messages], np.uint32)
+    offsets = np.array([item.offset for item in messages], np.uint64)
+    return identities(topic_ids[message], partitions[message], offsets[message], index)
+
+
+def _resource_roots(
+    events: pl.DataFrame, resource_attributes: pl.DataFrame, messages: Sequence[SealedMessage]
+) -> pl.Series:
+    """Roots over resource attributes, one computation a resource, gathered to events.
+
+    The salt is HMAC(salt key, identity with index 0xFFFFFFFF || SHA-256 of the map's JSON): events of one message that
+    share a resource share its leaves.
+    """
+    resources = events.select("resource", "message").unique("resource", maintain_order=True).with_row_index("owner")
+    pairs = (
+        resource_attributes.join(resources.select("resource", "owner"), on="resource", how="inner")
+        .sort("owner", maintain_order=True)
+        .select("owner", "key", "text")
+    )
+    member = (
+        canonical.json_strings(pairs["key"])
+        .rename("k")
+        .to_frame()
+        .select(pl.col("k") + ":" + pl.lit(canonical.json_strings(pairs["text"])))
+    )
+    maps = (
+        pairs.select("owner")
+        .with_columns(member.to_series().alias("m"))
+        .group_by("owner")
+        .agg(pl.col("m").str.join(","))
+    )
+    content = (
+        resources.select("owner")
+        .join(maps, on="owner", how="left", maintain_order="left")
+        .select((pl.lit("{") + pl.col("m").fill_null("") + "}").cast(pl.Binary))
+        .to_series()
+    )
+    message = resources["message"].to_numpy()
+    index = np.full(len(message), RESOURCE_INDEX, np.uint32)
+    inputs = np.concatenate([_identities(messages, message, index), sha256_column(content)], axis=1)
+    resource_salts = salts(inputs, [item.salt for item in messages], message)
+    roots = canonical.subtree_roots("resource_attributes", resource_salts, pairs, "owner")
+    by_resource = resources.select("resource").with_columns(roots.alias("root"))
+    return events.select("resource").join(by_resource, on="resource", how="left", maintain_order="left")["root"]
