@@ -1,0 +1,81 @@
+"""The `onshore` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from onshore_pipeline.commands import bench, controls, doctor, elsewhere, serve, status, store, topics, truth, up
+from onshore_pipeline.errors import EvidenceAltered, OnshoreError
+
+WRONG, COULD_NOT, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="onshore",
+    no_args_is_help=True,
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def onshore(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and leave")] = False,  # noqa: FBT002
+) -> None:
+    """Proves where an organisation's AI ran, who touched it and where its data went."""
+    if version:
+        typer.echo(metadata.version("onshore"))
+        raise typer.Exit
+
+
+app.command("up")(up.up)
+app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
+for name in elsewhere.HELP:
+    app.command(name, context_settings=elsewhere.PASS_ON, add_help_option=False, help=elsewhere.HELP[name])(
+        elsewhere.collectors
+    )
+app.command("check-truth")(truth.check_truth)
+app.command("worker")(serve.worker)
+app.command("sequencer")(serve.sequencer)
+app.command("migrate")(store.migrate)
+app.command("bench")(bench.bench)
+app.add_typer(controls.app, name="controls")
+app.add_typer(topics.app, name="topics")
+
+
+def main() -> None:
+    """Run a command; exit 0 done and good, 1 done and something is wrong, 2 could not be done."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        code = app(arguments, standalone_mode=False)
+    except OnshoreError as error:
+        if debug:
+            raise
+        print(f"onshore: {error}", file=sys.stderr)  # noqa: T201 - the command line's own error line
+        sys.exit(WRONG if isinstance(error, EvidenceAltered) else COULD_NOT)
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    except typer.Exit as asked:
+        sys.exit(asked.exit_code)
+    except typer.TyperException as error:
+        described = getattr(error, "format_message", error.__str__)()  # names the option where it can
+        if described:  # without arguments the help was printed already
+            print(f"onshore: {described} (see --help)", file=sys.stderr)  # noqa: T201
+        sys.exit(COULD_NOT)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(COULD_NOT)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

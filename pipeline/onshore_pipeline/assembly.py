@@ -1,0 +1,149 @@
+"""The worker's and sequencer's collaborators, made from settings at the edge."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import structlog
+
+from onshore_pipeline import context
+from onshore_pipeline.assess import Judgement
+from onshore_pipeline.broker import TENANT_HEADER
+from onshore_pipeline.controls.load import PACKS, load_controls
+from onshore_pipeline.embedded.local_log import LocalLog
+from onshore_pipeline.stack import DataDir, StoreAddress, pipeline_identity, salt_master, store_address
+from onshore_pipeline.store.connect import connect, store_errors
+from onshore_pipeline.store.tables import SCHEMAS
+from onshore_pipeline.store.writer import insert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clickhouse_connect.driver.client import Client
+
+    from onshore_pipeline.broker import Consumer, EntryReader, Message
+    from onshore_pipeline.controls.load import ControlSet
+    from onshore_pipeline.domain.control import Control
+    from onshore_pipeline.kafka_security import KafkaSettings
+    from onshore_pipeline.settings import Settings
+
+log = structlog.get_logger("assembly")
+
+DEFAULT_TENANT: Final = "default"
+_GEOIP_FILES: Final = ("geoip", "geoip6")
+
+
+def judgement(settings: Settings) -> Judgement:
+    """Registries, controls and secrets, read once.
+
+    Raises:
+        ContextError, ControlError, SettingsError: something cannot be used; file and line are named.
+    """
+    geoip = [path for name in _GEOIP_FILES if (path := _geoip_folder(settings) / name).is_file()]
+    databases = [settings.mmdb_file] if settings.mmdb_file is not None else []
+    folders = [PACKS, settings.controls_dir] if settings.controls_dir is not None else [PACKS]
+    return Judgement(
+        context=context.load(settings.context_dir, geoip=geoip, databases=databases),
+        controls=load_controls(*folders),
+        pipeline=pipeline_identity(),
+        salt_master=salt_master(settings),
+        tenant_of=_tenant_rule(settings),
+    )
+
+
+def _geoip_folder(settings: Settings) -> Path:
+    """Debian puts the two files straight into the folder or into one called geoip."""
+    inner = settings.geoip_dir / "geoip"
+    return inner if inner.is_dir() else settings.geoip_dir
+
+
+def _tenant_rule(settings: Settings) -> Callable[[Message], str]:
+    """The header counts on the local log, which only our receiver writes, and on topics that settings trust."""
+    is_local = not settings.kafka_bootstrap_servers
+    trusted, by_topic = settings.kafka_trusted_topics, settings.kafka_topic_tenants
+
+    def tenant_of(message: Message) -> str:
+        if is_local or message.topic in trusted:
+            for name, value in message.headers:
+                if name == TENANT_HEADER:
+                    return value.decode("utf-8", "replace")
+        return by_topic.get(message.topic, DEFAULT_TENANT)
+
+    return tenant_of
+
+
+def store_client(settings: Settings, url: str | None = None) -> Client:
+    """A writing connection; `url` names the embedded store before the stack has announced itself."""
+    if url is not None:
+        writer = json.loads(DataDir(settings.data_dir).credentials.read_text())["writer"]
+        address = StoreAddress(url, writer["user"], writer["password"])
+    else:
+        address = store_address(settings, writing=True)
+    return connect(address.url, address.user, address.password, ca_file=address.ca_file)
+
+
+def local_log(settings: Settings) -> LocalLog:
+    """The local log of the data directory."""
+    return LocalLog(DataDir(settings.data_dir).messages, now_ns=time.time_ns)
+
+
+def consumer(settings: Settings, member: str = "") -> Consumer:
+    """A member of the consumer group on the broker that settings name; `member` is its name there."""
+    if not settings.kafka_bootstrap_servers:
+        return local_log(settings).consumer()
+    from onshore_pipeline.kafka_broker import KafkaConsumer
+    from onshore_pipeline.kafka_topics import check_topics
+
+    kafka = _kafka(settings, member)
+    for complaint in check_topics(kafka):
+        log.warning("topic", complaint=complaint)
+    return KafkaConsumer(kafka)
+
+
+def entry_reader(settings: Settings) -> EntryReader:
+    """A reader of the evidence log on the broker that settings name."""
+    if not settings.kafka_bootstrap_servers:
+        return local_log(settings).entry_reader()
+    from onshore_pipeline.kafka_entries import KafkaEntryReader
+
+    return KafkaEntryReader(_kafka(settings))
+
+
+def _kafka(settings: Settings, member: str = "") -> KafkaSettings:
+    """How to reach Kafka; missing topics are made, whoever comes first."""
+    from onshore_pipeline.kafka_security import kafka_settings
+    from onshore_pipeline.kafka_topics import ensure_topics
+
+    kafka = kafka_settings(settings, member=member)
+    ensure_topics(kafka)
+    return kafka
+
+
+def publish_controls(client: Client, controls: ControlSet) -> None:
+    """Put the controls' texts into the store, those that are not there yet, so that every verdict can be explained."""
+    with store_errors():
+        known = {bytes(row[0]) for row in client.query("SELECT digest FROM controls").result_rows}
+    now = datetime.now(UTC)
+    rows = [_row(control, now) for control in controls.controls if bytes.fromhex(control.digest) not in known]
+    if rows:
+        insert(client, "controls", pa.Table.from_pylist(rows, schema=SCHEMAS["controls"]))
+
+
+def _row(control: Control, loaded_at: datetime) -> dict[str, object]:
+    copied = (
+        "version", "jurisdiction", "title", "instrument", "kind", "severity", "confidence", "status", "effective_from",
+        "effective_to", "checked_on", "rationale", "needs", "evidence", "remediation",
+    )  # fmt: skip
+    return {
+        "control_id": control.id,
+        "digest": bytes.fromhex(control.digest),
+        "domain": ",".join(control.domains),
+        "text": Path(control.file).read_text(encoding="utf-8"),
+        "loaded_at": loaded_at,
+        **{name: getattr(control, name) for name in copied},
+    }

@@ -1,0 +1,284 @@
+"""From messages to an attempt: decode, normalise, locate, judge, seal (protocol step 2). Pure: no I/O, no clock.
+
+An attempt is everything one try at a batch would write: rows of every fact table, log entries, dead letters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import polars as pl
+
+from onshore_pipeline import fact_tables
+from onshore_pipeline.broker import COLLECTOR_HEADER, ENCODING_HEADER, Advance, Outgoing, Polled
+from onshore_pipeline.controls.engine import judge
+from onshore_pipeline.event_frame import EVENT_POLARS_SCHEMA
+from onshore_pipeline.evidence import entry, merkle, salts, seal
+from onshore_pipeline.locate.locate import locate
+from onshore_pipeline.normalise.normalise import normalise
+from onshore_pipeline.wire.decode import decode
+from onshore_pipeline.wire.frames import Failure, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from uuid import UUID
+
+    import pyarrow as pa
+
+    from onshore_pipeline.broker import Message
+    from onshore_pipeline.context import Context
+    from onshore_pipeline.controls.engine import ControlSet, Judged
+
+# In the order in which they run; what comes after the last belongs to it.
+_STAGES: Final[tuple[Stage, ...]] = ("decode", "normalise", "locate", "judge", "seal")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Everything a verdict depends on besides the messages.
+
+    Attributes:
+        context: the registries.
+        controls: the controls in force.
+        pipeline: version and digest of this code, as it stands in log entries.
+        salt_master: the deployment's secret that salt keys are derived from.
+        tenant_of: the tenant of a message, from its header or its topic.
+    """
+
+    context: Context
+    controls: ControlSet
+    pipeline: str
+    salt_master: bytes
+    tenant_of: Callable[[Message], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a contiguous run of messages.
+
+    Attributes:
+        attempt_id: random; not part of any leaf.
+        tables: rows by fact table, in each table's exact Arrow schema, all carrying the attempt.
+        entries: log entries, a message or a gap each, in offset order within a partition.
+        advances: how far each partition gets.
+        dead_letters: what goes to the dead-letter topic.
+        records: records handed to us; `events` + `dead_lettered`.
+    """
+
+    attempt_id: UUID
+    tables: Mapping[str, pa.Table]
+    entries: tuple[bytes, ...]
+    advances: tuple[Advance, ...]
+    dead_letters: tuple[Outgoing, ...]
+    records: int
+    events: int
+    dead_lettered: int
+
+
+def assess(
+    polled: Polled, judgement: Judgement, attempt_id: UUID, lap: Callable[[str], None] = lambda _: None
+) -> Attempt:
+    """Assess what was polled; a message that no stage can take is found by bisection and becomes a dead letter.
+
+    `lap` is told the name of each stage as it ends.
+    """
+    try:
+        return _assess(polled, judgement, attempt_id, (), lap)
+    except Exception:  # noqa: BLE001 - whatever a message does to a stage, the others must get through
+        done: list[str] = []
+
+        def attempt(messages: Sequence[Message]) -> None:
+            done.clear()
+            _assess(Polled(tuple(messages)), judgement, attempt_id, (), done.append)
+
+        broken = tuple(
+            Failure(index, None, stage, f"{type(error).__name__}: {error}")
+            for index, stage, error in isolate(polled.messages, attempt, lambda: _stage_behind(done))
+        )
+        return _assess(polled, judgement, attempt_id, broken, lap)
+
+
+def isolate(
+    items: Sequence[Any], attempt: Callable[[Sequence[Any]], None], stage: Callable[[], Stage], first: int = 0
+) -> list[tuple[int, Stage, Exception]]:
+    """The items that make `attempt` fail even alone, found by halving: position, stage at failure, error."""
+    try:
+        attempt(items)
+    except Exception as error:  # noqa: BLE001 - the reason becomes part of the dead letter
+        if len(items) == 1:
+            return [(first, stage(), error)]
+        half = len(items) // 2
+        return [
+            *isolate(items[:half], attempt, stage, first),
+            *isolate(items[half:], attempt, stage, first + half),
+        ]
+    return []
+
+
+def _stage_behind(done: Sequence[str]) -> Stage:
+    """The stage that was running when `done` had ended."""
+    return _STAGES[min(len(done), len(_STAGES) - 1)]
+
+
+def _assess(
+    polled: Polled,
+    judgement: Judgement,
+    attempt_id: UUID,
+    broken: tuple[Failure, ...],
+    lap: Callable[[str], None],
+) -> Attempt:
+    messages = polled.messages
+    skipped = {failure.message for failure in broken}
+    decoded = decode(
+        [
+            ("", b"", None) if index in skipped else (message.topic, message.value, _encoding(message))
+            for index, message in enumerate(messages)
+        ]
+    )
+    lap("decode")
+    normalised = normalise(decoded)
+    lap("normalise")
+    about = _message_frame(messages, judgement)
+    sealed = [
+        seal.SealedMessage(
+            message.topic_id,
+            message.partition,
+            message.offset,
+            salts.salt_key(judgement.salt_master, tenant, message.timestamp_ns),
+        )
+        for message, tenant in zip(messages, about["tenant"], strict=True)
+    ]
+    events = _with_message_columns(normalised.events, about, sealed, attempt_id)
+    events = locate(events, judgement.context)
+    lap("locate")
+    judged = judge(events, judgement.controls)
+    lap("judge")
+    events = exact(events)
+    leaves, _ = seal.leaf_hashes(events, normalised.attributes, normalised.resource_attributes, sealed)
+    lap("seal")
+    failures = (*normalised.failures, *broken)
+    failures = tuple(failure for failure in failures if failure.message not in skipped or failure in broken)
+    tables = fact_tables.build(events, normalised, judged, about, leaves, failures, messages, attempt_id)
+    lap("tables")
+    entries = _entries(polled, judgement, attempt_id, events, leaves, judged, failures, sealed, about)
+    lap("entries")
+    dead = sum(_dead_records(failure) for failure in failures)
+    return Attempt(
+        attempt_id=attempt_id,
+        tables=tables,
+        entries=entries,
+        advances=_advances(polled),
+        dead_letters=tuple(fact_tables.dead_letter_message(failure, messages[failure.message]) for failure in failures),
+        records=events.height + dead,
+        events=events.height,
+        dead_lettered=dead,
+    )
+
+
+def exact(events: pl.DataFrame) -> pl.DataFrame:
+    """Cast every event column to its one type; a value that does not fit is an error, never another value."""
+    casts = [pl.col(name).cast(kind) for name, kind in EVENT_POLARS_SCHEMA.items() if name in events.columns]
+    return events.with_columns(casts)
+
+
+def _encoding(message: Message) -> str | None:
+    return _header(message, ENCODING_HEADER)
+
+
+def _header(message: Message, wanted: str) -> str | None:
+    return next((value.decode("utf-8", "replace") for name, value in message.headers if name == wanted), None)
+
+
+def _message_frame(messages: Sequence[Message], judgement: Judgement) -> pl.DataFrame:
+    """One row a message: what is constant for its events."""
+    return pl.DataFrame(
+        {
+            "message": pl.Series(range(len(messages)), dtype=pl.UInt32),
+            "tenant": pl.Series([judgement.tenant_of(message) for message in messages], dtype=pl.String),
+            "append_ns": pl.Series([message.timestamp_ns for message in messages], dtype=pl.Int64),
+            "broker_clock": pl.Series([message.clock == "broker" for message in messages], dtype=pl.Boolean),
+            "header_collector": pl.Series(
+                [_header(message, COLLECTOR_HEADER) for message in messages], dtype=pl.String
+            ),
+            "kafka_topic": pl.Series([message.topic for message in messages], dtype=pl.String),
+            "topic_id": pl.Series([message.topic_id.bytes for message in messages], dtype=pl.Binary),
+            "kafka_partition": pl.Series([message.partition for message in messages], dtype=pl.UInt32),
+            "kafka_offset": pl.Series([message.offset for message in messages], dtype=pl.UInt64),
+        }
+    )
+
+
+def _with_message_columns(
+    events: pl.DataFrame, about: pl.DataFrame, sealed: Sequence[seal.SealedMessage], attempt_id: UUID
+) -> pl.DataFrame:
+    """Add what is constant for a message, the event's id, and the time of events that claim none."""
+    appended = pl.col("append_ns").cast(pl.Datetime("ns", "UTC"))
+    joined = events.join(about, on="message", how="left", maintain_order="left")
+    return joined.with_columns(
+        appended.alias("_appended"),
+        pl.when(pl.col("broker_clock")).then(appended).alias("ingested_at"),
+        pl.coalesce("occurred_at", appended).alias("occurred_at"),
+        pl.coalesce("collector_id", "header_collector").alias("collector_id"),
+        pl.lit(attempt_id.bytes).alias("attempt_id"),
+        seal.event_ids(sealed, events["message"].to_numpy(), events["record_index"].to_numpy()).alias("event_id"),
+    ).drop("append_ns", "broker_clock", "header_collector", "_appended")
+
+
+def _dead_records(failure: Failure) -> int:
+    """Records a failure stands for; of a message nobody could read, the message itself is the one record."""
+    return 1 if failure.record_indexes is None else len(failure.record_indexes)
+
+
+def _entries(
+    polled: Polled,
+    judgement: Judgement,
+    attempt_id: UUID,
+    events: pl.DataFrame,
+    leaves: np.ndarray[tuple[int, ...], np.dtype[np.uint8]],
+    judged: Judged,
+    failures: Sequence[Failure],
+    sealed: Sequence[seal.SealedMessage],
+    about: pl.DataFrame,
+) -> tuple[bytes, ...]:
+    messages = polled.messages
+    sizes = np.bincount(events["message"].to_numpy(), minlength=len(messages)).astype(np.int64)
+    events_roots = merkle.roots(leaves, sizes)
+    verdicts_roots = fact_tables.verdict_roots(events, judged, len(messages))
+    dead = [0] * len(messages)
+    for failure in failures:
+        dead[failure.message] += _dead_records(failure)
+    gaps = [entry.gap_entry(gap, pipeline=judgement.pipeline, attempt=attempt_id) for gap in polled.gaps]
+    return (
+        *gaps,
+        *(
+            entry.message_entry(
+                message,
+                tenant=about["tenant"][index],
+                records=int(sizes[index]) + dead[index],
+                events=int(sizes[index]),
+                dead_lettered=dead[index],
+                events_root=events_roots[index].tobytes(),
+                verdicts_root=verdicts_roots[index].tobytes(),
+                pipeline=judgement.pipeline,
+                context=judgement.context.digest,
+                controls=judgement.controls.digest,
+                salt_key_id=sealed[index].salt.key_id,
+                attempt=attempt_id,
+            )
+            for index, message in enumerate(messages)
+        ),
+    )
+
+
+def _advances(polled: Polled) -> tuple[Advance, ...]:
+    """How far every polled partition gets, gaps included."""
+    spans: dict[tuple[str, UUID, int], tuple[int, int]] = {}
+    for gap in polled.gaps:
+        spans[gap.topic, gap.topic_id, gap.partition] = (gap.first, gap.end)
+    for message in polled.messages:
+        key = (message.topic, message.topic_id, message.partition)
+        first = spans[key][0] if key in spans else message.offset
+        spans[key] = (first, message.offset + 1)
+    return tuple(Advance(*key, first, end) for key, (first, end) in spans.items())

@@ -1,0 +1,1 @@
+"""Benchmarks: real parts, one run, JSON out."""

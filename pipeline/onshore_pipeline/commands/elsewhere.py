@@ -1,0 +1,27 @@
+"""Commands whose code is another deployable part: they replace this process."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from typing import Any, Final
+
+import typer
+
+from onshore_pipeline.errors import OnshoreError
+
+PASS_ON: Final[dict[str, Any]] = {"allow_extra_args": True, "ignore_unknown_options": True}
+HELP: Final = {
+    "demo": "Play a sovereign AI factory with planted violations; the truth goes to --truth FILE.",
+    "collect": "Collect from this machine (host, sockets) or from files (cloudtrail).",
+    "tenants": "Tenants and their tokens: add NAME, list.",
+}
+
+
+def collectors(context: typer.Context) -> None:
+    """Hand the command line over to `python -m onshore_collectors`."""
+    if importlib.util.find_spec("onshore_collectors") is None:
+        raise OnshoreError("the collectors are not installed; pip install 'onshore[collectors]'")
+    name = context.info_name or ""
+    os.execv(sys.executable, [sys.executable, "-m", "onshore_collectors", name, *context.args])  # noqa: S606 - no shell

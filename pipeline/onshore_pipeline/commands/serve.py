@@ -1,0 +1,133 @@
+"""`onshore worker` and `onshore sequencer`: the processes that turn messages into evidence."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import structlog
+import typer
+
+from onshore_pipeline.commands.options import DataDirOption
+from onshore_pipeline.errors import BrokerUnavailable, OnshoreError, StoreUnavailable
+from onshore_pipeline.settings import Settings, load_settings
+from onshore_pipeline.stack import DataDir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ReadyFile = Annotated[Path | None, typer.Option(help="Written when the part can be used")]
+StoreUrl = Annotated[str | None, typer.Option("--store-url", help="The embedded store's address", hidden=True)]
+WithParent = Annotated[bool, typer.Option("--with-parent", help="Leave when standard input ends", hidden=True)]
+
+log = structlog.get_logger("serve")
+
+
+def worker(
+    data_dir: DataDirOption = None,
+    ready_file: ReadyFile = None,
+    store_url: StoreUrl = None,
+    with_parent: WithParent = False,
+) -> None:
+    """Run one member of the consumer group until SIGTERM."""
+    from onshore_pipeline import assembly
+    from onshore_pipeline.worker import BatchLimits, Worker
+
+    settings = load_settings({"data_dir": data_dir})
+    stop = _stopped_by_signal(with_parent=with_parent)
+    judgement = assembly.judgement(settings)
+    client = assembly.store_client(settings, store_url)
+    assembly.publish_controls(client, judgement.controls)
+    limits = BatchLimits(settings.max_batch_messages, settings.max_batch_mib * 1024 * 1024)
+    status = DataDir(settings.data_dir).worker_status
+    status.parent.mkdir(parents=True, exist_ok=True)
+    with _member(settings) as member:
+        consumer = assembly.consumer(settings, member)
+        try:
+            _ready(ready_file)
+            Worker(consumer, client, judgement, limits, status_file=status).run(stop)
+        finally:
+            consumer.close()
+            client.close()
+
+
+def sequencer(
+    data_dir: DataDirOption = None,
+    ready_file: ReadyFile = None,
+    store_url: StoreUrl = None,
+    with_parent: WithParent = False,
+) -> None:
+    """Copy the evidence log into the store, rebuild rollups, sweep; one per deployment, until SIGTERM."""
+    from onshore_pipeline import assembly
+    from onshore_pipeline.jobs.keep import keep
+    from onshore_pipeline.sequencer import Sequencer
+
+    settings = load_settings({"data_dir": data_dir})
+    stop = _stopped_by_signal(with_parent=with_parent)
+    with _only_one(settings):
+        client = assembly.store_client(settings, store_url)
+        reader = assembly.entry_reader(settings)
+        try:
+            _ready(ready_file)
+            pause_s = 0.5
+            while not stop.is_set():
+                try:
+                    keep(Sequencer(reader, client), client, stop)
+                except (StoreUnavailable, BrokerUnavailable) as error:
+                    log.warning("sequencing paused", reason=str(error), retry_in_s=pause_s)
+                    stop.wait(pause_s)
+        finally:
+            reader.close()
+            client.close()
+
+
+def _stopped_by_signal(*, with_parent: bool) -> threading.Event:
+    from onshore_pipeline.embedded.parent import follow_parent
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    if with_parent:
+        follow_parent()
+    return stop
+
+
+def _ready(ready_file: Path | None) -> None:
+    if ready_file is not None:
+        ready_file.write_text(str(time.time()))
+
+
+@contextlib.contextmanager
+def _member(settings: Settings) -> Iterator[str]:
+    """A name in the consumer group that no other worker has; one that restarts gets its predecessor's again."""
+    folder = DataDir(settings.data_dir).path.resolve()
+    place = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+    for number in itertools.count():
+        with (folder / f"worker-{number}.lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield f"{socket.gethostname()}-{place}-{number}"
+            return
+
+
+@contextlib.contextmanager
+def _only_one(settings: Settings) -> Iterator[None]:
+    """Two sequencers on one machine would only copy the same entries twice; the second waits for nothing and leaves."""
+    path = DataDir(settings.data_dir).path / "sequencer.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OnshoreError(f"another sequencer holds {path}; one per deployment is enough") from None
+        yield

@@ -1,0 +1,53 @@
+"""The loop beside the worker: sequence, roll up, sweep."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from onshore_pipeline.jobs.aggregate import attempts_behind, drop_old_generations, rebuild
+from onshore_pipeline.jobs.sweep import sweep
+
+if TYPE_CHECKING:
+    from threading import Event
+    from uuid import UUID
+
+    from clickhouse_connect.driver.client import Client
+
+    from onshore_pipeline.sequencer import Sequencer
+
+log = structlog.get_logger("keep")
+
+_MAX_ENTRIES: Final = 20_000
+_READ_TIMEOUT_S: Final = 0.5
+_SWEEP_EVERY_S: Final = 60.0
+# Rollups may take at most a tenth of the time, and are at most this old while events arrive.
+_ROLLUP_SHARE: Final = 10
+_ROLLUP_AT_LEAST_EVERY_S: Final = 1.0
+
+
+def keep(sequencer: Sequencer, client: Client, stop: Event) -> None:
+    """Sequence until `stop`; rebuild what became visible; sweep once a minute.
+
+    Raises:
+        StoreUnavailable, BrokerUnavailable: start again with a new sequencer.
+        EvidenceAltered: the log contradicts itself.
+    """
+    touched: set[UUID] = set(attempts_behind(client))
+    rollup_due = sweep_due = time.monotonic()
+    while not stop.is_set():
+        sequenced = sequencer.step(max_entries=_MAX_ENTRIES, timeout_s=_READ_TIMEOUT_S)
+        touched |= sequenced.attempts
+        now = time.monotonic()
+        if touched and now >= rollup_due:
+            rebuilt = rebuild(client, touched, sequencer.position)
+            touched.clear()
+            rollup_due = time.monotonic() + max(_ROLLUP_AT_LEAST_EVERY_S, _ROLLUP_SHARE * rebuilt.took_s)
+        if now >= sweep_due:
+            swept = sweep(client)
+            drop_old_generations(client)
+            sweep_due = time.monotonic() + _SWEEP_EVERY_S
+            if swept.rows:
+                log.info("swept", dead_attempts=swept.dead_attempts, rows=swept.rows)

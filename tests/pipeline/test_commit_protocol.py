@@ -1,0 +1,217 @@
+"""The protocol of docs/commit-protocol.md on the embedded stack's real log and store."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import evidence_reference as reference
+import otlp_messages as otlp
+from embedded_pipeline import Pipeline, running_pipeline
+from onshore_pipeline import assembly
+from onshore_pipeline.assess import isolate
+from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC
+from onshore_pipeline.errors import BrokerUnavailable, EvidenceAltered
+from onshore_pipeline.jobs.aggregate import attempts_behind, rebuild
+from onshore_pipeline.jobs.sweep import sweep
+from onshore_pipeline.sequencer import Sequencer
+from onshore_pipeline.store.writer import insert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from onshore_pipeline.assess import Attempt
+    from onshore_pipeline.broker import Consumer
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    with running_pipeline(tmp_path) as running:
+        yield running
+
+
+class _Crashing:
+    """A consumer whose first commit fails before anything is written, as a kill -9 at that point would."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer, self._crashed = consumer, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._consumer, name)
+
+    def commit(self, *arguments: Any) -> None:
+        if not self._crashed:
+            self._crashed = True
+            raise BrokerUnavailable("killed between write and commit")
+        self._consumer.commit(*arguments)
+
+
+def _write(pipeline: Pipeline, attempt: Attempt, *, registered_at: datetime | None = None) -> None:
+    """Steps 3 and 4 of an attempt that never commits."""
+    when = registered_at or datetime.now(UTC)
+    pipeline.client.insert(
+        "attempts",
+        [
+            [
+                attempt.attempt_id, "test", when, "", "", "",
+                [each.topic_id for each in attempt.advances], [each.partition for each in attempt.advances],
+                [each.first for each in attempt.advances], [each.next_offset for each in attempt.advances],
+            ]
+        ],
+    )  # fmt: skip
+    for name, table in attempt.tables.items():
+        insert(pipeline.client, name, table)
+
+
+def test_what_goes_in_is_in_the_log_and_in_the_store_once(pipeline: Pipeline) -> None:
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement()] * 3) for _ in range(7)], tenant="acme")
+    pipeline.send("otlp_logs", [b"\x0anothing that is OTLP", b""])
+    pipeline.work(max_messages=2)
+    pipeline.sequence()
+    assert pipeline.one("SELECT count() FROM evidence_log") == 9
+    assert pipeline.rows("SELECT sum(records), sum(events), sum(dead_lettered) FROM evidence_log") == [(22, 21, 1)]
+    assert pipeline.one("SELECT count() FROM events_current") == 21
+    assert pipeline.one("SELECT uniqExact(event_id) FROM events_current") == 21
+    assert pipeline.rows("SELECT DISTINCT tenant FROM events_current") == [("acme",)]
+    assert pipeline.rows("SELECT stage, payload FROM dead_letters_current") == [("decode", "\nnothing that is OTLP")]
+
+
+def test_rows_of_an_attempt_that_never_committed_are_not_seen_and_are_swept(pipeline: Pipeline) -> None:
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement()] * 4)])
+    consumer = assembly.consumer(pipeline.settings)
+    lost = pipeline.attempt(consumer)
+    _write(pipeline, lost)
+    consumer.close()
+    assert pipeline.one("SELECT count() FROM events") == 4
+    assert pipeline.one("SELECT count() FROM events_current") == 0
+    assert sweep(pipeline.client).rows == 0, "it may still be about to commit"
+
+    pipeline.work()
+    pipeline.sequence()
+    assert pipeline.one("SELECT count() FROM events") == 8
+    assert pipeline.one("SELECT count() FROM events_current") == 4
+    later = datetime.now(UTC) + timedelta(minutes=2)
+    assert sweep(pipeline.client, later).dead_attempts == 1
+    assert pipeline.one("SELECT count() FROM events") == 4
+    assert pipeline.rows("SELECT attempt_id FROM attempts") == [(lost.attempt_id,)]
+
+
+def test_rows_that_a_woken_worker_writes_after_the_sweep_stay_unseen(pipeline: Pipeline) -> None:
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement()])])
+    consumer = assembly.consumer(pipeline.settings)
+    stopped = pipeline.attempt(consumer)
+    _write(pipeline, stopped)
+    pipeline.work()
+    pipeline.sequence()
+    sweep(pipeline.client, datetime.now(UTC) + timedelta(minutes=2))
+    for name, table in stopped.tables.items():
+        insert(pipeline.client, name, table)
+    assert pipeline.one("SELECT count() FROM events_current") == 1
+    assert pipeline.one("SELECT count() FROM violations_current") == pipeline.one("SELECT sum(events) FROM findings")
+    consumer.close()
+
+
+def test_an_attempt_that_failed_to_commit_is_made_again_and_counts_once(pipeline: Pipeline) -> None:
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement()] * 2) for _ in range(3)])
+    crashed = pipeline.work(_Crashing(assembly.consumer(pipeline.settings)))
+    assert crashed.progress.failed_attempts == 1
+    pipeline.work()
+    pipeline.sequence()
+    assert pipeline.one("SELECT count() FROM events_current") == 6
+    assert pipeline.one("SELECT count() FROM evidence_log") == 3
+    assert pipeline.one("SELECT sum(events) FROM findings WHERE control_id = 'AU-APP8-01'") == 6
+
+
+def test_rollups_are_the_same_however_often_they_are_built(pipeline: Pipeline) -> None:
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement(), otlp.movement(destination_country="AU")])])
+    pipeline.work()
+    pipeline.sequence()
+    queries = (
+        "SELECT * FROM verdict_counts ORDER BY ALL", "SELECT * FROM flows_hourly ORDER BY ALL",
+        "SELECT * FROM findings ORDER BY finding_id",
+    )  # fmt: skip
+    before = [pipeline.rows(query) for query in queries]
+    attempts = {row[0] for row in pipeline.rows("SELECT assumeNotNull(attempt_id) FROM evidence_log")}
+    rebuild(pipeline.client, attempts, {0: 0})
+    assert [pipeline.rows(query) for query in queries] == before
+    assert all(before)
+    violated = pipeline.one("SELECT sum(events) FROM verdict_counts WHERE verdict = 'violated'")
+    assert violated == pipeline.one("SELECT count() FROM violations_current")
+
+
+def test_a_sequencer_that_starts_again_goes_on_where_the_store_ends(pipeline: Pipeline) -> None:
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement()])])
+    pipeline.work()
+    pipeline.sequence()
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement()])])
+    pipeline.work()
+    pipeline.sequence()
+    assert pipeline.rows("SELECT log_index, offset FROM evidence_log ORDER BY log_index") == [(0, 0), (1, 1)]
+    assert attempts_behind(pipeline.client) == frozenset()
+
+
+def test_a_log_that_names_an_offset_twice_stops_the_sequencer(pipeline: Pipeline) -> None:
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement()])])
+    pipeline.work()
+    pipeline.sequence()
+    entry = str(pipeline.one("SELECT entry FROM evidence_log")).encode()
+    pipeline.send(EVIDENCE_LOG_TOPIC, [entry])
+    sequencer = Sequencer(assembly.entry_reader(pipeline.settings), pipeline.client)
+    with pytest.raises(EvidenceAltered, match="again"):
+        sequencer.step(max_entries=10, timeout_s=0.0)
+    sequencer.close()
+
+
+def test_what_breaks_a_stage_is_found_by_halving() -> None:
+    def attempt(offsets: Sequence[int]) -> None:
+        if {3, 6} & set(offsets):
+            raise RuntimeError("a stage has a bug")
+
+    found = isolate(range(8), attempt, lambda: "judge")
+    assert [(position, stage, str(error)) for position, stage, error in found] == [
+        (3, "judge", "a stage has a bug"),
+        (6, "judge", "a stage has a bug"),
+    ]
+    assert isolate(range(3), attempt, lambda: "judge") == []
+
+
+def test_leaves_can_be_made_again_from_what_the_store_holds(pipeline: Pipeline) -> None:
+    resource = {"service.name": "copier", "cloud.region": "ap-southeast-2", "cloud.provider": "aws"}
+    attributes = otlp.movement(actor_id='kim "the" tester\n', data_set="日本")
+    pipeline.send("otlp_logs", [otlp.logs([attributes, otlp.movement()], resource=resource, body="moved\tit")])
+    pipeline.work()
+    pipeline.sequence()
+    master = pipeline.judgement.salt_master
+    for row in pipeline.client.query("SELECT * FROM events_current").named_results():
+        assert _line_leaf(row, master) == row["leaf_hash"]
+    root = pipeline.one("SELECT JSONExtractString(entry, 'events_root') FROM evidence_log")
+    leaves = [bytes(row[0]) for row in pipeline.rows("SELECT leaf_hash FROM events_current ORDER BY record_index")]
+    assert reference.root(leaves).hex() == root
+
+
+def _line_leaf(row: dict[str, Any], master: bytes) -> bytes:
+    from sealed_batches import LINE_NAMES
+
+    appended = row["ingested_at"]
+    month = f"{appended:%Y-%m}"
+    key = reference.salt_key(master, row["tenant"], month)
+    named = (row["topic_id"], row["kafka_partition"], row["kafka_offset"])
+    ready = {name: _plain(row[name]) for name in LINE_NAMES}
+    for name in ("occurred_at", "observed_at", "approval_expires_at"):
+        ready[name] = None if row[name] is None else otlp.AT_NS if name == "occurred_at" else ready[name]
+    line = reference.line(
+        LINE_NAMES,
+        ready,
+        reference.event_salt(key, reference.identity(*named, row["record_index"])),
+        reference.resource_salt(key, *named, row["resource_attributes"]),
+    )
+    return reference.leaf(line)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "packed"):
+        return value.packed.hex()
+    return value.hex() if isinstance(value, bytes) else value
