@@ -1,0 +1,1 @@
+"""What sees: the OTLP receiver, SDK exporters and readers of real logs."""

@@ -1,0 +1,115 @@
+"""`python -m onshore_collectors.receiver`: the receiver as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from onshore_collectors.receiver.intake import Intake, IntakeLimits
+from onshore_collectors.receiver.refusals import MIB
+from onshore_collectors.receiver.serving import serve
+from onshore_collectors.receiver.tenants import TenantRegistry
+from onshore_pipeline.embedded.parent import follow_parent
+from onshore_pipeline.errors import OnshoreError, SettingsError
+from onshore_pipeline.producers import open_producer
+from onshore_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from onshore_pipeline.broker import Producer
+
+_CLOSE_TIMEOUT_S: Final = 0.5
+_HEADERS_BYTES: Final = 65_536  # of a message's limit, kept for its headers
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until told to stop; 0 when it ended as asked, 2 when it could not start (one line on standard error)."""
+    options = _parse(arguments)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        tenants = TenantRegistry(options.tenants, require_token=options.require_token)
+        producer, max_message_bytes = _open(options.local_log)
+        limits = IntakeLimits(max_body_bytes=options.max_body_mib * MIB, max_message_bytes=max_message_bytes)
+        serving = serve(
+            Intake(producer, tenants, options.collector_id, limits),
+            http_port=options.http_port,
+            grpc_port=options.grpc_port,
+            ready_file=options.ready_file,
+        )
+        if options.with_parent:
+            follow_parent()
+        asyncio.run(serving)
+    except OnshoreError as error:
+        sys.stderr.write(f"onshore receiver: {error}\n")
+        return 2
+    _close(producer)
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m onshore_collectors.receiver", description=__doc__)
+    add = parser.add_argument
+    add("--http-port", type=_port, default=4318, help="OTLP/HTTP, on 127.0.0.1; 0 picks a free port")
+    add("--grpc-port", type=_port, default=4317, help="OTLP/gRPC, on 127.0.0.1; 0 picks a free port")
+    add("--ready-file", type=Path, help="written, with both addresses, when both ports are listened on")
+    add("--tenants", type=Path, help="the registry of tenants' tokens")
+    add("--require-token", action="store_true", help="refuse senders without a token")
+    add("--local-log", type=Path, help="folder of the local log; without it, Kafka by the ONSHORE_KAFKA_ settings")
+    add("--max-body-mib", type=_mib, default=16, help="largest request body as it travels, in MiB")
+    add("--collector-id", default=f"receiver-{socket.gethostname()}", help="this receiver's id in every message")
+    add("--with-parent", action="store_true", help="end when standard input ends")
+    return parser.parse_args(arguments)
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:  # noqa: PLR2004 - what a port is
+        raise argparse.ArgumentTypeError(f"{text} is not a port")
+    return number
+
+
+def _mib(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 64:  # noqa: PLR2004 - a body unpacked may not exceed this either
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 64")
+    return number
+
+
+def _open(local_log: Path | None) -> tuple[Producer, int]:
+    """The producer, and the largest message it takes in bytes."""
+    if local_log is not None:
+        return open_producer(log_folder=local_log, now_ns=time.time_ns), IntakeLimits().max_message_bytes
+    settings = load_settings()
+    if not settings.kafka_bootstrap_servers:
+        raise SettingsError(
+            "kafka_bootstrap_servers", "is needed without --local-log; set ONSHORE_KAFKA_BOOTSTRAP_SERVERS"
+        )
+    from onshore_pipeline.kafka_security import kafka_settings
+
+    kafka = kafka_settings(settings)
+    return open_producer(kafka=kafka, now_ns=time.time_ns), kafka.max_message_bytes - _HEADERS_BYTES
+
+
+def _close(producer: Producer) -> None:
+    closing = threading.Thread(target=producer.close, daemon=True)
+    closing.start()
+    closing.join(_CLOSE_TIMEOUT_S)
+    if closing.is_alive():
+        # A broker that does not answer must not keep the process: nothing it holds was acknowledged to anyone.
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

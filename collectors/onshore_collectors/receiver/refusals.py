@@ -1,0 +1,79 @@
+"""Why a request is not taken, and what the sender is told in OTLP's words.
+
+OTLP/HTTP answers errors with a google.rpc.Status in the request's own encoding; OTLP/gRPC with a status code and, where
+trying again helps, a RetryInfo (opentelemetry.io/docs/specs/otlp, "Failures" and "OTLP/gRPC Throttling").
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf import json_format
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from grpc import StatusCode
+
+from onshore_pipeline.errors import OnshoreError
+
+if TYPE_CHECKING:
+    from onshore_collectors.receiver.signals import Encoding
+
+MIB: Final = 1 << 20
+
+
+class Refusal(OnshoreError):
+    """A request that is not taken.
+
+    Args:
+        http: the HTTP status to answer with.
+        code: the gRPC status to answer with.
+        why: what is wrong and how to mend it, one line.
+        retry_after_s: when trying again may help; None when it will not.
+    """
+
+    def __init__(self, http: HTTPStatus, code: StatusCode, why: str, retry_after_s: int | None = None) -> None:
+        super().__init__(why)
+        self.http, self.code, self.why, self.retry_after_s = http, code, why, retry_after_s
+
+    def details(self) -> bytes:
+        """All of it as a serialised google.rpc.Status: a protobuf body, or gRPC's `grpc-status-details-bin`."""
+        return bytes(self._status().SerializeToString())
+
+    def body(self, encoding: Encoding) -> bytes:
+        """The HTTP response's body, in the request's encoding."""
+        return self.details() if encoding == "otlp_proto" else json_format.MessageToJson(self._status()).encode()
+
+    def _status(self) -> Status:
+        status = Status(code=self.code.value[0], message=self.why)
+        if self.retry_after_s is not None:
+            retry = RetryInfo()
+            retry.retry_delay.FromSeconds(self.retry_after_s)
+            status.details.add().Pack(retry)
+        return status
+
+
+def malformed(why: str) -> Refusal:
+    """The body is not what it claims to be."""
+    return Refusal(HTTPStatus.BAD_REQUEST, StatusCode.INVALID_ARGUMENT, why)
+
+
+def too_large(what: str, limit_bytes: int) -> Refusal:
+    """The body exceeds a limit: send smaller batches."""
+    why = f"the {what} is larger than {limit_bytes / MIB:g} MiB; send smaller batches"
+    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, StatusCode.RESOURCE_EXHAUSTED, why)
+
+
+def unauthenticated(why: str) -> Refusal:
+    """The sender could not be told apart from a stranger."""
+    return Refusal(HTTPStatus.UNAUTHORIZED, StatusCode.UNAUTHENTICATED, why)
+
+
+def busy(why: str) -> Refusal:
+    """Too much is under way: send the same again in a moment."""
+    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, StatusCode.RESOURCE_EXHAUSTED, why, retry_after_s=1)
+
+
+def unavailable(why: str) -> Refusal:
+    """Nothing can be made durable right now: send the same again later."""
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, StatusCode.UNAVAILABLE, why, retry_after_s=2)
