@@ -1,0 +1,124 @@
+"""One finding: what it is about, the control that found it, and the events behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import streamlit as st
+
+from onshore_dashboard import finding_queries, pages, queries, session
+from onshore_dashboard.formats import moment, number, size
+from onshore_dashboard.geometry import country_name
+from onshore_dashboard.markup import Html, facts, severity, text
+from onshore_dashboard.summaries import fingerprint
+from onshore_dashboard.views.address import named_finding
+from onshore_dashboard.views.finding_list import kind_chip, plain
+from onshore_dashboard.views.scope import jurisdiction_name
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
+
+_COLUMNS: Final = (2.2, 2, 2, 3, 1.2)
+
+
+def show() -> None:
+    """The page of the finding that the address names."""
+    finding = named_finding()
+    if finding is not None:
+        st.page_link(pages.findings(), label="All findings", icon=":material/arrow_back:")
+        _show_finding(finding)
+
+
+def _show_finding(finding: dict[str, Any]) -> None:
+    found = _control_of(finding)
+    st.title(str(found["title"]) if found else str(finding["control_id"]), anchor=False)
+    st.html(f"{severity(finding['severity'])} {kind_chip(finding['kind'])} {text(finding['control_id'])}")
+    left, right = st.columns([1, 1.25], gap="large")
+    with left:
+        st.subheader("What happened")
+        st.html(facts(_what_happened(finding)))
+    with right:
+        st.subheader("What it breaks")
+        if found is None:
+            st.html('<p class="on-empty">The text of this control is not in the store.</p>')
+        else:
+            _show_control(found)
+    st.subheader("Events")
+    _show_events(finding)
+
+
+def _control_of(finding: dict[str, Any]) -> dict[str, Any] | None:
+    """The control of a finding as it was loaded, if its text is in the store."""
+    frame = queries.control(session.CALM, str(finding["control_id"]), int(finding["version"]))
+    return frame.row(0, named=True) if frame.height else None
+
+
+def _what_happened(finding: dict[str, Any]) -> list[tuple[str, str | Html | None]]:
+    named = [
+        (key.replace("_", " "), _with_country(key, value)) for key, value in fingerprint(str(finding["fingerprint"]))
+    ]
+    return [
+        *named,
+        ("first seen", f"{moment(finding['first_seen'])} UTC"),
+        ("last seen", f"{moment(finding['last_seen'])} UTC"),
+        ("events", number(finding["events"])),
+        ("bytes", size(finding["bytes"])),
+        ("state", str(finding["status"])),
+        ("finding", Html(f"<code>{text(finding['finding'])}</code>")),
+    ]
+
+
+def _with_country(key: str, value: str) -> str | None:
+    if not value:
+        return None
+    return f"{country_name(value)} ({value})" if key.endswith("country") else value
+
+
+def _show_control(control: dict[str, Any]) -> None:
+    st.html(
+        facts(
+            [
+                ("instrument", str(control["instrument"])),
+                ("jurisdiction", jurisdiction_name(str(control["jurisdiction"]))),
+                ("why it matters", str(control["rationale"])),
+                ("do first", str(control["remediation"])),
+                ("a regulator asks for", str(control["evidence"])),
+                ("needs", str(control["needs"])),
+                ("certainty", f"{control['confidence']}, checked on {control['checked_on'] or 'no recorded day'}"),
+                ("version", f"{control['version']}, in force since {control['effective_from'] or 'an unknown day'}"),
+            ]
+        )
+    )
+    with st.expander("The control as it judged"):
+        st.code(str(control["text"]), language="yaml", wrap_lines=True)
+        st.html(f'<p class="on-note">SHA-256 <code>{text(control["digest"])}</code></p>')
+
+
+def _show_events(finding: dict[str, Any]) -> None:
+    found = finding_queries.finding_events(session.CALM, UUID(finding["finding"]))
+    partly = finding["events"] > found.height
+    shown = (
+        f"The newest {number(found.height)} of {number(finding['events'])}" if partly else f"All {number(found.height)}"
+    )
+    st.html(f'<p class="on-note">{shown}. Times are UTC; open one to see every field and the raw text.</p>')
+    lines = st.container(key="event-lines", gap="xxsmall")
+    heads = lines.columns(_COLUMNS, gap="small")
+    for head, name in zip(heads, ("Occurred", "Action", "Actor", "From → to", "Bytes"), strict=True):
+        head.html(f'<div class="on-small"><b>{name}</b></div>')
+    for row in found.iter_rows(named=True):
+        _show_line(lines, finding, row)
+
+
+def _show_line(lines: DeltaGenerator, finding: dict[str, Any], row: dict[str, Any]) -> None:
+    occurred, action, actor, route, weight = lines.columns(_COLUMNS, gap="small")
+    occurred.page_link(
+        pages.event(),
+        label=plain(moment(row["occurred_at"])),
+        query_params={"finding": finding["finding"], "event": row["event"], "at": str(row["occurred_ns"])},
+    )
+    action.html(f"{text(row['action'])} <span class='on-small'>{text(row['outcome'])}</span>")
+    actor.html(str(text(row["actor"] or None)))
+    reached = f"{text(row['destination_country'])} <span class='on-small'>({text(row['destination_basis'])})</span>"
+    route.html(f"{text(row['source_country'])} → {reached}")
+    weight.html(size(row["bytes"]))

@@ -1,0 +1,65 @@
+"""A list of findings, one line each, the title a link to its detail."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import streamlit as st
+
+from onshore_dashboard import pages
+from onshore_dashboard.formats import ago, number, size
+from onshore_dashboard.markup import Html, chip, severity, text
+from onshore_dashboard.summaries import fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    import polars as pl
+
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
+_COLUMNS: Final = (1.5, 6, 3)
+
+
+def show_findings(found: pl.DataFrame, titles: Mapping[str, str], now: datetime) -> None:
+    """Takes `finding_queries.findings` and control titles by id."""
+    if found.is_empty():
+        st.html('<p class="on-empty">No findings in this period and scope.</p>')
+        return
+    target = pages.finding()
+    lines = st.container(key="finding-lines", gap="xxsmall")
+    for row in found.iter_rows(named=True):
+        level, about, figures = lines.columns(_COLUMNS, gap="small", vertical_alignment="top")
+        level.html(f"{severity(row['severity'])} {kind_chip(row['kind'])}")
+        title = titles.get(row["control_id"], row["control_id"])
+        about.page_link(target, label=plain(title), query_params={"finding": row["finding"]})
+        about.html(f'<div class="on-small">{text(row["control_id"])} · {fingerprint_line(row)}</div>')
+        figures.html(
+            f"<div><b>{number(row['events'])}</b> events, {size(row['bytes'])}"
+            f'<div class="on-small">{text(row["tenant"])} · last seen {ago(row["last_seen"], now)}</div></div>'
+        )
+
+
+def kind_word(kind: str) -> str:
+    """What a violated control of this kind means: a breach, something a person must judge, or a lawful exposure."""
+    return {"violation": "breach", "review": "review", "exposure": "exposure"}.get(kind, kind)
+
+
+def kind_chip(kind: str) -> Html:
+    """The word for a kind of control."""
+    return chip(kind_word(kind), "kind")
+
+
+def fingerprint_line(row: Mapping[str, Any]) -> Html:
+    """What the finding's events have in common, but for the tenant, which stands beside it."""
+    pairs = fingerprint(row["fingerprint"])
+    said = [
+        f"{text(key.replace('_', ' '))} <b>{text(value or 'unknown')}</b>" for key, value in pairs if key != "tenant"
+    ]
+    return Html(" · ".join(said))
+
+
+def plain(words: str) -> str:
+    """Words that Markdown must leave alone."""
+    return _MARKDOWN.sub(r"\\\1", words)
