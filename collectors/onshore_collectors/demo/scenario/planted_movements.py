@@ -1,0 +1,185 @@
+"""Data movements that a control must object to, or cannot decide; see `data_movement` for the reasoning."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from onshore_collectors.demo.scenario.movements import (
+    AT_HOME,
+    AU,
+    CONTRACT,
+    DONE,
+    GLOBAL_BUCKET,
+    NO_BASIS,
+    NO_CATEGORY,
+    PARTNER_ABROAD,
+    PERSON,
+    SG,
+    moved,
+)
+from onshore_collectors.demo.scenario.template import SATISFIED, TRANSFER_LAW, UNDETERMINED, VIOLATED, OneOf
+
+VIOLATIONS: Final = (
+    moved(
+        "data.export",
+        "export abroad with no basis",
+        5,
+        {TRANSFER_LAW: VIOLATED, "SOV-16-01": SATISFIED},
+        *(DONE, PERSON, PARTNER_ABROAD, NO_BASIS),
+    ),
+    moved(
+        "backup.write",
+        "backup of health records in Singapore, under a contract",
+        3,
+        {TRANSFER_LAW: SATISFIED, "AU-MHR77-01": VIOLATED, "SOV-10-01": VIOLATED, "SOV-16-01": SATISFIED},
+        *(DONE, CONTRACT, {"cloud.provider": "aws", "cloud.region": "ap-southeast-1"}),
+        data="health_record",
+        tenants=AU,
+    ),
+    moved(
+        "data.read",
+        "bulk data of U.S. persons read in Hong Kong",
+        3,
+        {TRANSFER_LAW: SATISFIED, "US-DSP401-01": VIOLATED, "SOV-16-01": SATISFIED},
+        *(DONE, PERSON, CONTRACT, {"onshore.actor.country": "HK", "onshore.destination.country": "HKG"}),
+        data="us_bulk",
+        tenants=SG,
+    ),
+    moved(
+        "model.weights.export",
+        "weights to a bucket in the United States",
+        2,
+        {"SOV-02-01": VIOLATED, "SOV-16-01": SATISFIED},
+        *(DONE, PERSON, {"server.address": "{tenant}-models.s3.us-east-1.amazonaws.com"}),
+        data="machine",
+    ),
+    moved(
+        "index.build",
+        "index built in Oregon, under a contract",
+        3,
+        {TRANSFER_LAW: SATISFIED, "SOV-03-01": VIOLATED, "SOV-16-01": SATISFIED},
+        *(DONE, CONTRACT, {"cloud.provider": "aws", "cloud.region": "us-west-2", "onshore.object.type": "index"}),
+    ),
+    moved(
+        "telemetry.export",
+        "crash dump to a vendor in the United States",
+        4,
+        {"SOV-06-01": VIOLATED, "SOV-16-01": SATISFIED},
+        *(DONE, {"server.address": "crash.vendor.example", "onshore.destination.country": "US"}),
+        data="machine",
+    ),
+    moved(
+        "backup.write",
+        "backup in Frankfurt, under a contract",
+        3,
+        {TRANSFER_LAW: SATISFIED, "SOV-10-01": VIOLATED, "SOV-16-01": SATISFIED},
+        *(DONE, CONTRACT, {"cloud.provider": "aws", "cloud.region": "eu-central-1"}),
+    ),
+    moved(
+        "data.export",
+        "export under a contract to a host that nobody can place",
+        3,
+        {TRANSFER_LAW: SATISFIED, "SOV-16-01": VIOLATED},
+        *(DONE, PERSON, CONTRACT, {"server.address": "upload.broker.example"}),
+    ),
+    moved(
+        "data.copy",
+        "copy whose region and declared country disagree",
+        2,
+        {TRANSFER_LAW: UNDETERMINED, "SOV-16-01": VIOLATED},
+        *(DONE, {"cloud.provider": "aws", "cloud.region": "us-east-1", "onshore.destination.country": "{home}"}),
+    ),
+)
+
+OPEN_QUESTIONS: Final = (
+    moved(
+        "data.export",
+        "export abroad, and nobody knows whether there is a basis",
+        2,
+        {TRANSFER_LAW: UNDETERMINED, "SOV-16-01": SATISFIED},
+        *(DONE, PERSON, {"server.address": "sftp.partner.example", "onshore.destination.country": "US"}),
+    ),
+    moved(
+        "data.export",
+        "export without a basis to a bucket that nobody can place",
+        2,
+        {TRANSFER_LAW: UNDETERMINED, "SOV-16-01": VIOLATED},
+        *(DONE, PERSON, NO_BASIS, GLOBAL_BUCKET),
+    ),
+    moved(
+        "data.copy",
+        "copy of a data set that has a home and no categories",
+        2,
+        {TRANSFER_LAW: UNDETERMINED, "AU-MHR77-01": UNDETERMINED, "US-DSP401-01": UNDETERMINED, "SOV-16-01": SATISFIED},
+        *(DONE, AT_HOME, {"onshore.data.home": ("{home}",)}),
+        data="unregistered",
+    ),
+    moved(
+        # Whose law applies is open, too
+        "data.copy",
+        "copy of a data set that nobody registered",
+        2,
+        {
+            "AU-APP8-01": UNDETERMINED,
+            "JP-APPI28-01": UNDETERMINED,
+            "MY-PDPA129-01": UNDETERMINED,
+            "SG-PDPA26-01": UNDETERMINED,
+            "AU-MHR77-01": UNDETERMINED,
+            "US-DSP401-01": UNDETERMINED,
+            "SOV-16-01": SATISFIED,
+        },
+        *(DONE, AT_HOME),
+        data="unregistered",
+    ),
+    moved(
+        "data.replicate",
+        "replica of health records in a bucket that nobody can place",
+        2,
+        {TRANSFER_LAW: UNDETERMINED, "AU-MHR77-01": UNDETERMINED, "SOV-10-01": UNDETERMINED, "SOV-16-01": VIOLATED},
+        *(DONE, GLOBAL_BUCKET),
+        data="health_record",
+        tenants=AU,
+    ),
+    moved(
+        "data.read",
+        "bulk data of U.S. persons read by somebody whom nobody can place",
+        2,
+        {TRANSFER_LAW: SATISFIED, "US-DSP401-01": UNDETERMINED, "SOV-16-01": SATISFIED},
+        *(DONE, AT_HOME, {"user.id": OneOf("people")}),
+        data="us_bulk",
+        tenants=SG,
+    ),
+    moved(
+        "index.build",
+        "index of a corpus without a home",
+        2,
+        {"SOV-03-01": UNDETERMINED, "SOV-16-01": SATISFIED},
+        *(DONE, AT_HOME, {"onshore.object.type": "index"}, NO_CATEGORY),
+        data="unregistered",
+    ),
+    moved(
+        "telemetry.export",
+        "statistics to a content network",
+        2,
+        {"SOV-06-01": UNDETERMINED, "SOV-16-01": VIOLATED},
+        *(DONE, {"server.address": "d1a2b3c4.cloudfront.net"}),
+        data="machine",
+    ),
+    moved(
+        "data.replicate",
+        "replica of machine data in a bucket that nobody can place",
+        2,
+        {"SOV-10-01": UNDETERMINED, "SOV-16-01": VIOLATED},
+        *(DONE, GLOBAL_BUCKET),
+        data="machine",
+    ),
+    moved(
+        "data.copy",
+        "copy whose outcome the source cannot tell",
+        2,
+        {TRANSFER_LAW: UNDETERMINED, "SOV-16-01": UNDETERMINED},
+        AT_HOME,
+    ),
+)
+
+PLANTED_MOVEMENTS: Final = (*VIOLATIONS, *OPEN_QUESTIONS)

@@ -1,0 +1,70 @@
+"""The whole way: a factory's events through receiver, log, worker, store, and back to the planted truth."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from onshore_pipeline.controls.load import load_controls
+from running_stack import RunningStack, run_onshore, running_stack
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+EVENTS = 5000
+
+
+@pytest.fixture(scope="module")
+def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """A stack of this module's own: what the demo plays must not stand between other tests' events."""
+    with running_stack(tmp_path_factory.mktemp("factory"), "--no-dashboard") as stack:
+        yield stack
+
+
+def _onshore(stack: RunningStack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_onshore(stack.folder, *arguments, "--data-dir", str(stack.data_dir), "--json", within_s=240)
+
+
+def _told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stderr + done.stdout
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_the_store_holds_exactly_what_the_demo_planted_whatever_was_played_before(factory: RunningStack) -> None:
+    first, second = factory.folder / "first.json", factory.folder / "second.json"
+    _told(_onshore(factory, "demo", "--events", "1000", "--seed", "1", "--truth", str(first)))
+    played = _told(_onshore(factory, "demo", "--events", str(EVENTS), "--seed", "2", "--truth", str(second)))
+    assert played["events"] == EVENTS
+    assert set(played["stored_as"].values()) == set(played["tenants"])
+
+    checked = _told(_onshore(factory, "check-truth", str(second)))
+    assert (checked["precision"], checked["recall"], checked["wrong_counts"]) == (1.0, 1.0, [])
+    assert checked["events_found"] == checked["events_expected"] == EVENTS
+    executable = {compiled.control.id for compiled in load_controls().executable}
+    seen = {control for control, verdicts in checked["controls"].items() if len(verdicts) == 3}
+    assert seen == executable
+
+    again = _told(_onshore(factory, "check-truth", str(first)))
+    assert (again["precision"], again["recall"], again["events_found"]) == (1.0, 1.0, 1000)
+
+
+def test_a_truth_that_the_store_does_not_hold_is_wrong_and_says_where(factory: RunningStack) -> None:
+    truth = factory.folder / "altered.json"
+    _told(_onshore(factory, "demo", "--events", "1000", "--truth", str(truth)))
+    told = json.loads(truth.read_text())
+    forgotten = told["violations"].pop()
+    told["violations"].append(["nobody", "SOV-01-01"])
+    told["counts"][0]["events"] += 1
+    truth.write_text(json.dumps(told))
+
+    done = _onshore(factory, "check-truth", str(truth))
+    assert done.returncode == 1
+    checked = json.loads(done.stdout)
+    assert checked["examples"] == {"missing": [["nobody", "SOV-01-01"]], "spurious": [forgotten]}
+    assert [row["expected"] - row["found"] for row in checked["wrong_counts"]] == [1]
+    assert checked["precision"] < 1.0
+    assert checked["recall"] < 1.0
