@@ -19,6 +19,7 @@ import uvicorn
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import RedirectResponse
 from streamlit.starlette import App
 from streamlit.web.bootstrap import load_config_options
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from onshore_dashboard.settings import Settings
 
+FIRST_PAGE_PATH: Final = "/operations"
 _SHUTDOWN_SECONDS: Final = 3
 _PAGES: Final = "onshore_dashboard.views.compliance"  # brings the libraries that every page needs
 _INLINE_SCRIPT: Final = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -58,6 +60,22 @@ class SovereignHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class FirstPage:
+    """Answers for the first page under its own name too; Streamlit knows it at `/` only."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send a browser that asks for the page by name to where it is."""
+        if scope["type"] == "http" and scope["path"].rstrip("/") == FIRST_PAGE_PATH:
+            query = scope["query_string"].decode("latin-1")
+            await RedirectResponse(f"/?{query}" if query else "/")(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 def content_security_policy(index_html: str) -> str:
@@ -90,7 +108,7 @@ def listen(address: str, port: int) -> socket.socket:
     Raises:
         SettingsError: the address or port cannot be used.
     """
-    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))
@@ -124,6 +142,7 @@ def serve(
         secrets={SECRETS_SECTION: {**settings.as_secrets()}},
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=list(allowed_hosts), www_redirect=False),
+            Middleware(FirstPage),
             Middleware(SovereignHeaders, policy=content_security_policy(index.read_text(encoding="utf-8"))),
         ],
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as SourceError
 
 from onshore_pipeline.errors import SettingsError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX: Final = "ONSHORE_"
+_FILE: Final = "onshore.toml"
 # Read by the test suite, not by Onshore.
 _NOT_OURS: Final = frozenset({"ONSHORE_REQUIRE_ALL"})
 
@@ -41,7 +43,7 @@ class Settings(BaseSettings):
         max_batch_mib: bytes of messages in one attempt, in MiB; one larger message still goes through.
     """
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file="onshore.toml", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=_FILE, extra="forbid", frozen=True)
 
     data_dir: Path = Field(default_factory=lambda: Path(".onshore"))
     kafka_bootstrap_servers: str = ""
@@ -101,6 +103,11 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
         hint = _suggestion(name, known) if first["type"] == "extra_forbidden" else ""
         why = "no such setting" if first["type"] == "extra_forbidden" else str(first["msg"])
         raise SettingsError(name, why + hint) from None
+    except SourceError as error:
+        named = next((name for name in known if f'"{name}"' in str(error)), "in the environment")
+        raise SettingsError(named, f"is not JSON, which it must be: {error.__cause__ or error}") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(_FILE, f"the file cannot be read: {error}") from None
 
 
 def _suggestion(name: str, known: set[str]) -> str:

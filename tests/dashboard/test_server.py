@@ -34,6 +34,11 @@ def test_every_page_forbids_the_browser_to_load_from_anybody_else(dashboard: str
         assert "frame-ancestors 'none'" in policy
 
 
+def test_the_first_page_answers_to_its_name(dashboard: str) -> None:
+    answer = httpx.get(dashboard + "/operations?tenant=acme")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/?tenant=acme")
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8501"])
 def test_a_foreign_host_is_refused(dashboard: str, host: str) -> None:
     assert httpx.get(dashboard, headers={"Host": host}).status_code == 400

@@ -24,7 +24,8 @@ def status(data_dir: DataDirOption = None, as_json: JsonOption = False) -> int:
         typer.echo(json.dumps({**report, "attention": attention}))
     else:
         for name, value in report.items():
-            typer.echo(f"{name.replace('_', ' '):<24} {value:,}" if isinstance(value, int) else f"{name:<24} {value}")
+            shown = f"{value:,}" if isinstance(value, int) else value
+            typer.echo(f"{name.replace('_', ' '):<24} {shown}")
         for line in attention:
             typer.echo(f"ATTENTION: {line}")
     return 1 if attention else 0

@@ -77,7 +77,10 @@ def run_stack(options: UpOptions, say: Callable[[str], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     data = DataDir(options.data_dir.resolve())
-    data.make()
+    try:
+        data.make()
+    except OSError as error:
+        raise StackRefused(f"{error.filename}: {error.strerror}; choose another --data-dir") from None
     with locked(data, say) as lock:
         _withdraw(options, data)
         ports = _claim(options.ports, dashboard=options.dashboard)
