@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import tempfile
 import zlib
+from contextlib import contextmanager
 from email.parser import BytesParser
 from email.policy import HTTP
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol
 
 import lz4.block
@@ -17,7 +19,6 @@ from onshore_pipeline.embedded.engine_session import EngineError, refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
-    from pathlib import Path
 
 MAX_BODY_BYTES: Final = 1 << 30
 MAX_DECOMPRESSED_BYTES: Final = 4 << 30
@@ -52,6 +53,16 @@ async def spool(chunks: AsyncIterator[bytes], folder: Path) -> IO[bytes]:
         raise
     file.seek(0)
     return file
+
+
+@contextmanager
+def in_file(chunks: Iterator[bytes], folder: Path) -> Iterator[Path]:
+    """Keep what comes in a named file in `folder`, for as long as it is used."""
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".rows") as file:
+        for chunk in chunks:
+            file.write(chunk)
+        file.flush()
+        yield Path(file.name)
 
 
 def _refuse_above(size: int) -> None:

@@ -111,7 +111,7 @@ class _Interface:
         started = time.monotonic_ns()
         lease = await self._pools[role].lease()
         try:
-            job = await lease.call(Job, request.method, role, request.headers, arguments, file)
+            job = await lease.call(Job, request.method, role, request.headers, arguments, file, self._spool_folder)
             chunks, output_format, summary = await lease.call(job.run, lease.session)
         except BaseException as error:
             lease.give_back(usable=isinstance(error, EngineError))

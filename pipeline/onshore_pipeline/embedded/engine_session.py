@@ -12,6 +12,9 @@ from onshore_pipeline.embedded.sql_guard import ONLY_READING, ReaderGuard, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from onshore_pipeline.embedded.statements import Insert
 
 _CODE: Final = re.compile(r"Code: (\d+)\. ")
 _SETTING_NAME: Final = re.compile(r"[A-Za-z_]\w*")
@@ -154,8 +157,11 @@ class Session:
         result = self._query(statement, output_format, parameters)
         return Answer(_slices(result), int(result.rows_read()))
 
-    def insert(self, statement: str, input_format: str, data: Iterator[bytes], parameters: Mapping[str, str]) -> int:
-        """Run an INSERT whose rows are `data`; returns the number of rows written.
+    def insert(self, insert: Insert, rows: Path, parameters: Mapping[str, str]) -> int:
+        """Run an INSERT whose rows lie in the file `rows`; returns the number of rows written.
+
+        The engine's streamed inserts say that rows were written which it refused (a failed constraint, a full disk);
+        an insert from a file raises.
 
         Raises:
             EngineError: the engine refused it or could not read the rows; whole blocks before the fault may be stored.
@@ -164,18 +170,9 @@ class Session:
             # An INSERT takes its parameters from the session, where they would stay.
             self.spent = True
             self._query(set_statement({f"param_{name}": value for name, value in parameters.items()}), "Null", {})
-        inserter = None
-        try:
-            inserter = self._connection.send_insert(statement, input_format)
-            for chunk in data:
-                inserter.append(chunk)
-            return int(inserter.finish().rows_written)
-        except RuntimeError as error:
-            self.spent = True
-            raise EngineError(str(error)) from error
-        finally:
-            if inserter is not None:
-                inserter.cancel()
+        source = f"FROM INFILE '{rows}' COMPRESSION 'none'"
+        statement = f"{insert.statement} {source} {insert.settings} FORMAT {insert.format}"
+        return int(self._query(statement, "Null", {}).rows_read())
 
     def close(self) -> None:
         """Release the connection."""

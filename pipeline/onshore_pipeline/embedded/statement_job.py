@@ -12,6 +12,7 @@ from onshore_pipeline.embedded.sql_guard import ALLOWED_SETTINGS, STATEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from onshore_pipeline.embedded.engine_session import Session
 
@@ -34,7 +35,13 @@ class Job:
     """One request, as the thread that runs it sees it."""
 
     def __init__(
-        self, method: str, role: Role, headers: Mapping[str, str], arguments: Mapping[str, str], file: IO[bytes]
+        self,
+        method: str,
+        role: Role,
+        headers: Mapping[str, str],
+        arguments: Mapping[str, str],
+        file: IO[bytes],
+        spool_folder: Path,
     ) -> None:
         """Take a request.
 
@@ -44,11 +51,13 @@ class Job:
             headers: the request's.
             arguments: of the URL.
             file: the body as it came.
+            spool_folder: where an INSERT's rows lie while they are read.
 
         Raises:
             EngineError: the body's encoding is unknown, or the form in it cannot be read.
         """
         self._method = method
+        self._spool_folder = spool_folder
         self._role = role
         self._default_format = headers.get("x-clickhouse-format") or arguments.get("default_format") or _DEFAULT_FORMAT
         encoding = headers.get("content-encoding", "").strip().lower()
@@ -81,8 +90,8 @@ class Job:
         session.use_settings(self._settings)
         insert = statements.find_insert(text)
         if insert is not None:
-            data = self._rows(insert.data_at)
-            rows = str(session.insert(insert.statement, insert.format, data, self._parameters))
+            with bodies.in_file(self._rows(insert.data_at), self._spool_folder) as path:
+                rows = str(session.insert(insert, path, self._parameters))
             return iter(()), insert.format, {"read_rows": rows, "written_rows": rows, "result_rows": rows}
         if len(self._in_body) >= statements.MAX_STATEMENT_BYTES:
             raise refusal(223, "QUERY_IS_TOO_LARGE", f"a statement may have {statements.MAX_STATEMENT_BYTES} bytes")

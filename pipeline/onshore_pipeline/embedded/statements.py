@@ -34,12 +34,14 @@ class Insert:
     """An INSERT that brings its rows along.
 
     Attributes:
-        statement: up to and without `FORMAT ...` or `VALUES`.
+        statement: up to and without `SETTINGS ...`, `FORMAT ...` or `VALUES`.
+        settings: its SETTINGS clause, '' when there is none.
         format: how the rows are written.
         data_at: where in the text they begin.
     """
 
     statement: str
+    settings: str
     format: str
     data_at: int
 
@@ -62,15 +64,20 @@ def find_insert(text: bytes) -> Insert | None:
     words = _words(text)
     if next((word.text for word in words), "") != "INSERT":
         return None
+    settings_at: int | None = None
     for word in words:
         if word.text in {"SELECT", "WITH", "FROM"}:
             return None
+        if word.text == "SETTINGS" and settings_at is None:
+            settings_at = word.start
+        split = word.start if settings_at is None else settings_at
+        parts = (text[:split].decode(), text[split : word.start].decode())
         if word.text == "VALUES":
-            return Insert(text[: word.start].decode(), "Values", word.end)
+            return Insert(*parts, "Values", word.end)
         if word.text == "FORMAT" and (name := _FORMAT_NAME.match(text, word.end)) is not None:
             gap = _BEFORE_DATA.match(text, name.end())
             assert gap is not None
-            return Insert(text[: word.start].decode(), name["name"].decode(), gap.end())
+            return Insert(*parts, name["name"].decode(), gap.end())
     return None
 
 

@@ -303,5 +303,5 @@ def test_the_rows_begin_behind_the_statement(before: str, columns: str, data: by
     found = find_insert(statement.encode() + b"FORMAT Native\n" + data)
 
     assert found is not None
-    assert (found.statement, found.format) == (statement, "Native")
+    assert (found.statement + found.settings, found.format) == (statement, "Native")
     assert (statement.encode() + b"FORMAT Native\n" + data)[found.data_at :] == data
