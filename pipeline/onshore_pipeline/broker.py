@@ -123,7 +123,11 @@ class Producer(Protocol):
     """Appends messages. What `send` returned from is durable (fsync, or acks=all)."""
 
     def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
-        """Append in order; return when durable. Raises `BrokerUnavailable`: then nothing may be acknowledged."""
+        """Append in order; return when durable.
+
+        Raises `BrokerUnavailable`: then nothing may be acknowledged. Raises `MessageTooLarge` for a message that this
+        broker will never take; those in front of it may have been appended.
+        """
         ...
 
     def close(self) -> None:
@@ -137,7 +141,10 @@ class Consumer(Protocol):
     def poll(self, *, max_messages: int, max_bytes: int, timeout_s: float) -> Polled:
         """Next whole messages not yet polled by this member; at least one if any waits, even above `max_bytes`.
 
-        Starts from the authoritative position (what was committed), never from a default. Raises `BrokerUnavailable`.
+        Starts from the authoritative position (what the evidence log says was committed), never from a default.
+
+        Raises `BrokerUnavailable`. Raises `CommitFenced` when another member took over for good and this one will never
+        be given messages again: close it. Raises `LogInUse` when another process has to be stopped first.
         """
         ...
 

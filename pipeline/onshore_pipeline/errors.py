@@ -29,6 +29,14 @@ class BrokerUnavailable(OnshoreError):
     """The broker did not answer: commit nothing, back off, try again."""
 
 
+class MessageTooLarge(OnshoreError):
+    """The broker takes no message of this size: refuse it, do not try again."""
+
+
+class LogInUse(OnshoreError):
+    """Another process works on the messages of this log: stop one of the two, then start again."""
+
+
 class CommitFenced(OnshoreError):
     """Another member owns these messages now: forget the attempt and poll again."""
 

@@ -14,7 +14,8 @@ from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from onshore_pipeline.broker import Advance, Gap, Message, Outgoing, PartitionLag, Polled
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
-from onshore_pipeline.kafka_entries import KafkaEntryReader, LoggedPositions, reading_options
+from onshore_pipeline.kafka_entries import KafkaEntryReader, reading_options, timestamp_ns
+from onshore_pipeline.kafka_positions import LoggedPositions, Owned
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import describe_topics
 from onshore_pipeline.kafka_transactions import Transactions
@@ -39,11 +40,13 @@ class _Place:
 
     Attributes:
         topic_id: the topic's UUID when the partition was taken over.
-        committed: the position that the group committed; where it has none, the one it begins at.
+        found: what the group had committed when we last looked; another value now means another member.
+        committed: the position, which the evidence log decides.
         next_offset: behind what was handed out last.
     """
 
     topic_id: UUID
+    found: int | None
     committed: int
     next_offset: int
 
@@ -72,7 +75,7 @@ class KafkaConsumer:
         self._settings = settings
         self._timeout_ms = int(settings.request_timeout_s * 1000)
         self._transactions = Transactions(settings)
-        self._logged = LoggedPositions(settings)
+        self._positions = LoggedPositions(settings)
         self._rebalances = _Rebalances()
         self._places: dict[TopicPartition, _Place] = {}
         self._waiting: deque[Message] = deque()  # fetched, not yet handed out
@@ -113,7 +116,8 @@ class KafkaConsumer:
             offsets = self._checked(member.generation_id, advances)
         self._transactions.commit(entries, dead_letters, offsets, member)
         for source, offset in offsets.items():
-            self._places[source].committed = offset.offset
+            place = self._places[source]
+            place.found = place.committed = offset.offset
 
     def rewind(self) -> None:
         """Forget what was polled but not committed; the next poll asks the broker for the positions."""
@@ -210,14 +214,16 @@ class KafkaConsumer:
         try:
             topics = describe_topics(self._settings, self._admin, {source.topic for source in sources})
             begins = self._consumer.beginning_offsets(sources, timeout_ms=self._timeout_ms)
-            identities = {source: topics[source.topic].topic_id for source in sources if source.topic in topics}
-            starts = {source: self._committed(source, topic_id) for source, topic_id in identities.items()}
-            logged = self._logged.read() if None in starts.values() else {}
-            for source, topic_id in identities.items():
-                start = starts[source]
-                if start is None:
-                    start = logged.get((topic_id, source.partition), begins[source])
-                self._places[source] = _Place(topic_id, start, start)
+            ends = self._consumer.end_offsets(sources, timeout_ms=self._timeout_ms)
+            owned = [
+                Owned(each, topics[each.topic].topic_id, begins[each], ends[each], self._committed(each))
+                for each in sources
+                if each.topic in topics
+            ]
+            starts = self._positions.starts(owned)  # after the group's offsets: entries are not seen before these
+            for each in owned:
+                found, start = each.committed, starts[each.source]
+                self._places[each.source] = _Place(each.topic_id, found and found.offset, start, start)
             for source in sources:
                 place = self._places.get(source)
                 self._consumer.seek(source, max(place.next_offset if place else 0, begins[source]))
@@ -225,12 +231,9 @@ class KafkaConsumer:
             self.rewind()  # all or nothing: the next poll tries again
             raise
 
-    def _committed(self, source: TopicPartition, topic_id: UUID) -> int | None:
-        """The group's position; waits for open transactions. None too when it was committed for an earlier topic."""
-        committed = self._consumer.committed(source, metadata=True, timeout_ms=self._timeout_ms)
-        if committed is None or (committed.metadata or str(topic_id)) != str(topic_id):
-            return None
-        return int(committed.offset)
+    def _committed(self, source: TopicPartition) -> OffsetAndMetadata | None:
+        """What the group committed; waits for open transactions."""
+        return self._consumer.committed(source, metadata=True, timeout_ms=self._timeout_ms)
 
     def _go_on_behind_lost(self, positions: dict[TopicPartition, int]) -> None:
         """Move to the oldest message left; the gap shows when it is handed out."""
@@ -256,8 +259,10 @@ class KafkaConsumer:
             if place is None or topic is None or not place.topic_id == topic.topic_id == advance.topic_id:
                 raise CommitFenced(f"{advance.topic}[{advance.partition}] of {advance.topic_id} is not ours")
             if source not in stands:
-                committed = self._committed(source, advance.topic_id)
-                stands[source] = place.committed if committed is None else committed
+                committed = self._committed(source)
+                if (committed and committed.offset) != place.found:
+                    raise CommitFenced(f"{advance.topic}[{advance.partition}]: the position was moved by another")
+                stands[source] = place.committed
             if stands[source] != advance.first:
                 raise CommitFenced(
                     f"{advance.topic}[{advance.partition}]: the position is {stands[source]}, not {advance.first}"
@@ -279,7 +284,7 @@ def _message(record: ConsumerRecord, topic_id: UUID) -> Message:
         topic_id,
         record.partition,
         record.offset,
-        max(record.timestamp, 0) * 1_000_000,
+        timestamp_ns(record),
         "broker" if stamped else "sender",
         tuple((name, value or b"") for name, value in record.headers),
         record.value or b"",

@@ -1,11 +1,9 @@
-"""Reading the evidence log back from Kafka: for the sequencer, and to find where the workers stand."""
+"""Reading the evidence log back from Kafka."""
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Final
-from uuid import UUID
 
 import kafka
 from kafka import TopicPartition
@@ -15,11 +13,19 @@ from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
+    from kafka.consumer.fetcher import ConsumerRecord
+
+_LATEST_NS: Final = 2**63 - 1
 _FETCH_BYTES: Final = 16 << 20
 _QUIET_S: Final = 0.2  # a broker that counts its end too low still hands over the rest within this time
 _CHUNK: Final = 10_000
+
+
+def timestamp_ns(record: ConsumerRecord) -> int:
+    """A message's time in ns; senders who wrote µs or ns for Kafka's ms are brought back to what an Int64 holds."""
+    return min(max(int(record.timestamp), 0) * 1_000_000, _LATEST_NS)
 
 
 def reading_options(settings: KafkaSettings) -> dict[str, object]:
@@ -58,7 +64,7 @@ class KafkaEntryReader:
                     self._next[partition] = wanted
             fetched = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_entries)
         entries = tuple(
-            LoggedEntry(record.partition, record.offset, record.timestamp * 1_000_000, record.value or b"")
+            LoggedEntry(record.partition, record.offset, timestamp_ns(record), record.value or b"")
             for records in fetched.values()
             for record in records
         )
@@ -88,6 +94,15 @@ class KafkaEntryReader:
             if time.monotonic() - heard > self._settings.request_timeout_s:
                 raise BrokerUnavailable(f"Kafka at {self._settings.servers}: the evidence log does not read to its end")
 
+    def span(self) -> dict[int, tuple[int, int]]:
+        """Partition → (first position left, position behind the last committed one). Raises `BrokerUnavailable`."""
+        partitions = [TopicPartition(EVIDENCE_LOG_TOPIC, partition) for partition in self._partitions]
+        timeout_ms = int(self._settings.request_timeout_s * 1000)
+        with kafka_errors(self._settings, "look for the evidence log's ends"):
+            begins = self._consumer.beginning_offsets(partitions, timeout_ms=timeout_ms)
+            ends = self._consumer.end_offsets(partitions, timeout_ms=timeout_ms)
+        return {each.partition: (begins[each], ends[each]) for each in partitions}
+
     def close(self) -> None:
         """Release the connection; safe to call twice."""
         with kafka_errors(self._settings, "close the reader"):
@@ -101,44 +116,3 @@ class KafkaEntryReader:
                 f"Kafka at {self._settings.servers}: topic {EVIDENCE_LOG_TOPIC} is missing: make it first"
             )
         self._consumer.assign([TopicPartition(EVIDENCE_LOG_TOPIC, partition) for partition in self._partitions])
-
-
-class LoggedPositions:
-    """Where the log ends for each partition; needed where the group has no position (a new group, expired offsets).
-
-    Reads the whole log once, then only what is new.
-    """
-
-    def __init__(self, settings: KafkaSettings) -> None:
-        """Nothing is read yet."""
-        self._settings = settings
-        self._after: dict[int, int] = {}
-        self._ends: dict[tuple[UUID, int], int] = {}
-
-    def read(self) -> Mapping[tuple[UUID, int], int]:
-        """(topic id, partition) → the offset behind the last message or gap of that partition in the log.
-
-        Raises `BrokerUnavailable`, also for an entry that cannot be read: positions found without it might be wrong.
-        """
-        reader = KafkaEntryReader(self._settings)
-        try:
-            for entries in reader.read_all(self._after):
-                for entry in entries:
-                    self._note(entry)
-        finally:
-            reader.close()
-        return self._ends
-
-    def _note(self, logged: LoggedEntry) -> None:
-        try:
-            entry = json.loads(logged.value)
-            kind = entry.get("kind", "message")
-            if kind not in ("message", "gap"):
-                return
-            source = (UUID(entry["topic_id"]), int(entry["partition"]))
-            end = int(entry["offset"]) + 1 if kind == "message" else int(entry["end"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BrokerUnavailable(
-                f"{EVIDENCE_LOG_TOPIC}[{logged.partition}]@{logged.position}: not an entry of ours: {error!r}"
-            ) from error
-        self._ends[source] = max(end, self._ends.get(source, 0))

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import kafka
+from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
-from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.errors import BrokerUnavailable, MessageTooLarge
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 
 if TYPE_CHECKING:
@@ -45,16 +46,22 @@ class KafkaProducer:
         self._producer = connected(settings, kafka.KafkaProducer, **producer_options(settings))
 
     def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
-        """Append in order; return when all replicas have it. Raises `BrokerUnavailable`."""
+        """Append in order; return when all replicas have it. Raises `BrokerUnavailable` and `MessageTooLarge`."""
         size = sum(len(message.value) for message in messages)
         timeout_s = self._settings.request_timeout_s
         with self._room_for(size), kafka_errors(self._settings, f"send to {topic}"):
-            acks = [
-                self._producer.send(topic, value=message.value, key=message.key, headers=list(message.headers))
-                for message in messages
-            ]
-            for ack in acks:
-                ack.get(timeout_s + 5)
+            try:
+                acks = [
+                    self._producer.send(topic, value=message.value, key=message.key, headers=list(message.headers))
+                    for message in messages
+                ]
+                for ack in acks:
+                    ack.get(timeout_s + 5)
+            except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
+                raise MessageTooLarge(
+                    f"Kafka at {self._settings.servers}: a message of {max(len(each.value) for each in messages)} bytes"
+                    f" is more than {topic} takes: send smaller ones, or raise the topic's max.message.bytes"
+                ) from error
 
     def close(self) -> None:
         """Release the connections; safe to call twice."""

@@ -61,6 +61,12 @@ def entry(note: str) -> bytes:
     return json.dumps({"kind": "amends", "note": note}).encode()
 
 
+def of(message: Message) -> bytes:
+    """The entry of a message."""
+    place = {"topic_id": str(message.topic_id), "partition": message.partition, "offset": message.offset}
+    return json.dumps({"kind": "message", "note": message.value.decode()} | place).encode()
+
+
 def values(polled: Polled) -> list[bytes]:
     return [message.value for message in polled.messages]
 
@@ -132,7 +138,7 @@ def test_positions_move_by_commit_only(broker: Broker) -> None:
     with closing(broker.consumer()) as consumer:
         polled = broker.poll(consumer, expect=3)
         assert values(polled) == [b"a", b"b", b"c"]
-        consumer.commit([entry("entry a"), entry("entry b")], [advance(polled.messages[:2])])
+        consumer.commit([of(each) for each in polled.messages[:2]], [advance(polled.messages[:2])])
         consumer.rewind()
         assert values(broker.poll(consumer, expect=1)) == [b"c"]
     assert values(broker.poll(broker.consumer(), expect=1)) == [b"c"]
@@ -146,8 +152,9 @@ def test_entries_dead_letters_and_positions_move_together(broker: Broker) -> Non
     logs = [message for message in messages if message.topic == "otlp_logs"]
     metrics = [message for message in messages if message.topic == "otlp_metrics"]
     letter = Outgoing(b"\x00broken", (("onshore-reason", b"not a message"),))
-    consumer.commit([entry("entry a"), entry("entry b"), entry("entry m")], [advance(logs), advance(metrics)], [letter])
-    assert [each.value for each in logged(broker, 3)] == [entry("entry a"), entry("entry b"), entry("entry m")]
+    entries = [of(each) for each in (*logs, *metrics)]
+    consumer.commit(entries, [advance(logs), advance(metrics)], [letter])
+    assert [each.value for each in logged(broker, 3)] == entries
     assert broker.dead_letters() == [letter]
     assert {(lag.topic, lag.next_offset) for lag in consumer.lag() if lag.next_offset} == {
         ("otlp_logs", 2),
@@ -184,11 +191,11 @@ def test_a_commit_for_a_topic_of_another_identity_is_fenced(broker: Broker) -> N
 def test_the_same_commit_again_is_fenced(broker: Broker) -> None:
     send(broker, b"a")
     consumer = broker.consumer()
-    moved = advance(broker.poll(consumer, expect=1).messages)
-    consumer.commit([entry("entry")], [moved])
+    (message,) = broker.poll(consumer, expect=1).messages
+    consumer.commit([of(message)], [advance([message])])
     with pytest.raises(CommitFenced):
-        consumer.commit([entry("entry")], [moved])
-    assert [each.value for each in logged(broker, 1)] == [entry("entry")]
+        consumer.commit([of(message)], [advance([message])])
+    assert [each.value for each in logged(broker, 1)] == [of(message)]
 
 
 def test_a_consumer_that_was_replaced_can_no_longer_commit(broker: Broker) -> None:
@@ -199,19 +206,20 @@ def test_a_consumer_that_was_replaced_can_no_longer_commit(broker: Broker) -> No
     newer = broker.consumer()
     polled = broker.poll(newer, expect=2)
     assert values(polled) == [b"a", b"b"]
-    newer.commit([entry("entry a"), entry("entry b")], [advance(polled.messages)])
+    entries = [of(each) for each in polled.messages]
+    newer.commit(entries, [advance(polled.messages)])
     with pytest.raises(CommitFenced):
         older.commit([entry("zombie a"), entry("zombie b")], [moved])
-    assert [each.value for each in logged(broker, 2)] == [entry("entry a"), entry("entry b")]
+    assert [each.value for each in logged(broker, 2)] == entries
 
 
 def test_entries_without_progress_may_be_committed_beside_the_worker(broker: Broker) -> None:
     send(broker, b"a")
     consumer = broker.consumer()
-    moved = advance(broker.poll(consumer, expect=1).messages)
+    (message,) = broker.poll(consumer, expect=1).messages
     broker.consumer().commit([entry("amends")], [])
-    consumer.commit([entry("a")], [moved])
-    assert [each.value for each in logged(broker, 2)] == [entry("amends"), entry("a")]
+    consumer.commit([of(message)], [advance([message])])
+    assert [each.value for each in logged(broker, 2)] == [entry("amends"), of(message)]
 
 
 def test_a_poll_keeps_to_its_bounds_but_gives_one_message_at_least(broker: Broker) -> None:
@@ -235,10 +243,11 @@ def test_a_poll_with_nothing_to_give_returns_in_time(broker: Broker) -> None:
 def test_a_reader_resumes_behind_any_position(broker: Broker) -> None:
     send(broker, b"a", b"b", b"c")
     consumer = broker.consumer()
-    for message in broker.poll(consumer, expect=3).messages:
-        consumer.commit([entry(f"entry {message.offset}")], [advance([message])])
+    messages = broker.poll(consumer, expect=3).messages
+    for message in messages:
+        consumer.commit([of(message)], [advance([message])])
     entries = logged(broker, 3)
-    assert [each.value for each in entries] == [entry("entry 0"), entry("entry 1"), entry("entry 2")]
+    assert [each.value for each in entries] == [of(message) for message in messages]
     assert [each.position for each in entries] == sorted({each.position for each in entries})
     with closing(broker.entry_reader()) as reader:
         for start, rest in ((entries[0], entries[1:]), (entries[1], entries[2:]), (entries[0], entries[1:])):
@@ -256,7 +265,7 @@ def test_lag_counts_from_the_committed_position(broker: Broker) -> None:
     lags = {(lag.topic, lag.partition): (lag.next_offset, lag.end_offset) for lag in consumer.lag()}
     assert lags["otlp_logs", 0] == (0, 3)
     assert lags["otlp_spans", 0] == (0, 0)
-    consumer.commit([entry("entry")] * 2, [advance(messages[:2])])
+    consumer.commit([of(each) for each in messages[:2]], [advance(messages[:2])])
     lags = {(lag.topic, lag.partition): (lag.next_offset, lag.end_offset) for lag in consumer.lag()}
     assert lags["otlp_logs", 0] == (2, 3)
 

@@ -21,7 +21,7 @@ from onshore_pipeline.embedded.local_consumer import fair_shares
 from onshore_pipeline.embedded.local_log import LocalLog
 from onshore_pipeline.embedded.log_file import FILE_NAME, LogLimits
 from onshore_pipeline.embedded.log_records import pack_headers, unpack_headers
-from onshore_pipeline.errors import BrokerUnavailable, SettingsError
+from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, LogInUse, SettingsError
 from onshore_pipeline.producers import open_producer
 
 if TYPE_CHECKING:
@@ -163,17 +163,69 @@ def test_offsets_that_are_gone_come_back_as_a_gap(tmp_path: Path) -> None:
         assert consumer.poll(max_messages=100, max_bytes=10_000, timeout_s=0).gaps == ()
 
 
-def test_a_consumer_that_was_replaced_polls_nothing_more(tmp_path: Path) -> None:
+def test_a_consumer_that_was_replaced_is_told_so_by_its_next_poll(tmp_path: Path) -> None:
     log = LocalLog(tmp_path, now_ns=Clock())
     with closing(log.producer()) as producer, closing(log.consumer()) as older, closing(log.consumer()) as newer:
         producer.send("otlp_logs", [Outgoing(b"a")])
         moved = advance(poll(older))
         poll(newer)
-        with pytest.raises(Exception, match="newer consumer"):
-            older.commit([b"entry"], [moved])
         producer.send("otlp_logs", [Outgoing(b"b")])
-        assert poll(older) == ()
+        for _ in range(2):
+            with pytest.raises(CommitFenced, match="newer consumer"):
+                poll(older)
+        with pytest.raises(CommitFenced, match="newer consumer"):
+            older.commit([b"entry"], [moved])
         assert [message.value for message in poll(newer)] == [b"b"]
+
+
+def test_a_second_process_is_refused_until_the_first_one_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(_POLLER), str(tmp_path)]
+    environment = os.environ | _PYTHONPATH
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as first:
+        assert first.stdin is not None
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"polled\n"
+        log = LocalLog(tmp_path, now_ns=Clock())
+        with closing(log.producer()) as producer, closing(log.consumer()) as second:
+            producer.send("otlp_logs", [Outgoing(b"a")])
+            for _ in range(2):
+                with pytest.raises(LogInUse, match=rf"another worker reads it \(process {first.pid}\)"):
+                    poll(second)
+            second.commit([b"amends"], [])  # what moves no position disturbs nobody
+            assert second.lag()
+            first.stdin.write(b"again\n")
+            first.stdin.flush()
+            assert first.stdout.readline() == b"polled\n"  # the first one noticed nothing
+            first.kill()
+            first.wait()
+            assert [message.value for message in poll(second)] == [b"a"]
+
+
+def test_dead_letters_are_kept_up_to_their_bound_newest_last(tmp_path: Path) -> None:
+    limits = LogLimits(kept_dead_letter_bytes=500_000, trim_bytes=100_000, max_waiting_bytes=10_000_000)
+    log = LocalLog(tmp_path, now_ns=Clock(), limits=limits)
+    with closing(log.consumer()) as consumer:
+        for number in range(100):
+            consumer.commit([b"entry"], [], [Outgoing(b"%d " % number + b"x" * 50_000)])
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        kept = [
+            int(bytes(value).split()[0])
+            for (value,) in connection.execute("SELECT value FROM messages WHERE length(value) > 50000 ORDER BY id")
+        ]
+    assert kept == list(range(91, 100))
+    by_topic = {size.topic: size for size in log.sizes()}
+    assert by_topic["onshore_dead_letters"].kept_bytes <= 500_000
+    assert by_topic["onshore_evidence_log"].kept_messages == 100
+
+
+def test_dead_letters_take_their_part_of_the_room_but_never_all(tmp_path: Path) -> None:
+    log = LocalLog(tmp_path, now_ns=Clock(), limits=LogLimits(max_waiting_bytes=100_000))
+    with closing(log.producer()) as producer, closing(log.consumer()) as consumer:
+        for _ in range(10):
+            consumer.commit([b"entry"], [], [Outgoing(b"x" * 20_000)])
+        with pytest.raises(BrokerUnavailable, match="full"):
+            producer.send("otlp_logs", [Outgoing(b"x" * 85_000)])
+        producer.send("otlp_logs", [Outgoing(b"x" * 70_000)])
 
 
 def test_a_full_log_refuses_until_the_worker_catches_up(tmp_path: Path) -> None:
@@ -322,6 +374,18 @@ _WORKER = """
             moved = Advance(first.topic, first.topic_id, 0, first.offset, last.offset + 1)
             consumer.commit([b"%d" % message.offset for message in messages], [moved])
             os.write(1, b"committed\\n")
+"""
+
+
+_POLLER = """
+    import sys, time
+    from pathlib import Path
+    from onshore_pipeline.embedded.local_log import LocalLog
+    consumer = LocalLog(Path(sys.argv[1]), now_ns=time.time_ns).consumer()
+    while True:
+        consumer.poll(max_messages=1, max_bytes=1, timeout_s=0)
+        print("polled", flush=True)
+        sys.stdin.readline()
 """
 
 

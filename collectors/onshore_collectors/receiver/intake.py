@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from onshore_collectors.receiver.bodies import check_json, check_protobuf, unpack
-from onshore_collectors.receiver.refusals import MIB, Refusal, busy, unavailable
+from onshore_collectors.receiver.refusals import MIB, Refusal, busy, too_large_to_store, unavailable
 from onshore_pipeline.broker import COLLECTOR_HEADER, ENCODING_HEADER, TENANT_HEADER, Outgoing
-from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.errors import BrokerUnavailable, MessageTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +126,9 @@ class Intake:
         )
         try:
             self._producer.send(signal.topic, [Outgoing(value, headers)])
+        except MessageTooLarge as error:
+            _log.warning("refused for its size", topic=signal.topic, bytes=len(value), why=str(error))
+            raise too_large_to_store(len(value)) from error
         except BrokerUnavailable as error:
             _log.warning("not durable, so not acknowledged", topic=signal.topic, why=str(error))
             # The text may name files and hosts of ours, which are no business of the sender.

@@ -64,6 +64,12 @@ def too_large(what: str, limit_bytes: int) -> Refusal:
     return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, StatusCode.RESOURCE_EXHAUSTED, why)
 
 
+def too_large_to_store(size: int) -> Refusal:
+    """What is behind us takes no message of this size, today or later: send smaller batches."""
+    why = f"the request of {size / MIB:.1f} MiB is larger than a message may be here; send smaller batches"
+    return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, StatusCode.RESOURCE_EXHAUSTED, why)
+
+
 def unauthenticated(why: str) -> Refusal:
     """The sender could not be told apart from a stranger."""
     return Refusal(HTTPStatus.UNAUTHORIZED, StatusCode.UNAUTHENTICATED, why)

@@ -1,4 +1,4 @@
-"""Reading the local log: the worker's consumer and the sequencer's reader."""
+"""The worker's side of the local log."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from onshore_pipeline.broker import (
     EVENT_TOPICS,
     EVIDENCE_LOG_TOPIC,
     Gap,
-    LoggedEntry,
     Message,
     Outgoing,
     PartitionLag,
     Polled,
 )
+from onshore_pipeline.embedded.log_file import readable_errors
+from onshore_pipeline.embedded.log_ownership import Ownership
 from onshore_pipeline.embedded.log_records import EVENT_PARTITIONS, Appender, message_key, unpack_headers
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.broker import Advance
     from onshore_pipeline.embedded.log_file import LogFile
 
-_LOOK_AGAIN_S: Final = 0.02  # how often a reader with nothing to do looks for what other processes wrote
+LOOK_AGAIN_S: Final = 0.02  # how often a reader with nothing to do looks for what other processes wrote
 _TRIM_STEPS: Final = 4
 _PARTITION_COLUMNS: Final = (
     "SELECT slot, name, topic_id, partition, begin_offset, begin_bytes, position, position_bytes, end_offset, end_bytes"
@@ -62,48 +63,48 @@ class _Partition:
 class LocalConsumer:
     """The worker's side of the log; for one thread.
 
-    The consumer that polled for the first time last owns all partitions. One that only commits entries without
-    advances, or only asks for the lag, disturbs nobody.
+    One process at a time may poll; within it, the consumer that polled for the first time last owns all partitions.
+    One that only commits entries without advances, or only asks for the lag, disturbs nobody.
     """
 
     def __init__(self, file: LogFile, now_ns: Callable[[], int]) -> None:
         """Take over `file`; the partitions become ours with the first poll."""
         self._file, self._now_ns = file, now_ns
         self._closed = threading.Event()
-        self._replaced = False
+        self._ownership: Ownership | None = None
         self._polls = 0
         self._next: dict[int, _Place] = {}  # slot → behind the last message handed out
         self._epoch: int | None = None  # ours, once we own the partitions
 
     def poll(self, *, max_messages: int, max_bytes: int, timeout_s: float) -> Polled:
-        """Next whole messages, shared out fairly over partitions; nothing any more once a newer consumer took over."""
+        """Next whole messages, shared out fairly over partitions.
+
+        Raises `LogInUse` while another process polls, `CommitFenced` for good once a newer consumer took over.
+        """
         deadline = time.monotonic() + timeout_s
         self._own()
-        while not self._replaced:
+        while True:
             polled = self._take(max_messages, max_bytes)
             left_s = deadline - time.monotonic()
             if polled.messages or polled.gaps:
                 return polled
-            if left_s <= 0 or self._closed.wait(min(_LOOK_AGAIN_S, left_s)):
+            if left_s <= 0 or self._closed.wait(min(LOOK_AGAIN_S, left_s)):
                 self._tidy()
                 return polled
-        self._closed.wait(max(0.0, deadline - time.monotonic()))
-        return Polled()
 
     def commit(
         self, entries: Sequence[bytes], advances: Sequence[Advance], dead_letters: Sequence[Outgoing] = ()
     ) -> None:
         """Append entries and dead letters and move the positions, in one transaction.
 
-        Raises `CommitFenced` (nothing written), `BrokerUnavailable` (rewind and look), and `ValueError` for an advance
-        that goes nowhere or beyond the partition's end.
+        Raises `CommitFenced` and `LogInUse` (nothing written), `BrokerUnavailable` (rewind and look), and `ValueError`
+        for an advance that goes nowhere or beyond the partition's end.
         """
         if advances:
             self._own()
         with self._file.writing("commit") as connection:
-            if advances and _owner_epoch(connection) != self._epoch:
-                self._replaced = True
-                raise CommitFenced(f"local log {self._file.path}: a newer consumer took over")
+            if advances:
+                self._refuse_if_replaced(connection)
             for advance in advances:
                 _move(connection, advance)
             appender = Appender(connection, self._now_ns())
@@ -127,19 +128,31 @@ class LocalConsumer:
     def close(self) -> None:
         """Release the file; safe to call twice."""
         self._closed.set()
+        ownership, self._ownership = self._ownership, None
+        if ownership is not None:
+            ownership.close()
         self._file.close()
 
     def _own(self) -> None:
+        with readable_errors(self._file.path, "claim it"):
+            if self._ownership is None:
+                self._ownership = Ownership(self._file.path.parent)
+            self._ownership.claim()
         if self._epoch is None:
             with self._file.writing("take over its messages") as connection:
                 connection.execute("UPDATE owner SET epoch = epoch + 1")
                 self._epoch = _owner_epoch(connection)
+
+    def _refuse_if_replaced(self, connection: sqlite3.Connection) -> None:
+        if _owner_epoch(connection) != self._epoch:
+            raise CommitFenced(f"local log {self._file.path}: a newer consumer took over")
 
     def _take(self, max_messages: int, max_bytes: int) -> Polled:
         gaps: list[Gap] = []
         messages: list[Message] = []
         places: dict[int, _Place] = {}
         with self._file.reading("poll") as connection:
+            self._refuse_if_replaced(connection)
             waiting: list[_Partition] = []
             for each in _partitions(connection):
                 place = max(self._next.get(each.slot, each.position), each.position, key=_offset)
@@ -168,48 +181,6 @@ class LocalConsumer:
                     break
             self._file.shrink()
             self._file.bound_wal()
-
-
-class LocalEntryReader:
-    """Reads the evidence log; for one thread."""
-
-    def __init__(self, file: LogFile) -> None:
-        """Take over `file`."""
-        self._file = file
-        self._closed = threading.Event()
-
-    def read(self, *, after: dict[int, int], max_entries: int, timeout_s: float) -> tuple[LoggedEntry, ...]:
-        """Entries behind `after` (partition → position), in position order. Raises `BrokerUnavailable`."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            entries = self._take(after, max_entries)
-            left_s = deadline - time.monotonic()
-            if entries or left_s <= 0 or self._closed.wait(min(_LOOK_AGAIN_S, left_s)):
-                return entries
-
-    def close(self) -> None:
-        """Release the file; safe to call twice."""
-        self._closed.set()
-        self._file.close()
-
-    def _take(self, after: dict[int, int], max_entries: int) -> tuple[LoggedEntry, ...]:
-        entries: list[LoggedEntry] = []
-        with self._file.reading("read the evidence log") as connection:
-            slots = connection.execute(
-                "SELECT slot, partition FROM partitions JOIN topics USING (topic) WHERE name = ? ORDER BY slot",
-                (EVIDENCE_LOG_TOPIC,),
-            ).fetchall()
-            for slot, partition in slots:
-                first, end = message_key(slot, after.get(partition, -1) + 1), message_key(slot + 1, 0)
-                rows = connection.execute(
-                    "SELECT id, timestamp_ns, value FROM messages WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
-                    (first, end, max_entries - len(entries)),
-                )
-                entries += (
-                    LoggedEntry(partition, message - message_key(slot, 0), timestamp_ns, value)
-                    for message, timestamp_ns, value in rows
-                )
-        return tuple(entries)
 
 
 def fair_shares(wanted: Sequence[int], budget: int) -> list[int]:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVENT_TOPICS, EVIDENCE_LOG_TOPIC
-from onshore_pipeline.embedded.local_consumer import LocalConsumer, LocalEntryReader
+from onshore_pipeline.embedded.local_consumer import LocalConsumer
+from onshore_pipeline.embedded.local_reader import LocalEntryReader
 from onshore_pipeline.embedded.log_file import MIB, LogFile, LogLimits
 from onshore_pipeline.embedded.log_records import Appender, message_bytes
 from onshore_pipeline.errors import BrokerUnavailable
@@ -78,7 +79,10 @@ class LocalLog:
         return LocalProducer(self._open(), self._now_ns)
 
     def consumer(self) -> LocalConsumer:
-        """A consumer; with its first poll it owns all partitions, and earlier ones can no longer commit."""
+        """A consumer; with its first poll it owns all partitions.
+
+        Earlier ones of this process are fenced then; while another process polls, it is refused with `LogInUse`.
+        """
         return LocalConsumer(self._open(), self._now_ns)
 
     def entry_reader(self) -> LocalEntryReader:

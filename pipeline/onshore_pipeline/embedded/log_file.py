@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from onshore_pipeline.broker import EVENT_TOPICS
+from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVENT_TOPICS
 from onshore_pipeline.embedded.log_records import EVENT_PARTITIONS, SCHEMA, add_topic, message_key
+from onshore_pipeline.embedded.log_window import Window, outside_window
 from onshore_pipeline.embedded.turnstile import Turnstile
 from onshore_pipeline.errors import BrokerUnavailable
 
@@ -30,9 +31,8 @@ _APPLICATION_ID: Final = 0x4F4E5348  # "ONSH"
 _PAGE_BYTES: Final = 16_384  # a 300 kB message needs 19 overflow pages instead of 74
 
 _WAITING_BYTES: Final = f"SELECT coalesce(sum(end_bytes - position_bytes), 0) FROM {EVENT_PARTITIONS}"  # noqa: S608
-_CONSUMED: Final = (
-    "SELECT slot, begin_offset, begin_bytes, position, position_bytes"  # noqa: S608
-    f" FROM {EVENT_PARTITIONS} AND begin_offset < position ORDER BY slot"
+_DEAD_LETTER_BYTES: Final = (
+    "SELECT coalesce(sum(end_bytes - begin_bytes), 0) FROM partitions JOIN topics USING (topic) WHERE name = ?"
 )
 
 _REMEDIES: Final = {
@@ -52,13 +52,15 @@ class LogLimits:
     """How large the local log may grow and how long its calls may take.
 
     Attributes:
-        max_waiting_bytes: more than this waiting for the worker, and `send` refuses; None = 20 % of the disk space that
-            is free when the log is opened, at most 8 GiB.
+        max_waiting_bytes: more than this waiting for the worker or kept as dead letters, and `send` refuses; None =
+            20 % of the disk space that is free when the log is opened, at most 8 GiB.
         min_free_bytes: less free disk space than this, and `send` refuses, so that the worker can still commit.
         queue_bytes: what one producer holds in memory for senders that wait; further senders wait for room.
         kept_bytes: consumed messages are deleted, oldest first, when more than this is kept ...
         kept_messages: ... or more messages than this in a partition ...
         kept_s: ... or when they are older than this, in seconds.
+        kept_dead_letter_bytes: the newest dead letters that are kept, at most a quarter of `max_waiting_bytes`; the
+            store has all of them.
         trim_bytes: deleted in one step at most.
         wal_bytes: the write-ahead log is folded into the file when it is larger than this.
         max_wal_bytes: `send` refuses when a reader that never ends keeps the write-ahead log above this.
@@ -71,6 +73,7 @@ class LogLimits:
     kept_bytes: int = 256 * MIB
     kept_messages: int = 100_000
     kept_s: float = 3600.0
+    kept_dead_letter_bytes: int = 256 * MIB
     trim_bytes: int = 32 * MIB
     wal_bytes: int = 64 * MIB
     max_wal_bytes: int = GIB
@@ -126,6 +129,7 @@ class LogFile:
             self.waiting_limit = self.limits.max_waiting_bytes or min(
                 8 * GIB, shutil.disk_usage(self.path.parent).free // 5
             )
+            self._kept_dead_letter_bytes = min(self.limits.kept_dead_letter_bytes, self.waiting_limit // 4)
 
     def _prepare(self, partitions: Mapping[str, int]) -> None:
         execute = self.connection.execute
@@ -214,50 +218,32 @@ class LogFile:
                     f"local log {self.path}: full: a process that reads it hangs, so that {self.wal_bytes() // MIB} MiB"
                     " of write-ahead log cannot be folded in"
                 )
-            return self.waiting_limit - int(self.connection.execute(_WAITING_BYTES, EVENT_TOPICS).fetchone()[0])
+            (waiting,) = self.connection.execute(_WAITING_BYTES, EVENT_TOPICS).fetchone()
+            (dead,) = self.connection.execute(_DEAD_LETTER_BYTES, (DEAD_LETTER_TOPIC,)).fetchone()
+            # those beyond their bound are about to be deleted: they must not make a log look full for ever
+            return self.waiting_limit - int(waiting) - min(int(dead), self._kept_dead_letter_bytes)
 
     def trim(self, now_ns: int) -> int:
-        """Delete a step's worth of consumed messages outside the safety window; returns how many were deleted."""
-        rows = self._outside_window(now_ns)
-        if not rows:
+        """Delete a step's worth of messages that nobody waits for, see `Window`; returns how many were deleted."""
+        limits = self.limits
+        window = Window(
+            now_ns - int(limits.kept_s * 1e9), limits.kept_bytes, limits.kept_messages, self._kept_dead_letter_bytes
+        )
+        with self.reading("look for consumed messages") as connection:
+            outside = outside_window(connection, window, limits.trim_bytes)
+        if not outside:
             return 0
         with self.writing("delete consumed messages") as connection:
-            deleted = 0
-            for slot, begin, end, end_bytes in rows:
+            for each in outside:
                 connection.execute(
-                    "DELETE FROM messages WHERE id >= ? AND id < ?", (message_key(slot, begin), message_key(slot, end))
+                    "DELETE FROM messages WHERE id >= ? AND id < ?",
+                    (message_key(each.slot, each.begin), message_key(each.slot, each.end)),
                 )
                 connection.execute(
-                    "UPDATE partitions SET begin_offset = ?, begin_bytes = ? WHERE slot = ?", (end, end_bytes, slot)
+                    "UPDATE partitions SET begin_offset = ?, begin_bytes = ? WHERE slot = ?",
+                    (each.end, each.end_bytes, each.slot),
                 )
-                deleted += end - begin
-        return deleted
-
-    def _outside_window(self, now_ns: int) -> list[tuple[int, int, int, int]]:
-        """(slot, first, next, bytes up to next) to delete, a step's worth."""
-        found: list[tuple[int, int, int, int]] = []
-        left = self.limits.trim_bytes
-        oldest_ns = now_ns - int(self.limits.kept_s * 1e9)
-        with self.reading("look for consumed messages") as connection:
-            for slot, begin, begin_bytes, position, position_bytes in connection.execute(_CONSUMED, EVENT_TOPICS):
-                end, end_bytes = begin, begin_bytes
-                for message, stamp, up_to in connection.execute(
-                    "SELECT id, timestamp_ns, end_bytes FROM messages WHERE id >= ? AND id < ? ORDER BY id",
-                    (message_key(slot, begin), message_key(slot, position)),
-                ):
-                    offset = message - message_key(slot, 0)
-                    inside = (
-                        stamp >= oldest_ns
-                        and position_bytes - end_bytes <= self.limits.kept_bytes
-                        and position - offset <= self.limits.kept_messages
-                    )
-                    if inside or left <= 0:
-                        break
-                    left -= up_to - end_bytes
-                    end, end_bytes = offset + 1, up_to
-                if end > begin:
-                    found.append((slot, begin, end, end_bytes))
-        return found
+        return sum(each.end - each.begin for each in outside)
 
     def shrink(self) -> None:
         """Give a step's worth of free pages back to the disk when more than half of the file is free."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pyarrow as pa
+from google.protobuf.message import DecodeError
 
 from onshore_pipeline.wire import fast, reference
+from onshore_pipeline.wire.counting import count_parts, crowded
 from onshore_pipeline.wire.elements import FastPathRefused
 from onshore_pipeline.wire.envelope import Request
 from onshore_pipeline.wire.otlp_json import UnreadableJson, read_request
@@ -51,19 +53,31 @@ def decode(messages: Sequence[tuple[str, bytes, str | None]]) -> Decoded:
         if signal is None:
             faults[position] = f"topic {topic!r} carries no OTLP signal: one of {', '.join(SIGNALS)} is expected"
             continue
-        if len(value) > MAX_MESSAGE_BYTES:
-            faults[position] = (
-                f"{len(value)} bytes in one message, {MAX_MESSAGE_BYTES} are allowed: send smaller batches"
-            )
-            continue
         try:
-            request = read_request(signal, position, value) if is_json(value, encoding) else Request(position, value)
-        except UnreadableJson as error:
+            request = _request(signal, position, value, encoding)
+        except _Refused as error:
             faults[position] = str(error)
             continue
         requests.setdefault(signal, []).append(request)
     parts = [part for signal, sent in requests.items() for chunk in _chunks(sent) for part in _read(signal, chunk)]
     return combine([*parts, Part(failures=message_failures(faults))] if faults else parts, len(messages))
+
+
+def count_at_most(topic: str, value: bytes, encoding: str | None) -> int:
+    """How many records or data points `decode` could make of a message; never less than it does.
+
+    Protobuf: all parts, counted (resources and scopes too). JSON: at least every item of every array, many times the
+    records there are. 0 for what fails whole. Never raises.
+    """
+    signal = SIGNALS.get(topic)
+    if signal is None or len(value) > MAX_MESSAGE_BYTES:
+        return 0
+    if is_json(value, encoding):
+        return value.count(b",") + value.count(b"[")
+    try:
+        return sum(count_parts(signal, value).values())
+    except DecodeError:
+        return 0
 
 
 def is_json(value: bytes, encoding: str | None) -> bool:
@@ -82,6 +96,23 @@ def is_json(value: bytes, encoding: str | None) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+class _Refused(Exception):
+    """A message fails whole, before it is decoded; the text says why."""
+
+
+def _request(signal: Signal, position: int, value: bytes, encoding: str | None) -> Request:
+    """The message's request as protobuf, of a size that can be decoded. Raises `_Refused`."""
+    if len(value) > MAX_MESSAGE_BYTES:
+        raise _Refused(f"{len(value)} bytes in one message, {MAX_MESSAGE_BYTES} are allowed: send smaller batches")
+    try:
+        request = read_request(signal, position, value) if is_json(value, encoding) else Request(position, value)
+    except UnreadableJson as error:
+        raise _Refused(str(error)) from error
+    if (why := crowded(signal, request.value)) is not None:
+        raise _Refused(why)
+    return request
 
 
 def _chunks(requests: Sequence[Request]) -> Iterator[list[Request]]:

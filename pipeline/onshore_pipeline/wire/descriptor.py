@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from opentelemetry.proto.common.v1 import common_pb2
@@ -245,4 +245,20 @@ def _outline_class() -> type[ProtoMessage]:
         "ScopeRecords": [field for field in _SCOPE_RECORDS if field.name == "schema_url"],
     }
     pool = _pool_of("onshore/outline.proto", outline)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("onshore.Request"))
+
+
+@cache
+def parts_class(of: Literal["records", "metrics"]) -> type[ProtoMessage]:
+    """A request of which only the parts are read, to count them: records as bytes, metrics down to their points."""
+    records = _Field("records", 2, "Metric" if of == "metrics" else _BYTES, many=True)
+    points = (_Field("data_points", 1, _BYTES, many=True),)
+    kinds = [field for field in _MESSAGES["Metric"] if isinstance(field.type, str)]
+    parts = {
+        "Request": _REQUEST,
+        "ResourceRecords": [field for field in _RESOURCE_RECORDS if field.name == "scopes"],
+        "ScopeRecords": (records,),
+        "Metric": kinds,
+    } | {str(field.type): points for field in kinds}
+    pool = _pool_of(f"onshore/{of}.proto", parts)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("onshore.Request"))

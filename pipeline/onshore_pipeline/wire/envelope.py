@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ENCODING_FORMAT: Final = "encoding.format"
-MAX_PARTS: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +75,6 @@ def open_requests(requests: Sequence[Request]) -> Envelope:
     messages_of = [messages.gather(parents(resource_lists))]
     for lists in (scope_lists, record_lists):
         messages_of.append(messages_of[-1].gather(parents(lists)))
-    if crowded := _crowded(messages_of):
-        envelope = open_requests([request for request in readable if request.message not in crowded])
-        return replace(envelope, faults=faults | crowded | envelope.faults)
 
     resources = pl.DataFrame(
         {"message": messages_of[0], "schema_url": column(resource_parts.field("schema_url"))}
@@ -97,17 +93,6 @@ def open_requests(requests: Sequence[Request]) -> Envelope:
         bad=bad | _hole_rows(owners, readable),
         counts=dict.fromkeys(messages, 0) | dict(owners.group_by("message").len().iter_rows()),
     )
-
-
-def _crowded(messages_of: Sequence[pl.Series]) -> dict[int, str]:
-    """Messages with more parts of one kind than may be: an empty part takes 2 bytes of a message and 100 of memory."""
-    crowded: dict[int, str] = {}
-    for message_of_part, what in zip(messages_of, ("resources", "scopes", "records"), strict=True):
-        if len(message_of_part) > MAX_PARTS:
-            counts = message_of_part.to_frame().group_by("message").len().filter(pl.col("len") > MAX_PARTS)
-            for message, count in counts.iter_rows():
-                crowded[message] = f"{count} {what} in one message, {MAX_PARTS} are allowed: send smaller batches"
-    return crowded
 
 
 def parents(lists: pa.ListArray) -> pl.Series:

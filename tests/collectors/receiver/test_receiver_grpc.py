@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from onshore_collectors.receiver.intake import IntakeLimits
 from onshore_collectors.receiver.tenants import TenantRegistry, add_tenant
-from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.errors import BrokerUnavailable, MessageTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,14 @@ METRICS = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 class Broken:
     def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
         raise BrokerUnavailable(f"{topic}: {len(messages)} not taken")
+
+    def close(self) -> None:
+        pass
+
+
+class Narrow:
+    def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
+        raise MessageTooLarge(f"{topic}: {len(messages)} not taken")
 
     def close(self) -> None:
         pass
@@ -135,6 +143,15 @@ def retry_delay_s(error: Any) -> int | None:
 def test_a_silent_broker_is_unavailable_with_a_time_to_come_back(start: Start) -> None:
     error = refusal(start(producer=Broken()), request_of(1).SerializeToString())
     assert (error.code(), retry_delay_s(error)) == (grpc.StatusCode.UNAVAILABLE, 2)
+
+
+def test_a_message_that_the_broker_will_never_take_is_not_to_be_sent_again(start: Start) -> None:
+    receiver = start(producer=Narrow())
+    error = refusal(receiver, request_of(1).SerializeToString())
+    assert (error.code(), retry_delay_s(error)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, None)
+    over_http = receiver.post("/v1/logs", request_of(1).SerializeToString(), content_type="application/x-protobuf")
+    assert (over_http.status_code, "retry-after" in over_http.headers) == (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, False)
+    assert "send smaller batches" in Status.FromString(over_http.content).message
 
 
 def test_too_many_bytes_under_way_are_resource_exhausted_with_a_time_to_come_back(start: Start) -> None:

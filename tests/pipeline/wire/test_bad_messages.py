@@ -8,9 +8,9 @@ import pytest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 
+from onshore_pipeline.wire.counting import MAX_PARTS
 from onshore_pipeline.wire.decode import MAX_MESSAGE_BYTES, decode, is_json
 from onshore_pipeline.wire.elements import SAFE_BYTES
-from onshore_pipeline.wire.envelope import MAX_PARTS
 from onshore_pipeline.wire.frames import Failure
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def test_a_request_whose_resource_is_as_long_as_a_brace_is_protobuf(
     assert decoded.records["body"].to_list() == ["x" * padding]
 
 
-def test_a_message_of_millions_of_empty_parts_fails_and_the_others_go_on(
+def test_a_message_of_too_many_empty_parts_fails_and_the_others_go_on(
     log: Callable[..., LogRecord], logs: Callable[..., bytes]
 ) -> None:
     good = logs(log({"a": 1}))
@@ -207,8 +207,8 @@ def test_a_message_of_millions_of_empty_parts_fails_and_the_others_go_on(
     many_resources = b"\x0a\x00" * (MAX_PARTS + 1)
     decoded = decoded_logs(many_records, good, many_resources, b"\xff")
     assert [failure.message for failure in decoded.failures] == [0, 2, 3]
-    assert decoded.failures[0].reason == "1048577 records in one message, 1048576 are allowed: send smaller batches"
-    assert decoded.failures[1].reason.startswith("1048577 resources in one message")
+    assert decoded.failures[0].reason == "131073 records in one message, 131072 are allowed: send smaller batches"
+    assert decoded.failures[1].reason.startswith("131073 resources in one message")
     assert decoded.records["message"].to_list() == [1]
 
 

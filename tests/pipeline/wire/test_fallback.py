@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from polars.testing import assert_frame_equal
 
 from onshore_pipeline.wire import descriptor, elements
+from onshore_pipeline.wire.counting import MAX_PARTS
 from onshore_pipeline.wire.decode import decode
 
 if TYPE_CHECKING:
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     import pytest
-    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
     from onshore_pipeline.wire.descriptor import Handler
 
@@ -55,3 +56,16 @@ def test_only_the_message_that_the_fast_decoder_refuses_is_read_by_the_reference
     assert decoded.record_counts == expected.record_counts
     for name in ("records", "attributes", "resources", "resource_attributes"):
         assert_frame_equal(getattr(decoded, name), getattr(expected, name))
+
+
+def test_the_reference_reads_no_more_records_of_a_message_than_the_fast_decoder(
+    log: Callable[..., LogRecord], logs: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = descriptor.handler
+    monkeypatch.setattr(elements, "handler", lambda name: Stumbling(real(name)))
+    stumbling = log(body=STUMBLING_BLOCK.decode())
+    crowd = logs(stumbling, *[LogRecord()] * MAX_PARTS)
+    decoded = decode([("otlp_logs", crowd, None), ("otlp_logs", logs(stumbling), None)])
+    assert [(failure.message, failure.record_indexes) for failure in decoded.failures] == [(0, None)]
+    assert decoded.failures[0].reason.startswith("131073 records in one message")
+    assert decoded.by_reference == (1,)
