@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from onshore_pipeline.commands.options import JsonOption
+from onshore_pipeline.commands.options import DataDirOption, JsonOption
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.settings import load_settings
 
@@ -30,11 +30,12 @@ def list_controls(
     jurisdiction: Annotated[
         str | None, typer.Option(help="Only those of this jurisdiction: AU, JP, ... or '*'")
     ] = None,
+    data_dir: DataDirOption = None,
 ) -> None:
     """List the controls in force, by id."""
     chosen = [
         control
-        for control in _loaded().controls
+        for control in _loaded(data_dir).controls
         if jurisdiction is None or control.jurisdiction == jurisdiction.upper()
     ]
     if as_json:
@@ -47,12 +48,14 @@ def list_controls(
 
 @app.command("show")
 def show_control(
-    control_id: Annotated[str, typer.Argument(metavar="ID", help="For example AU-APP8-01")], as_json: JsonOption = False
+    control_id: Annotated[str, typer.Argument(metavar="ID", help="For example AU-APP8-01")],
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
 ) -> None:
     """Show one control: its file as it stands, or with --json its fields and the SQL made from it."""
     from onshore_pipeline.controls.suggestions import did_you_mean
 
-    controls = _loaded()
+    controls = _loaded(data_dir)
     control = controls.control(control_id)
     if control is None:
         known = [each.id for each in controls.controls]
@@ -65,10 +68,11 @@ def show_control(
 
 
 @app.command("validate")
-def validate_controls(path: _PathArgument, as_json: JsonOption = False) -> int:
+def validate_controls(path: _PathArgument, as_json: JsonOption = False, data_dir: DataDirOption = None) -> int:
     """Check control files; every problem is a line FILE:LINE:COLUMN on standard error. Exit 1 if there is one."""
     from onshore_pipeline.controls.load import check_controls
 
+    load_settings({"data_dir": data_dir})  # settings that nothing could start with are a mistake to name here, too
     controls, problems, _ = check_controls(_existing(path))
     if as_json:
         fields = ("line", "column", "why")
@@ -85,12 +89,13 @@ def validate_controls(path: _PathArgument, as_json: JsonOption = False) -> int:
 def run_controls_examples(
     path: Annotated[Path | None, typer.Argument(help="A file or folder; default: all in force")] = None,
     as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
 ) -> int:
     """Run the examples that controls carry, a line each; exit 1 if one gets another verdict than it expects."""
     from onshore_pipeline.controls.examples import run_examples
     from onshore_pipeline.controls.load import check_controls
 
-    controls, problems, _ = check_controls(*(_folders() if path is None else [_existing(path)]))
+    controls, problems, _ = check_controls(*(_folders(data_dir) if path is None else [_existing(path)]))
     results = [result for compiled in controls for result in run_examples(compiled)]
     if as_json:
         typer.echo(json.dumps([_result_json(result) for result in results], ensure_ascii=False))
@@ -111,17 +116,17 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _folders() -> list[Path]:
+def _folders(data_dir: Path | None) -> list[Path]:
     from onshore_pipeline.controls.load import PACKS
 
-    own = load_settings({}).controls_dir
+    own = load_settings({"data_dir": data_dir}).controls_dir
     return [PACKS] if own is None else [PACKS, own]
 
 
-def _loaded() -> ControlSet:
+def _loaded(data_dir: Path | None) -> ControlSet:
     from onshore_pipeline.controls.load import load_controls
 
-    return load_controls(*_folders())
+    return load_controls(*_folders(data_dir))
 
 
 def _as_json(control: Control, controls: ControlSet) -> dict[str, Any]:

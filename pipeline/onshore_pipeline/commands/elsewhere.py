@@ -19,6 +19,16 @@ HELP: Final = {
 }
 
 
+def whole(arguments: list[str], *, debug: bool) -> list[str]:
+    """The arguments of our own parser, such that another part's command arrives there as it was typed.
+
+    A first `--` ends our options; what follows, a `--` of the other part's included, is left alone.
+    """
+    if arguments[:1] and arguments[0] in HELP:
+        return [arguments[0], "--", *(["--debug"] if debug else []), *arguments[1:]]
+    return arguments
+
+
 def collectors(context: typer.Context) -> None:
     """Hand the command line over to `python -m onshore_collectors`."""
     if importlib.util.find_spec("onshore_collectors") is None:

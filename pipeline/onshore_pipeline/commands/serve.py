@@ -69,9 +69,11 @@ def sequencer(
     from onshore_pipeline import assembly
     from onshore_pipeline.jobs.keep import keep
     from onshore_pipeline.sequencer import Sequencer
+    from onshore_pipeline.sequencer_status import say_trouble, status_path
 
     settings = load_settings({"data_dir": data_dir})
     stop = _stopped_by_signal(with_parent=with_parent)
+    said = status_path(settings)
     with _only_one(settings):
         client = assembly.store_client(settings, store_url)
         reader = assembly.entry_reader(settings)
@@ -80,10 +82,14 @@ def sequencer(
             pause_s = 0.5
             while not stop.is_set():
                 try:
-                    keep(Sequencer(reader, client), client, stop)
+                    keep(Sequencer(reader, client), client, stop, status_file=said)
                 except (StoreUnavailable, BrokerUnavailable) as error:
+                    say_trouble(said, error)
                     log.warning("sequencing paused", reason=str(error), retry_in_s=pause_s)
                     stop.wait(pause_s)
+                except OnshoreError as error:
+                    say_trouble(said, error)
+                    raise
         finally:
             reader.close()
             client.close()
@@ -122,7 +128,7 @@ def _member(settings: Settings) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _only_one(settings: Settings) -> Iterator[None]:
-    """Two sequencers on one machine would only copy the same entries twice; the second waits for nothing and leaves."""
+    """Two sequencers on one machine would only do the same work twice: the second one leaves at once and says why."""
     path = DataDir(settings.data_dir).path / "sequencer.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:

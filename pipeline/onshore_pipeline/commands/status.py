@@ -4,45 +4,74 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
+from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.sequencer_status import last_words, status_path
 from onshore_pipeline.settings import Settings, load_settings
 from onshore_pipeline.stack import DataDir, store_address
 
+if TYPE_CHECKING:
+    from onshore_pipeline.store.reader import Reader
+
 _FRESH_S: Final = 10.0
+# One step of the sequencer may include a rebuild of many hours.
+_SEQUENCER_FRESH_S: Final = 30.0
+_LOG_BEHIND_S: Final = 30
+_MOST_BEHIND: Final = 10_000
+_READ_TIMEOUT_S: Final = 1.0
+
+# An entry copied twice stands in the table twice until its parts merge: FINAL counts it once.
+_LOGGED: Final = """
+SELECT countIf(l.kind = 'message') AS messages, sum(l.records) AS records, sum(l.events) AS events,
+    sum(l.dead_lettered) AS dead_lettered,
+    sumIf(l.dead_lettered, l.appended_at >= now() - INTERVAL 1 DAY) AS dead_lettered_last_day,
+    ifNull(toString(maxOrNull(l.appended_at)), '') AS last_commit
+FROM evidence_log AS l FINAL
+"""
+
+# Apart, because only a gap's text tells where it ends, and the texts of all entries are most of the table.
+_GAPS: Final = """
+SELECT count() AS gaps, sum(lost) AS offsets_lost, countIf(is_recent) AS gaps_last_day,
+    sumIf(lost, is_recent) AS offsets_lost_last_day
+FROM (
+    SELECT JSONExtractUInt(entry, 'end') - offset AS lost, appended_at >= now() - INTERVAL 1 DAY AS is_recent
+    FROM evidence_log WHERE kind = 'gap' LIMIT 1 BY topic_id, partition, log_index
+)
+"""
 
 
 def status(data_dir: DataDirOption = None, as_json: JsonOption = False) -> int:
-    """Say what is stored, how far the worker is behind, and what needs attention; exit 1 if something does."""
+    """Say what is stored, how far worker and sequencer are behind, and what needs attention; exit 1 if something does.
+
+    Dead letters and gaps call for attention for a day; older ones are only counted.
+    """
+    from onshore_pipeline.store.reader import Reader
+
     settings = load_settings({"data_dir": data_dir})
-    report = {**_stored(settings), **_worker(settings)}
-    attention = _attention(report)
+    address = store_address(settings, writing=False)
+    reader = Reader(address.url, address.user, address.password)
+    report = {**_stored(reader), **_worker(settings), **_sequencer(settings, reader)}
+    found = attention(report)
     if as_json:
-        typer.echo(json.dumps({**report, "attention": attention}))
+        typer.echo(json.dumps({**report, "attention": found}))
     else:
         for name, value in report.items():
             shown = f"{value:,}" if isinstance(value, int) else value
             typer.echo(f"{name.replace('_', ' '):<24} {shown}")
-        for line in attention:
+        for line in found:
             typer.echo(f"ATTENTION: {line}")
-    return 1 if attention else 0
+    return 1 if found else 0
 
 
-def _stored(settings: Settings) -> dict[str, Any]:
-    from onshore_pipeline.store.reader import Reader
-
-    address = store_address(settings, writing=False)
-    reader = Reader(address.url, address.user, address.password)
-    row = reader.frame(
-        "SELECT count() AS messages, sum(records) AS records, sum(events) AS events,"
-        " sum(dead_lettered) AS dead_lettered, toString(max(appended_at)) AS last_commit FROM evidence_log"
-        " WHERE kind = 'message'"
-    ).row(0, named=True)
-    findings = reader.frame("SELECT count() AS findings FROM findings").row(0, named=True)
-    return {name: value if isinstance(value, str) else int(value or 0) for name, value in {**row, **findings}.items()}
+def _stored(reader: Reader) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for sql in (_LOGGED, _GAPS, "SELECT count() AS findings FROM findings"):
+        row |= reader.frame(sql).row(0, named=True)
+    return {name: value if isinstance(value, str) else int(value or 0) for name, value in row.items()}
 
 
 def _worker(settings: Settings) -> dict[str, Any]:
@@ -59,10 +88,65 @@ def _worker(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _attention(report: dict[str, Any]) -> list[str]:
+def _sequencer(settings: Settings, reader: Reader) -> dict[str, Any]:
+    said = last_words(status_path(settings))
+    if said is None:
+        state = "never heard of"
+    elif said.age_s >= _SEQUENCER_FRESH_S:
+        state = "silent"
+    else:
+        state = "in trouble" if said.error else "running"
+    return {
+        "sequencer": state,
+        "sequencer_silent_s": int(said.age_s) if said else 0,
+        "sequencer_error": (said.error if said else None) or "",
+        **_behind(settings, reader),
+    }
+
+
+def _behind(settings: Settings, reader: Reader) -> dict[str, Any]:
+    """Entries of the log that the store has no copy of, counted up to a bound, and the age of the oldest."""
+    from onshore_pipeline import assembly
+
+    copied = reader.frame("SELECT log_partition, max(log_position) FROM evidence_log GROUP BY log_partition")
+    after = {int(partition): int(position) for partition, position in copied.rows()}
+    timeout_s = _READ_TIMEOUT_S if settings.kafka_bootstrap_servers else 0.0
+    try:
+        log = assembly.entry_reader(settings)
+        try:
+            entries = log.read(after=after, max_entries=_MOST_BEHIND, timeout_s=timeout_s)
+        finally:
+            log.close()
+    except BrokerUnavailable as error:
+        return {"log_behind": 0, "log_behind_s": 0, "log_error": str(error)}
+    now_ns = int(datetime.now(UTC).timestamp() * 1e9)
+    oldest_s = max((now_ns - entry.timestamp_ns for entry in entries), default=0) // 1_000_000_000
+    return {"log_behind": len(entries), "log_behind_s": max(0, oldest_s), "log_error": ""}
+
+
+def attention(report: dict[str, Any]) -> list[str]:
+    """What a person should look at, a line each."""
     found = []
     if report["worker"] != "running":
         found.append(f"the worker is {report['worker']} ({report['worker_silent_s']} s)")
-    if report["dead_lettered"]:
-        found.append(f"{report['dead_lettered']:,} records could not be read and are dead letters")
+    if report["sequencer"] != "running":
+        words = f"; it last said: {report['sequencer_error']}" if report["sequencer_error"] else ""
+        found.append(f"the sequencer is {report['sequencer']} ({report['sequencer_silent_s']} s){words}")
+    if report["log_behind_s"] > _LOG_BEHIND_S:
+        more = " or more" if report["log_behind"] >= _MOST_BEHIND else ""
+        found.append(
+            f"{report['log_behind']:,} entries{more} of the evidence log are not in the store yet, the oldest for"
+            f" {report['log_behind_s']:,} s: is the sequencer running?"
+        )
+    if report["log_error"]:
+        found.append(f"the evidence log cannot be read: {report['log_error']}")
+    if report["dead_lettered_last_day"]:
+        found.append(
+            f"{report['dead_lettered_last_day']:,} records of the last 24 hours could not be read and are dead letters"
+        )
+    if report["gaps_last_day"]:
+        found.append(
+            f"{report['gaps_last_day']:,} gaps of the last 24 hours: the broker had no message at"
+            f" {report['offsets_lost_last_day']:,} offsets (deleted before it was read, or a transaction's marker)"
+        )
     return found

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from onshore_pipeline.commands.options import DataDirOption
-from onshore_pipeline.settings import load_settings
+from onshore_pipeline.settings import load_settings, refuse_unsupported
 
 
 def up(
@@ -25,6 +25,7 @@ def up(
     from onshore_pipeline.embedded.supervisor import Ports, UpOptions, run_stack
 
     settings = load_settings({"data_dir": data_dir})
+    refuse_unsupported(settings)
     ports = Ports(otlp_http_port, otlp_grpc_port, store_port, dashboard_port)
     kafka = bool(settings.kafka_bootstrap_servers)
     options = UpOptions(settings.data_dir, ports, ready_file, dashboard=not no_dashboard, demo=demo, kafka=kafka)

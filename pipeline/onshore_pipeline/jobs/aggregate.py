@@ -1,16 +1,18 @@
 """Rollups, rebuilt from committed facts for the hours and findings that new entries touched (protocol step 8).
 
-Nothing is incremented: a rebuild reads the facts of an hour anew and writes a new generation, and readers see the
-newest generation of each hour. Building twice gives the same rows.
+Nothing is incremented: a rebuild reads the facts of an hour anew and writes a generation that no other rebuild has, and
+readers see the newest finished generation of each hour. Building twice, cut short, or on two hosts gives the same rows.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from onshore_pipeline.jobs.portions import portions
 from onshore_pipeline.store.connect import store_errors
 
 if TYPE_CHECKING:
@@ -55,13 +57,42 @@ FROM violations_current WHERE finding_id IN {findings:Array(UUID)} GROUP BY find
 """
 
 
+# Ordered by time, with enough chance in the low bits that two rebuilds never get the same.
+_CHANCE_BITS: Final = 20
+
+_NEWEST_CLAIM: Final = "SELECT max(generation) FROM rollup_claims"
+
+# A finished rebuild that no row of a rollup comes from is forgotten, but for the newest and those just finished.
+_OLD_RUNS: Final = """
+finished_at < now64(3) - INTERVAL 1 HOUR AND generation < (SELECT max(generation) FROM rollup_runs)
+AND generation NOT IN (
+    SELECT generation FROM verdict_counts_built UNION DISTINCT SELECT generation FROM flows_hourly_built
+    UNION DISTINCT SELECT generation FROM access_hourly_built UNION DISTINCT SELECT generation FROM findings_built
+)"""
+
+_OLD_CLAIMS: Final = """
+claimed_at < now64(3) - INTERVAL 1 HOUR AND generation < (SELECT max(generation) FROM rollup_claims)"""
+
+# A DELETE takes half a second, however little it finds; a thousand records cost a reader nothing.
+_RECORDS_TO_DROP: Final = 1_000
+
+
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What one rebuild touched, and how long it took."""
+    """What one rebuild touched, how long it took, and whether another one began beside it.
+
+    Attributes:
+        hours: hours rebuilt.
+        findings: findings rebuilt.
+        took_s: seconds.
+        overtaken: another sequencer claimed a newer generation meanwhile and may have read older facts: rebuild the
+            same attempts once more.
+    """
 
     hours: int
     findings: int
     took_s: float
+    overtaken: bool
 
 
 def attempts_behind(client: Client) -> frozenset[UUID]:
@@ -70,48 +101,63 @@ def attempts_behind(client: Client) -> frozenset[UUID]:
         newest = client.query("SELECT log_position FROM rollup_runs ORDER BY generation DESC LIMIT 1").result_rows
         done: Mapping[int, int] = newest[0][0] if newest else {}
         rows = client.query(
-            "SELECT log_partition, log_position, assumeNotNull(attempt_id) FROM evidence_log"
-            " WHERE attempt_id IS NOT NULL AND log_position >= {lowest:UInt64}",
-            parameters={"lowest": min(done.values(), default=0)},
+            "SELECT DISTINCT assumeNotNull(attempt_id) FROM evidence_log WHERE attempt_id IS NOT NULL"
+            " AND (NOT has({partitions:Array(UInt32)}, log_partition) OR"
+            " log_position > {positions:Array(UInt64)}[indexOf({partitions:Array(UInt32)}, log_partition)])",
+            parameters={"partitions": list(done.keys()), "positions": list(done.values())},
         ).result_rows
-    return frozenset(attempt for partition, position, attempt in rows if position > done.get(partition, -1))
+    return frozenset(attempt for (attempt,) in rows)
 
 
 def rebuild(client: Client, attempts: Collection[UUID], log_position: Mapping[int, int]) -> Rebuilt:
-    """Rebuild every hour and finding that `attempts` touched; readers then see facts up to `log_position`."""
+    """Rebuild every hour and finding that `attempts` touched; readers then see facts up to `log_position`.
+
+    Readers see nothing of it before its last statement; one that is cut short is never seen, and whoever rebuilds the
+    same attempts later writes a newer generation.
+    """
     started = time.monotonic()
     with store_errors():
-        generation = _next_generation(client)
+        generation = _claim(client)
         hours = _touched(client, attempts, "hour", [source for _, source, _, _ in _HOURLY])
         findings = _touched(client, attempts, "finding_id", ["violations_current"])
-        if hours:
+        for some in portions(hours):
             for target, source, keys, sums in _HOURLY:
                 client.command(
-                    _hourly(target, source, keys, sums), parameters={"generation": generation, "hours": hours}
+                    _hourly(target, source, keys, sums), parameters={"generation": generation, "hours": some}
                 )
-        if findings:
-            client.command(_FINDINGS, parameters={"generation": generation, "findings": findings})
+        for some in portions(findings):
+            client.command(_FINDINGS, parameters={"generation": generation, "findings": some})
+        # Asked after the last fact was read: a claim that comes later reads facts that are no older than ours.
+        overtaken = int(client.query(_NEWEST_CLAIM).result_rows[0][0]) > generation
         took_s = time.monotonic() - started
         client.insert(
             "rollup_runs",
             [[generation, datetime.now(UTC), dict(log_position), len(hours), len(findings), int(took_s * 1000)]],
         )
-    return Rebuilt(len(hours), len(findings), took_s)
+    return Rebuilt(len(hours), len(findings), took_s, overtaken)
 
 
-def _next_generation(client: Client) -> int:
-    rows = client.query("SELECT max(generation) + 1 FROM rollup_runs").result_rows
-    return int(rows[0][0])
+def _claim(client: Client) -> int:
+    """A generation above every one claimed before, on disk before the first fact is read."""
+    newest = int(client.query(_NEWEST_CLAIM).result_rows[0][0])
+    chance = secrets.randbits(_CHANCE_BITS)
+    # A clock that was set back must not make a newer rebuild look older.
+    generation = max(((time.time_ns() // 1_000_000) << _CHANCE_BITS) + chance, newest + 1 + chance)
+    client.insert("rollup_claims", [[generation, datetime.now(UTC)]])
+    return generation
 
 
 def _touched(client: Client, attempts: Collection[UUID], column: str, sources: Collection[str]) -> list[str]:
-    """Distinct values of `column` in the rows of these attempts, as text."""
+    """Distinct values of `column` in the rows of these attempts, as text, in order."""
     union = " UNION DISTINCT ".join(
         f"SELECT toString({column}) AS v FROM {source} WHERE attempt_id IN {{attempts:Array(UUID)}}"  # noqa: S608 - fixed names
         for source in sources
     )
-    rows = client.query(f"SELECT DISTINCT v FROM ({union})", parameters={"attempts": [str(a) for a in attempts]})  # noqa: S608
-    return [str(value) for (value,) in rows.result_rows]
+    found: set[str] = set()
+    for some in portions(str(attempt) for attempt in attempts):
+        rows = client.query(f"SELECT DISTINCT v FROM ({union})", parameters={"attempts": some}).result_rows  # noqa: S608
+        found.update(str(value) for (value,) in rows)
+    return sorted(found)
 
 
 def _hourly(target: str, source: str, keys: tuple[str, ...], sums: tuple[str, ...]) -> str:
@@ -124,10 +170,22 @@ def _hourly(target: str, source: str, keys: tuple[str, ...], sums: tuple[str, ..
 
 
 def drop_old_generations(client: Client) -> None:
-    """Delete generations that no reader looks at any more."""
+    """Delete what a newer finished rebuild replaced, also where it was cut short, and the records of such rebuilds."""
     with store_errors():
         for target, key in (*((name, "hour") for name, _, _, _ in _HOURLY), ("findings_built", "finding_id")):
-            client.command(
-                f"DELETE FROM {target} WHERE ({key}, generation) NOT IN"  # noqa: S608 - fixed names
-                f" (SELECT {key}, max(generation) FROM {target} GROUP BY {key})"
+            replaced = (
+                f"({key}, generation) IN ("  # noqa: S608 - fixed names
+                f" SELECT {key}, generation FROM (SELECT DISTINCT {key}, generation FROM {target}) AS built INNER JOIN"
+                f" (SELECT {key}, max(generation) AS newest FROM {target}"
+                f" WHERE generation IN (SELECT generation FROM rollup_runs) GROUP BY {key}) AS finished USING ({key})"
+                " WHERE generation < newest)"
             )
+            _delete(client, target, replaced)
+        _delete(client, "rollup_runs", _OLD_RUNS, at_least=_RECORDS_TO_DROP)
+        _delete(client, "rollup_claims", _OLD_CLAIMS, at_least=_RECORDS_TO_DROP)
+
+
+def _delete(client: Client, table: str, condition: str, *, at_least: int = 1) -> None:
+    found = client.query(f"SELECT count() FROM {table} WHERE {condition}").result_rows[0][0]  # noqa: S608 - fixed text
+    if int(found) >= at_least:
+        client.command(f"DELETE FROM {table} WHERE {condition}")  # noqa: S608 - fixed text

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from onshore_pipeline.jobs.aggregate import attempts_behind, drop_old_generations, rebuild
-from onshore_pipeline.jobs.sweep import sweep
+from onshore_pipeline.jobs.sweep import Sweeper
+from onshore_pipeline.sequencer_status import say
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from threading import Event
     from uuid import UUID
 
@@ -23,30 +26,36 @@ log = structlog.get_logger("keep")
 _MAX_ENTRIES: Final = 20_000
 _READ_TIMEOUT_S: Final = 0.5
 _SWEEP_EVERY_S: Final = 60.0
+_SAY_EVERY_S: Final = 1.0
 # Rollups may take at most a tenth of the time, and are at most this old while events arrive.
 _ROLLUP_SHARE: Final = 10
 _ROLLUP_AT_LEAST_EVERY_S: Final = 1.0
 
 
-def keep(sequencer: Sequencer, client: Client, stop: Event) -> None:
-    """Sequence until `stop`; rebuild what became visible; sweep once a minute.
+def keep(sequencer: Sequencer, client: Client, stop: Event, *, status_file: Path | None = None) -> None:
+    """Sequence until `stop`; rebuild what became visible; sweep once a minute; say in `status_file` how far it is.
 
     Raises:
         StoreUnavailable, BrokerUnavailable: start again with a new sequencer.
         EvidenceAltered: the log contradicts itself.
     """
     touched: set[UUID] = set(attempts_behind(client))
-    rollup_due = sweep_due = time.monotonic()
+    sweeper = Sweeper(client)
+    rollup_due = sweep_due = say_due = time.monotonic()
     while not stop.is_set():
         sequenced = sequencer.step(max_entries=_MAX_ENTRIES, timeout_s=_READ_TIMEOUT_S)
         touched |= sequenced.attempts
         now = time.monotonic()
+        if status_file is not None and now >= say_due:
+            say(status_file, sequencer.position)
+            say_due = now + _SAY_EVERY_S
         if touched and now >= rollup_due:
             rebuilt = rebuild(client, touched, sequencer.position)
-            touched.clear()
+            if not rebuilt.overtaken:
+                touched.clear()
             rollup_due = time.monotonic() + max(_ROLLUP_AT_LEAST_EVERY_S, _ROLLUP_SHARE * rebuilt.took_s)
         if now >= sweep_due:
-            swept = sweep(client)
+            swept = sweeper.sweep(datetime.now(UTC))
             drop_old_generations(client)
             sweep_due = time.monotonic() + _SWEEP_EVERY_S
             if swept.rows:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from onshore_pipeline.jobs.portions import portions
 from onshore_pipeline.store.connect import store_errors
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from clickhouse_connect.driver.client import Client
 
 FACT_TABLES: Final = (
@@ -19,16 +22,17 @@ FACT_TABLES: Final = (
 # An attempt younger than this may still be about to commit.
 _SETTLE: Final = timedelta(seconds=60)
 
-# What a worker can have been stopped for and still write; rows that come later stay hidden and are left where they are.
-_SWEPT_FOR: Final = timedelta(days=1)
+# A worker that was stopped may write rows after its attempt was swept. They stay hidden; an attempt younger than this
+# is swept every time, an older one once in this time.
+_OFTEN: Final = timedelta(days=1)
 
 # Dead: the log has an entry at or behind the attempt's first offset in one of its partitions, and does not name the
 # attempt. Offsets are committed in order, so it can never commit.
 _DEAD: Final = """
-SELECT DISTINCT attempt_id FROM (
-    SELECT attempt_id, topic_id, partition, first_offset FROM attempts
+SELECT DISTINCT attempt_id, registered_at > {young:DateTime64(3, 'UTC')} FROM (
+    SELECT attempt_id, registered_at, topic_id, partition, first_offset FROM attempts
     ARRAY JOIN topic_ids AS topic_id, partitions AS partition, first_offsets AS first_offset
-    WHERE registered_at BETWEEN {since:DateTime64(3, 'UTC')} AND {settled:DateTime64(3, 'UTC')}
+    WHERE registered_at < {settled:DateTime64(3, 'UTC')}
         AND attempt_id IN (SELECT attempt_id FROM attempts_open)
 ) AS open
 INNER JOIN (
@@ -38,42 +42,60 @@ WHERE first_offset <= newest
 """
 
 _COMMITTED: Final = """
-DELETE FROM attempts WHERE registered_at < {settled:DateTime64(3, 'UTC')}
+FROM attempts WHERE registered_at < {settled:DateTime64(3, 'UTC')}
     AND attempt_id NOT IN (SELECT attempt_id FROM attempts_open)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many dead attempts there are, and how many of their rows were deleted."""
+    """How many dead attempts were looked at, and how many of their rows were deleted."""
 
     dead_attempts: int
     rows: int
 
 
-def sweep(client: Client, now: datetime | None = None) -> Swept:
-    """Delete the rows of dead attempts and the registrations of committed ones.
+class Sweeper:
+    """Sweeps again and again; its first sweep looks at every dead attempt, whatever its age."""
 
-    The registration of a dead attempt stays for ever: a worker that was stopped and wakes up may write rows of it
-    later, and as long as it is registered nobody sees them; the next sweep deletes them.
-    """
-    now = now or datetime.now(UTC)
-    settled = {"settled": now - _SETTLE}
-    with store_errors():
-        dead = [
-            str(row[0]) for row in client.query(_DEAD, parameters={**settled, "since": now - _SWEPT_FOR}).result_rows
-        ]
+    def __init__(self, client: Client) -> None:
+        """Nothing is swept yet."""
+        self._client = client
+        self._swept_at: dict[UUID, datetime] = {}
+
+    def sweep(self, now: datetime) -> Swept:
+        """Delete the rows of dead attempts and the registrations of committed ones.
+
+        The registration of a dead attempt stays for ever: a worker that was stopped and wakes up may write rows of it
+        later, and as long as it is registered nobody sees them; a later sweep deletes them.
+        """
+        settled, young = {"settled": now - _SETTLE}, {"young": now - _OFTEN}
         rows = 0
-        if dead:
-            for table in FACT_TABLES:
-                rows += _delete(client, table, dead)
-        client.command(_COMMITTED, parameters=settled)
-    return Swept(len(dead), rows)
+        with store_errors():
+            dead = self._client.query(_DEAD, parameters=settled | young).result_rows
+            due = [attempt for attempt, is_young in dead if is_young or self._is_due(attempt, now)]
+            for some in portions(due):
+                named = [str(attempt) for attempt in some]
+                for table in FACT_TABLES:
+                    rows_of = f"FROM {table} WHERE attempt_id IN {{attempts:Array(UUID)}}"
+                    rows += _delete(self._client, rows_of, {"attempts": named})
+                self._swept_at.update(dict.fromkeys(some, now))
+            _delete(self._client, _COMMITTED, settled)
+        return Swept(len(due), rows)
+
+    def _is_due(self, attempt: UUID, now: datetime) -> bool:
+        swept_at = self._swept_at.get(attempt)
+        return swept_at is None or swept_at <= now - _OFTEN
 
 
-def _delete(client: Client, table: str, attempts: list[str]) -> int:
-    rows = f"FROM {table} WHERE attempt_id IN {{attempts:Array(UUID)}}"
-    found = int(client.query(f"SELECT count() {rows}", parameters={"attempts": attempts}).result_rows[0][0])
+def sweep(client: Client, now: datetime | None = None) -> Swept:
+    """Sweep every dead attempt once."""
+    return Sweeper(client).sweep(now or datetime.now(UTC))
+
+
+def _delete(client: Client, rows: str, parameters: dict[str, Any]) -> int:
+    """Delete `rows` (FROM ... WHERE ...) if there are any, since a DELETE is dear even where it finds none."""
+    found = int(client.query(f"SELECT count() {rows}", parameters=parameters).result_rows[0][0])
     if found:
-        client.command(f"DELETE {rows}", parameters={"attempts": attempts})
+        client.command(f"DELETE {rows}", parameters=parameters)
     return found

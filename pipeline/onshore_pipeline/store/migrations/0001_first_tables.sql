@@ -1,7 +1,9 @@
 -- Facts are written by workers under an attempt and are invisible until the evidence log names that attempt.
--- Months of ingestion partition them: event time would let one sender open a hundred partitions in one insert.
+-- Months of ingestion partition them, never a time that a sender chooses: one insert could then want more than the
+-- hundred partitions that the store allows, and would be refused for ever.
+-- Every statement can run again: a migration that was cut short is finished by the next start.
 
-CREATE TABLE events
+CREATE TABLE IF NOT EXISTS events
 (
     event_id                       UUID CODEC(NONE),
     tenant                         LowCardinality(String),
@@ -103,7 +105,7 @@ ENGINE = MergeTree
 PARTITION BY toYYYYMM(ifNull(ingested_at, toDateTime64(0, 9, 'UTC')))
 ORDER BY (tenant, domain, occurred_at);
 
-CREATE TABLE violations
+CREATE TABLE IF NOT EXISTS violations
 (
     attempt_id      UUID,
     event_id        UUID CODEC(NONE),
@@ -125,7 +127,7 @@ PARTITION BY toYYYYMM(ifNull(ingested_at, toDateTime64(0, 9, 'UTC')))
 ORDER BY (finding_id, occurred_at);
 
 -- Counts of one message: how many of its events of one hour got which verdict, and which column was missing.
-CREATE TABLE message_verdicts
+CREATE TABLE IF NOT EXISTS message_verdicts
 (
     attempt_id      UUID,
     topic_id        UUID,
@@ -145,7 +147,7 @@ ENGINE = MergeTree
 ORDER BY (hour, tenant, control_id);
 
 -- Counts of one message: where its events went, and which models they called.
-CREATE TABLE message_flows
+CREATE TABLE IF NOT EXISTS message_flows
 (
     attempt_id                  UUID,
     tenant                      LowCardinality(String),
@@ -163,7 +165,7 @@ CREATE TABLE message_flows
 ENGINE = MergeTree
 ORDER BY (hour, tenant, domain);
 
-CREATE TABLE message_access
+CREATE TABLE IF NOT EXISTS message_access
 (
     attempt_id                  UUID,
     tenant                      LowCardinality(String),
@@ -182,7 +184,8 @@ ENGINE = MergeTree
 ORDER BY (hour, tenant);
 
 -- Who was heard from: one row a message and collector. `dropped` is what the collector says it could not send.
-CREATE TABLE message_collectors
+-- No partitions: `received_at` is the sender's claim where the topic keeps the sender's time.
+CREATE TABLE IF NOT EXISTS message_collectors
 (
     attempt_id    UUID,
     tenant        LowCardinality(String),
@@ -194,10 +197,9 @@ CREATE TABLE message_collectors
     dropped       UInt64
 )
 ENGINE = MergeTree
-PARTITION BY toYYYYMM(received_at)
 ORDER BY (received_at, tenant, collector_id);
 
-CREATE TABLE metric_points
+CREATE TABLE IF NOT EXISTS metric_points
 (
     attempt_id   UUID,
     tenant       LowCardinality(String),
@@ -215,7 +217,7 @@ ENGINE = MergeTree
 PARTITION BY toYYYYMM(ifNull(ingested_at, toDateTime64(0, 9, 'UTC')))
 ORDER BY (tenant, metric, at);
 
-CREATE TABLE dead_letters
+CREATE TABLE IF NOT EXISTS dead_letters
 (
     attempt_id      UUID,
     dead_letter_id  UUID,
@@ -235,7 +237,7 @@ ORDER BY (received_at, dead_letter_id);
 
 -- An attempt stays here until the log names it; one that never committed stays for ever, so that rows a stopped worker
 -- writes after it wakes up are never seen.
-CREATE TABLE attempts
+CREATE TABLE IF NOT EXISTS attempts
 (
     attempt_id      UUID,
     worker          String,
@@ -252,7 +254,7 @@ ENGINE = MergeTree
 ORDER BY attempt_id;
 
 -- The copy of the authoritative log topic, in its order. Copying again writes identical rows.
-CREATE TABLE evidence_log
+CREATE TABLE IF NOT EXISTS evidence_log
 (
     log_partition UInt32,
     log_position  UInt64,
@@ -277,7 +279,7 @@ ENGINE = ReplacingMergeTree
 ORDER BY (topic_id, partition, log_index);
 
 -- The controls that judged, as text, so that a verdict can be explained later.
-CREATE TABLE controls
+CREATE TABLE IF NOT EXISTS controls
 (
     control_id     LowCardinality(String),
     version        UInt32,
@@ -303,8 +305,9 @@ CREATE TABLE controls
 ENGINE = ReplacingMergeTree(loaded_at)
 ORDER BY (control_id, version, digest);
 
--- Rollups are rebuilt from committed facts, an hour or a finding at a time; the newest generation of each counts.
-CREATE TABLE verdict_counts_built
+-- Rollups are rebuilt from committed facts, an hour or a finding at a time. A rebuild writes a generation that no other
+-- rebuild has; the newest finished one of each hour and finding counts.
+CREATE TABLE IF NOT EXISTS verdict_counts_built
 (
     hour            DateTime64(0, 'UTC'),
     generation      UInt64,
@@ -319,7 +322,7 @@ CREATE TABLE verdict_counts_built
 ENGINE = MergeTree
 ORDER BY (hour, generation, tenant, control_id);
 
-CREATE TABLE flows_hourly_built
+CREATE TABLE IF NOT EXISTS flows_hourly_built
 (
     hour                        DateTime64(0, 'UTC'),
     generation                  UInt64,
@@ -336,7 +339,7 @@ CREATE TABLE flows_hourly_built
 ENGINE = MergeTree
 ORDER BY (hour, generation, tenant, domain);
 
-CREATE TABLE access_hourly_built
+CREATE TABLE IF NOT EXISTS access_hourly_built
 (
     hour                        DateTime64(0, 'UTC'),
     generation                  UInt64,
@@ -353,7 +356,7 @@ CREATE TABLE access_hourly_built
 ENGINE = MergeTree
 ORDER BY (hour, generation, tenant);
 
-CREATE TABLE findings_built
+CREATE TABLE IF NOT EXISTS findings_built
 (
     finding_id       UUID,
     generation       UInt64,
@@ -373,8 +376,18 @@ CREATE TABLE findings_built
 ENGINE = MergeTree
 ORDER BY (finding_id, generation);
 
--- What has been rolled up so far: one row a finished rebuild.
-CREATE TABLE rollup_runs
+-- Which rebuild writes which generation: claimed before it reads its first fact, so that whoever rebuilds at the same
+-- time learns of it.
+CREATE TABLE IF NOT EXISTS rollup_claims
+(
+    generation UInt64,
+    claimed_at DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY generation;
+
+-- What has been rolled up so far: one row a finished rebuild. Readers see no generation that is not here.
+CREATE TABLE IF NOT EXISTS rollup_runs
 (
     generation   UInt64,
     finished_at  DateTime64(3, 'UTC'),
