@@ -54,7 +54,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(elsewhere.whole(arguments, debug=debug), standalone_mode=False)
     except OnshoreError as error:
         if debug:
             raise

@@ -16,6 +16,8 @@ from onshore_pipeline.assess import Judgement
 from onshore_pipeline.broker import TENANT_HEADER
 from onshore_pipeline.controls.load import PACKS, load_controls
 from onshore_pipeline.embedded.local_log import LocalLog
+from onshore_pipeline.isolate import header
+from onshore_pipeline.settings import refuse_unsupported
 from onshore_pipeline.stack import DataDir, StoreAddress, pipeline_identity, salt_master, store_address
 from onshore_pipeline.store.connect import connect, store_errors
 from onshore_pipeline.store.tables import SCHEMAS
@@ -53,6 +55,7 @@ def judgement(settings: Settings) -> Judgement:
         pipeline=pipeline_identity(),
         salt_master=salt_master(settings),
         tenant_of=_tenant_rule(settings),
+        trusts=_trust_rule(settings),
     )
 
 
@@ -62,23 +65,30 @@ def _geoip_folder(settings: Settings) -> Path:
     return inner if inner.is_dir() else settings.geoip_dir
 
 
+def _trust_rule(settings: Settings) -> Callable[[Message], bool]:
+    """Headers count on the local log, which only our receiver writes, and on topics that settings trust."""
+    is_local, trusted = not settings.kafka_bootstrap_servers, settings.kafka_trusted_topics
+    return lambda message: is_local or message.topic in trusted
+
+
 def _tenant_rule(settings: Settings) -> Callable[[Message], str]:
-    """The header counts on the local log, which only our receiver writes, and on topics that settings trust."""
-    is_local = not settings.kafka_bootstrap_servers
-    trusted, by_topic = settings.kafka_trusted_topics, settings.kafka_topic_tenants
+    """The header where it counts, else what settings say about the topic."""
+    trusts, by_topic = _trust_rule(settings), settings.kafka_topic_tenants
 
     def tenant_of(message: Message) -> str:
-        if is_local or message.topic in trusted:
-            for name, value in message.headers:
-                if name == TENANT_HEADER:
-                    return value.decode("utf-8", "replace")
-        return by_topic.get(message.topic, DEFAULT_TENANT)
+        named = header(message, TENANT_HEADER) if trusts(message) else None
+        return named or by_topic.get(message.topic, DEFAULT_TENANT)
 
     return tenant_of
 
 
 def store_client(settings: Settings, url: str | None = None) -> Client:
-    """A writing connection; `url` names the embedded store before the stack has announced itself."""
+    """A writing connection; `url` names the embedded store before the stack has announced itself.
+
+    Raises:
+        SettingsError: a setting is set that nothing follows yet.
+    """
+    refuse_unsupported(settings)
     if url is not None:
         writer = json.loads(DataDir(settings.data_dir).credentials.read_text())["writer"]
         address = StoreAddress(url, writer["user"], writer["password"])

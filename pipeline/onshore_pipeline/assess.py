@@ -6,16 +6,17 @@ An attempt is everything one try at a batch would write: rows of every fact tabl
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import polars as pl
 
 from onshore_pipeline import fact_tables
-from onshore_pipeline.broker import COLLECTOR_HEADER, ENCODING_HEADER, Advance, Outgoing, Polled
+from onshore_pipeline.broker import COLLECTOR_HEADER, SEQUENCE_HEADER, Advance, Outgoing, Polled
 from onshore_pipeline.controls.engine import judge
 from onshore_pipeline.event_frame import EVENT_POLARS_SCHEMA
 from onshore_pipeline.evidence import entry, merkle, salts, seal
+from onshore_pipeline.isolate import ANY_BREAK, encoding_of, find_broken, header, without_records
 from onshore_pipeline.locate.locate import locate
 from onshore_pipeline.normalise.normalise import normalise
 from onshore_pipeline.wire.decode import decode
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from onshore_pipeline.context import Context
     from onshore_pipeline.controls.engine import ControlSet, Judged
 
+MessageId = tuple["UUID", int, int]
+
 # In the order in which they run; what comes after the last belongs to it.
 _STAGES: Final[tuple[Stage, ...]] = ("decode", "normalise", "locate", "judge", "seal")
 
@@ -45,6 +48,7 @@ class Judgement:
         pipeline: version and digest of this code, as it stands in log entries.
         salt_master: the deployment's secret that salt keys are derived from.
         tenant_of: the tenant of a message, from its header or its topic.
+        trusts: whether nobody but our receiver can have written a message's headers.
     """
 
     context: Context
@@ -52,6 +56,11 @@ class Judgement:
     pipeline: str
     salt_master: bytes
     tenant_of: Callable[[Message], str]
+    trusts: Callable[[Message], bool]
+
+    def trusted_header(self, message: Message, name: str) -> str | None:
+        """A header of a message whose headers count."""
+        return header(message, name) if self.trusts(message) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,43 +87,43 @@ class Attempt:
 
 
 def assess(
-    polled: Polled, judgement: Judgement, attempt_id: UUID, lap: Callable[[str], None] = lambda _: None
+    polled: Polled,
+    judgement: Judgement,
+    attempt_id: UUID,
+    lap: Callable[[str], None] = lambda _: None,
+    *,
+    refused: Mapping[MessageId, str] | None = None,
 ) -> Attempt:
-    """Assess what was polled; a message that no stage can take is found by bisection and becomes a dead letter.
+    """Assess what was polled; what no stage can take is found by halving and becomes a dead letter.
 
-    `lap` is told the name of each stage as it ends.
+    Args:
+        polled: messages and gaps.
+        judgement: what verdicts depend on besides them.
+        attempt_id: of this try.
+        lap: is told the name of each stage as it ends.
+        refused: messages that the store would not take, and why; they become dead letters without being read.
     """
+    known = tuple(
+        Failure(index, None, "write", refused[message_id(message)])
+        for index, message in enumerate(polled.messages)
+        if refused and message_id(message) in refused
+    )
     try:
-        return _assess(polled, judgement, attempt_id, (), lap)
-    except Exception:  # noqa: BLE001 - whatever a message does to a stage, the others must get through
+        return _assess(polled, judgement, attempt_id, known, lap)
+    except ANY_BREAK:
         done: list[str] = []
 
-        def attempt(messages: Sequence[Message]) -> None:
+        def attempt(messages: Sequence[Message], left_out: Sequence[Failure]) -> None:
             done.clear()
-            _assess(Polled(tuple(messages)), judgement, attempt_id, (), done.append)
+            _assess(Polled(tuple(messages)), judgement, attempt_id, tuple(left_out), done.append)
 
-        broken = tuple(
-            Failure(index, None, stage, f"{type(error).__name__}: {error}")
-            for index, stage, error in isolate(polled.messages, attempt, lambda: _stage_behind(done))
-        )
-        return _assess(polled, judgement, attempt_id, broken, lap)
+        broken = find_broken(polled.messages, attempt, lambda: _stage_behind(done))
+        return _assess(polled, judgement, attempt_id, (*known, *broken), lap)
 
 
-def isolate(
-    items: Sequence[Any], attempt: Callable[[Sequence[Any]], None], stage: Callable[[], Stage], first: int = 0
-) -> list[tuple[int, Stage, Exception]]:
-    """The items that make `attempt` fail even alone, found by halving: position, stage at failure, error."""
-    try:
-        attempt(items)
-    except Exception as error:  # noqa: BLE001 - the reason becomes part of the dead letter
-        if len(items) == 1:
-            return [(first, stage(), error)]
-        half = len(items) // 2
-        return [
-            *isolate(items[:half], attempt, stage, first),
-            *isolate(items[half:], attempt, stage, first + half),
-        ]
-    return []
+def message_id(message: Message) -> MessageId:
+    """What identifies a message for ever."""
+    return message.topic_id, message.partition, message.offset
 
 
 def _stage_behind(done: Sequence[str]) -> Stage:
@@ -130,12 +139,15 @@ def _assess(
     lap: Callable[[str], None],
 ) -> Attempt:
     messages = polled.messages
-    skipped = {failure.message for failure in broken}
-    decoded = decode(
-        [
-            ("", b"", None) if index in skipped else (message.topic, message.value, _encoding(message))
-            for index, message in enumerate(messages)
-        ]
+    skipped = {failure.message for failure in broken if failure.record_indexes is None}
+    decoded = without_records(
+        decode(
+            [
+                ("", b"", None) if index in skipped else (message.topic, message.value, encoding_of(message))
+                for index, message in enumerate(messages)
+            ]
+        ),
+        broken,
     )
     lap("decode")
     normalised = normalise(decoded)
@@ -183,14 +195,6 @@ def exact(events: pl.DataFrame) -> pl.DataFrame:
     return events.with_columns(casts)
 
 
-def _encoding(message: Message) -> str | None:
-    return _header(message, ENCODING_HEADER)
-
-
-def _header(message: Message, wanted: str) -> str | None:
-    return next((value.decode("utf-8", "replace") for name, value in message.headers if name == wanted), None)
-
-
 def _message_frame(messages: Sequence[Message], judgement: Judgement) -> pl.DataFrame:
     """One row a message: what is constant for its events."""
     return pl.DataFrame(
@@ -200,8 +204,11 @@ def _message_frame(messages: Sequence[Message], judgement: Judgement) -> pl.Data
             "append_ns": pl.Series([message.timestamp_ns for message in messages], dtype=pl.Int64),
             "broker_clock": pl.Series([message.clock == "broker" for message in messages], dtype=pl.Boolean),
             "header_collector": pl.Series(
-                [_header(message, COLLECTOR_HEADER) for message in messages], dtype=pl.String
+                [judgement.trusted_header(message, COLLECTOR_HEADER) for message in messages], dtype=pl.String
             ),
+            "header_sequence": pl.Series(
+                [judgement.trusted_header(message, SEQUENCE_HEADER) for message in messages], dtype=pl.String
+            ).cast(pl.UInt64, strict=False),
             "kafka_topic": pl.Series([message.topic for message in messages], dtype=pl.String),
             "topic_id": pl.Series([message.topic_id.bytes for message in messages], dtype=pl.Binary),
             "kafka_partition": pl.Series([message.partition for message in messages], dtype=pl.UInt32),
@@ -221,9 +228,10 @@ def _with_message_columns(
         pl.when(pl.col("broker_clock")).then(appended).alias("ingested_at"),
         pl.coalesce("occurred_at", appended).alias("occurred_at"),
         pl.coalesce("collector_id", "header_collector").alias("collector_id"),
+        pl.coalesce("collector_sequence", "header_sequence").alias("collector_sequence"),
         pl.lit(attempt_id.bytes).alias("attempt_id"),
         seal.event_ids(sealed, events["message"].to_numpy(), events["record_index"].to_numpy()).alias("event_id"),
-    ).drop("append_ns", "broker_clock", "header_collector", "_appended")
+    ).drop("append_ns", "broker_clock", "header_collector", "header_sequence", "_appended")
 
 
 def _dead_records(failure: Failure) -> int:

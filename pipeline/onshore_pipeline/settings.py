@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "ONSHORE_"
 _FILE: Final = "onshore.toml"
+_UNSUPPORTED: Final = ("clickhouse_cluster", "signing_key_file")
 # Read by the test suite, not by Onshore.
 _NOT_OURS: Final = frozenset({"ONSHORE_REQUIRE_ALL"})
 
@@ -36,6 +37,8 @@ class Settings(BaseSettings):
         clickhouse_url: the store; empty means the one that `onshore up` started.
         context_dir: registries of this deployment, on top of the reference data that ships.
         controls_dir: controls of this deployment, on top of the packs that ship.
+        clickhouse_cluster: not supported yet, and refused by what would serve with it.
+        signing_key_file: not supported yet, and refused by what would serve with it.
         salt_key_file: 32 or more secret bytes that salt keys are derived from; shared by all workers of a deployment.
         geoip_dir: folder of IPFire location files (`geoip`, `geoip6`), used when it exists.
         mmdb_file: a country database of yours in MaxMind's format.
@@ -108,6 +111,17 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> Settings:
         raise SettingsError(named, f"is not JSON, which it must be: {error.__cause__ or error}") from None
     except (OSError, ValueError) as error:
         raise SettingsError(_FILE, f"the file cannot be read: {error}") from None
+
+
+def refuse_unsupported(settings: Settings) -> None:
+    """Stop what would serve or change the store as if a setting were followed that nothing follows.
+
+    Raises:
+        SettingsError: such a setting is set; it is named.
+    """
+    for name in _UNSUPPORTED:
+        if getattr(settings, name):
+            raise SettingsError(name, "is not supported yet; leave it out")
 
 
 def _suggestion(name: str, known: set[str]) -> str:

@@ -20,8 +20,10 @@ from uuid import uuid4
 import pyarrow as pa
 import structlog
 
-from onshore_pipeline.assess import Attempt, Judgement, assess
+from onshore_pipeline.assess import Attempt, Judgement, MessageId, assess, message_id
+from onshore_pipeline.batches import split
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, StoreUnavailable
+from onshore_pipeline.store.connect import StoreRefused
 from onshore_pipeline.store.tables import SCHEMAS
 from onshore_pipeline.store.writer import insert
 
@@ -32,13 +34,15 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from onshore_pipeline.broker import Advance, Consumer
+    from onshore_pipeline.broker import Advance, Consumer, Polled
 
 log = structlog.get_logger("worker")
 
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 10.0
 _STATUS_EVERY_S: Final = 1.0
+# Beyond this the store, not the messages, is what is wrong.
+_MOST_REFUSED_IN_A_ROW: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class BatchLimits:
 
     max_messages: int
     max_bytes: int
+    max_records: int = 60_000
     assess_at_once: int = 2
     poll_timeout_s: float = 0.2
 
@@ -92,7 +97,11 @@ class Worker:
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._pause_s = _FIRST_PAUSE_S
         self._status_due = 0.0
+        self._waiting: deque[Polled] = deque()  # polled, and not begun for want of room
         self._under_way: deque[_UnderWay] = deque()
+        self._careful = 0  # messages to take one at a time, because the store refused a batch that held them
+        self._refused: dict[MessageId, str] = {}
+        self._refused_in_a_row = 0
         self.progress = Progress()
 
     def run(self, stop: Event) -> None:
@@ -108,6 +117,9 @@ class Worker:
                     self._pause_s = _FIRST_PAUSE_S
                 except (StoreUnavailable, BrokerUnavailable, CommitFenced) as error:
                     self._give_up(error, stop)
+                except StoreRefused as error:
+                    self._find_refused(error)
+                    self._give_up(error, stop)
                 self._publish_status()
             self._finish()
 
@@ -115,18 +127,29 @@ class Worker:
         """Step 1, and 2 to 4 in the background; false when there is no room for another attempt or nothing to read."""
         if len(self._under_way) > self._limits.assess_at_once:
             return False
-        polled = self._consumer.poll(  # 1 poll whole messages from the authoritative position
-            max_messages=self._limits.max_messages,
+        if not self._waiting:
+            self._poll()
+        if not self._waiting:
+            return False
+        polled = self._waiting.popleft()
+        clock = _StageClock()
+        assessed = assessing.submit(  # 2 compute, in memory
+            assess, polled, self._judgement, uuid4(), clock.lap, refused=dict(self._refused)
+        )
+        written = writing.submit(self._write, assessed, clock)  # one thread: attempts are written in order
+        self._under_way.append(_UnderWay(polled, assessed, written, clock))
+        return True
+
+    def _poll(self) -> None:
+        """Step 1: whole messages from the authoritative position, in attempts of a size that memory holds."""
+        polled = self._consumer.poll(
+            max_messages=1 if self._careful else self._limits.max_messages,
             max_bytes=self._limits.max_bytes,
             timeout_s=0.0 if self._under_way else self._limits.poll_timeout_s,
         )
-        if not polled.messages and not polled.gaps:
-            return False
-        clock = _StageClock()
-        assessed = assessing.submit(assess, polled, self._judgement, uuid4(), clock.lap)  # 2 compute, in memory
-        written = writing.submit(self._write, assessed, clock)  # one thread: attempts are written in order
-        self._under_way.append(_UnderWay(assessed, written, clock))
-        return True
+        self._careful = max(0, self._careful - len(polled.messages))
+        if polled.messages or polled.gaps:
+            self._waiting.extend(split(polled, self._limits.max_records))
 
     def _write(self, assessed: Future[Attempt], clock: _StageClock) -> None:
         """Steps 3 and 4: what is written here is invisible until step 5."""
@@ -146,9 +169,27 @@ class Worker:
         self._consumer.commit(attempt.entries, attempt.advances, attempt.dead_letters)  # 5 one fenced, atomic step
         oldest.clock.lap("commit")
         self._under_way.popleft()
+        for message in oldest.polled.messages:
+            if self._refused.pop(message_id(message), None) is None:
+                self._refused_in_a_row = 0
         self.progress.add(attempt, oldest.clock)
         if attempt.dead_lettered:
             log.warning("dead-lettered", records=attempt.dead_lettered, attempt=str(attempt.attempt_id))
+
+    def _find_refused(self, error: StoreRefused) -> None:
+        """Go back to single messages; one that the store refuses even alone becomes a dead letter.
+
+        Raises:
+            StoreRefused: it refused one after the other, so the fault is not in them: nothing more is dead-lettered.
+        """
+        messages = self._under_way[0].polled.messages
+        if len(messages) != 1:
+            self._careful = sum(len(item.polled.messages) for item in self._under_way)
+            return
+        self._refused_in_a_row += 1
+        if self._refused_in_a_row > _MOST_REFUSED_IN_A_ROW:
+            raise error
+        self._refused[message_id(messages[0])] = str(error)
 
     def _give_up(self, error: Exception, stop: Event) -> None:
         """Forget every attempt under way, wait, start again at the committed position."""
@@ -158,6 +199,7 @@ class Worker:
             if not item.written.cancelled():
                 item.written.exception()
         self._under_way.clear()
+        self._waiting.clear()
         self.progress.failed_attempts += 1
         log.warning("attempts given up", reason=str(error), retry_in_s=round(self._pause_s, 1))
         stop.wait(self._pause_s)
@@ -172,7 +214,7 @@ class Worker:
         try:
             while self._under_way:
                 self._commit_oldest()
-        except (StoreUnavailable, BrokerUnavailable, CommitFenced) as error:
+        except (StoreUnavailable, StoreRefused, BrokerUnavailable, CommitFenced) as error:
             log.warning("last attempts not committed", reason=str(error))
 
     def _publish_status(self) -> None:
@@ -186,9 +228,12 @@ class Worker:
         except BrokerUnavailable:
             return
         status = {"at": datetime.now(UTC).isoformat(), "lag": lag, "progress": asdict(self.progress)}
-        part = self._status_file.with_suffix(".part")
-        part.write_text(json.dumps(status))
-        part.replace(self._status_file)
+        part = self._status_file.with_suffix(f".{os.getpid()}.part")
+        try:
+            part.write_text(json.dumps(status))
+            part.replace(self._status_file)
+        except OSError as error:  # a full disk must not stop what could still be committed
+            log.warning("status not published", reason=str(error))
 
 
 @dataclass(slots=True)
@@ -213,6 +258,7 @@ class _StageClock:
 class _UnderWay:
     """An attempt that is not committed yet."""
 
+    polled: Polled
     assessed: Future[Attempt]
     written: Future[None]
     clock: _StageClock

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
-import evidence_reference as reference
 import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
-from onshore_pipeline.assess import isolate
-from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC
+from onshore_pipeline.batches import split
+from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, Gap, Message, Polled
 from onshore_pipeline.errors import BrokerUnavailable, EvidenceAltered
+from onshore_pipeline.isolate import find_broken, isolate, without_records
 from onshore_pipeline.jobs.aggregate import attempts_behind, rebuild
 from onshore_pipeline.jobs.sweep import sweep
 from onshore_pipeline.sequencer import Sequencer
+from onshore_pipeline.store.connect import StoreRefused
 from onshore_pipeline.store.writer import insert
+from onshore_pipeline.wire.decode import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from onshore_pipeline.assess import Attempt
     from onshore_pipeline.broker import Consumer
+    from onshore_pipeline.wire.frames import Failure
 
 
 @pytest.fixture
@@ -165,6 +169,60 @@ def test_a_log_that_names_an_offset_twice_stops_the_sequencer(pipeline: Pipeline
     sequencer.close()
 
 
+def test_what_the_store_refuses_becomes_a_dead_letter_and_the_rest_goes_on(pipeline: Pipeline) -> None:
+    pipeline.client.command("ALTER TABLE events ADD CONSTRAINT allowed CHECK ifNull(dataset, '') != 'forbidden'")
+    datasets = ("patients", "forbidden", "patients", "patients")
+    sent = [otlp.logs([otlp.movement(data_set=name)] * 2) for name in datasets]
+    pipeline.send("otlp_logs", sent)
+    pipeline.work(until_failed=False)
+    pipeline.sequence()
+    assert pipeline.one("SELECT count() FROM events_current") == 6
+    assert pipeline.rows("SELECT offset, events, dead_lettered FROM evidence_log ORDER BY offset") == [
+        (0, 2, 0), (1, 0, 1), (2, 2, 0), (3, 2, 0),
+    ]  # fmt: skip
+    assert pipeline.one("SELECT stage FROM dead_letters_current") == "write"
+    letters = pipeline.client.query("SELECT hex(payload) FROM dead_letters_current").result_rows
+    assert [bytes.fromhex(row[0]) for row in letters] == [sent[1]]
+
+
+def test_a_store_that_refuses_everything_stops_the_worker_instead_of_dead_lettering_everything(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.client.command("ALTER TABLE events ADD CONSTRAINT allowed CHECK 1 = 0")
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement()]) for _ in range(20)])
+    with pytest.raises(StoreRefused):
+        pipeline.work(until_failed=False)
+    pipeline.sequence()
+    assert pipeline.one("SELECT count() FROM dead_letters_current") <= 5
+
+
+def test_one_record_that_breaks_a_stage_costs_one_record() -> None:
+    message = Message("otlp_logs", uuid4(), 0, 0, 1, "broker", (), otlp.logs([otlp.movement()] * 100))
+
+    def attempt(messages: Sequence[Message], left_out: Sequence[Failure]) -> None:
+        gone = {index for failure in left_out for index in failure.record_indexes or ()}
+        if messages and 77 not in gone:
+            raise RuntimeError("a stage has a bug")
+
+    (found,) = find_broken([message], attempt, lambda: "locate")
+    assert (found.record_indexes, found.stage, found.reason) == ((77,), "locate", "RuntimeError: a stage has a bug")
+    decoded = decode([("otlp_logs", message.value, None)])
+    left = without_records(decoded, [found])
+    assert left.records["record_index"].to_list() == [index for index in range(100) if index != 77]
+    assert left.records["row"].to_list() == list(range(99))
+    assert left.attributes.height == decoded.attributes.height * 99 // 100
+
+
+def test_batches_hold_a_bounded_number_of_records_and_keep_their_order() -> None:
+    values = [otlp.logs([otlp.movement()] * 40) for _ in range(5)]
+    topic = uuid4()
+    messages = tuple(Message("otlp_logs", topic, 0, n, 1, "broker", (), value) for n, value in enumerate(values))
+    gap = Gap("otlp_logs", topic, 0, 0, 0)
+    parts = split(Polled(messages, (gap,)), 100)
+    assert [[message.offset for message in part.messages] for part in parts] == [[0, 1], [2, 3], [4]]
+    assert [part.gaps for part in parts] == [(gap,), (), ()]
+
+
 def test_what_breaks_a_stage_is_found_by_halving() -> None:
     def attempt(offsets: Sequence[int]) -> None:
         if {3, 6} & set(offsets):
@@ -176,42 +234,3 @@ def test_what_breaks_a_stage_is_found_by_halving() -> None:
         (6, "judge", "a stage has a bug"),
     ]
     assert isolate(range(3), attempt, lambda: "judge") == []
-
-
-def test_leaves_can_be_made_again_from_what_the_store_holds(pipeline: Pipeline) -> None:
-    resource = {"service.name": "copier", "cloud.region": "ap-southeast-2", "cloud.provider": "aws"}
-    attributes = otlp.movement(actor_id='kim "the" tester\n', data_set="日本")
-    pipeline.send("otlp_logs", [otlp.logs([attributes, otlp.movement()], resource=resource, body="moved\tit")])
-    pipeline.work()
-    pipeline.sequence()
-    master = pipeline.judgement.salt_master
-    for row in pipeline.client.query("SELECT * FROM events_current").named_results():
-        assert _line_leaf(row, master) == row["leaf_hash"]
-    root = pipeline.one("SELECT JSONExtractString(entry, 'events_root') FROM evidence_log")
-    leaves = [bytes(row[0]) for row in pipeline.rows("SELECT leaf_hash FROM events_current ORDER BY record_index")]
-    assert reference.root(leaves).hex() == root
-
-
-def _line_leaf(row: dict[str, Any], master: bytes) -> bytes:
-    from sealed_batches import LINE_NAMES
-
-    appended = row["ingested_at"]
-    month = f"{appended:%Y-%m}"
-    key = reference.salt_key(master, row["tenant"], month)
-    named = (row["topic_id"], row["kafka_partition"], row["kafka_offset"])
-    ready = {name: _plain(row[name]) for name in LINE_NAMES}
-    for name in ("occurred_at", "observed_at", "approval_expires_at"):
-        ready[name] = None if row[name] is None else otlp.AT_NS if name == "occurred_at" else ready[name]
-    line = reference.line(
-        LINE_NAMES,
-        ready,
-        reference.event_salt(key, reference.identity(*named, row["record_index"])),
-        reference.resource_salt(key, *named, row["resource_attributes"]),
-    )
-    return reference.leaf(line)
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "packed"):
-        return value.packed.hex()
-    return value.hex() if isinstance(value, bytes) else value

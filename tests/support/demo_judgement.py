@@ -45,6 +45,7 @@ def shipped_judgement() -> Judgement:
         pipeline="test",
         salt_master=bytes(32),
         tenant_of=lambda message: dict(message.headers)[TENANT_HEADER].decode(),
+        trusts=lambda _: True,
     )
 
 

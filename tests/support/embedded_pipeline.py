@@ -44,20 +44,32 @@ class Pipeline:
         finally:
             producer.close()
 
-    def work(self, consumer: Consumer | None = None, *, max_messages: int = 50) -> Worker:
-        """Run a worker until nothing waits, or until it gave up once."""
+    def work(self, consumer: Consumer | None = None, *, max_messages: int = 50, until_failed: bool = True) -> Worker:
+        """Run a worker until nothing waits, or until it gave up once, or until it ended by itself."""
         own = consumer or assembly.consumer(self.settings)
-        worker = Worker(own, self.client, self.judgement, BatchLimits(max_messages, 64 << 20, 1, 0.05))
+        worker = Worker(
+            own, self.client, self.judgement, BatchLimits(max_messages, 64 << 20, assess_at_once=1, poll_timeout_s=0.05)
+        )
         stop = threading.Event()
-        runner = threading.Thread(target=worker.run, args=(stop,))
+        ended: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                worker.run(stop)
+            except Exception as error:  # noqa: BLE001 - raised again below
+                ended.append(error)
+
+        runner = threading.Thread(target=run)
         runner.start()
         watcher, pause = assembly.consumer(self.settings), threading.Event()
-        while runner.is_alive() and self._waits(watcher) and not worker.progress.failed_attempts:
+        while runner.is_alive() and self._waits(watcher) and not (until_failed and worker.progress.failed_attempts):
             pause.wait(0.02)
         watcher.close()
         stop.set()
         runner.join()
         own.close()
+        if ended:
+            raise ended[0]
         return worker
 
     @staticmethod

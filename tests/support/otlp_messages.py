@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,34 @@ def logs(
                 holder.int_value = value
             else:
                 holder.string_value = value
+    return request.SerializeToString()
+
+
+def encoded(bodies: Sequence[str], encoding: str, resource: Mapping[str, str]) -> bytes:
+    """One message of raw records, marked as the collector's encoding extensions mark them."""
+    request = ExportLogsServiceRequest()
+    group = request.resource_logs.add()
+    for key, text in resource.items():
+        group.resource.attributes.add(key=key).value.string_value = text
+    scope = group.scope_logs.add()
+    scope.scope.attributes.add(key="encoding.format").value.string_value = encoding
+    for body in bodies:
+        scope.log_records.add().body.string_value = body
+    return request.SerializeToString()
+
+
+def span(attributes: Mapping[str, str], resource: Mapping[str, str], *, kind: Literal[2, 3] = 3) -> bytes:
+    """One message with one span of a second; kind 2 is a server, 3 a client."""
+    request = ExportTraceServiceRequest()
+    group = request.resource_spans.add()
+    for key, text in resource.items():
+        group.resource.attributes.add(key=key).value.string_value = text
+    made = group.scope_spans.add().spans.add(
+        name="chat", kind=kind, trace_id=bytes(range(16)), span_id=bytes(range(8)), start_time_unix_nano=AT_NS
+    )
+    made.end_time_unix_nano = AT_NS + 1_000_000_001
+    for key, text in attributes.items():
+        made.attributes.add(key=key).value.string_value = text
     return request.SerializeToString()
 
 

@@ -74,6 +74,11 @@ def run_onshore(
     )
 
 
+def measured(text: str) -> None:
+    """Show a measurement to whoever runs the tests with -s."""
+    print(text)  # noqa: T201 - what it is for
+
+
 def wait_until(condition: Callable[[], object], what: str, within_s: float = _PATIENCE_S) -> float:
     """Look until `condition` holds; gives the seconds that took."""
     began, pause = time.monotonic(), threading.Event()
@@ -109,6 +114,7 @@ class RunningStack:
     addresses: Mapping[str, str]
     ready_after_s: float
     _reader: Client | None = field(default=None, repr=False)
+    _sender: httpx.Client = field(default_factory=httpx.Client, repr=False)
 
     @property
     def data_dir(self) -> Path:
@@ -178,6 +184,10 @@ class RunningStack:
             message = f"{query} {parameters} gave {last[0]!r}, not {expected!r}, within {within_s:g} s;\n{self.said}"
             raise AssertionError(message) from None
 
+    def wait_for_words(self, words: str) -> float:
+        """Wait until the terminal shows `words`; gives the seconds that took."""
+        return wait_until(lambda: words in self.said, f"{words!r} on the terminal")
+
     def wait_for_events(self, uids_like: str, expected: int, within_s: float = _PATIENCE_S) -> float:
         """Wait for events by their `log.record.uid`."""
         query = "SELECT count() FROM events_current WHERE attributes['log.record.uid'] LIKE {uids:String}"
@@ -186,7 +196,7 @@ class RunningStack:
     def post(self, path: str, body: bytes, **headers: str) -> httpx.Response:
         """Send one OTLP/HTTP request."""
         sent = PROTOBUF | {name.replace("_", "-"): value for name, value in headers.items()}
-        return httpx.post(self.addresses["otlp_http"] + path, content=body, headers=sent, timeout=60)
+        return self._sender.post(self.addresses["otlp_http"] + path, content=body, headers=sent, timeout=60)
 
     def send_logs(self, body: bytes) -> None:
         """Send one message of logs that must be acknowledged."""
@@ -194,7 +204,7 @@ class RunningStack:
 
     def accepted(self) -> int:
         """Messages that the receiver has acknowledged since it started."""
-        counts: dict[str, int] = httpx.get(self.addresses["otlp_http"] + "/healthz").json()["accepted"]
+        counts: dict[str, int] = self._sender.get(self.addresses["otlp_http"] + "/healthz").json()["accepted"]
         return sum(counts.values())
 
     def everything(self) -> list[psutil.Process]:
@@ -210,7 +220,7 @@ class RunningStack:
         self.process.wait(_STOP_WITHIN_S)
         _, alive = psutil.wait_procs(doomed[1:], _STOP_WITHIN_S)
         assert not alive
-        self._forget()
+        self.close()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Ask it to stop; no process may be left. Gives the seconds that took."""
@@ -222,10 +232,12 @@ class RunningStack:
         _, alive = psutil.wait_procs(parts, 1)
         assert not alive, f"left running: {alive}"
         assert not processes_about(self.data_dir)
-        self._forget()
+        self.close()
         return took_s
 
-    def _forget(self) -> None:
+    def close(self) -> None:
+        """Close the connections of this test to it."""
+        self._sender.close()
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -285,4 +297,4 @@ def running_stack(folder: Path, *flags: str, **settings: str) -> Iterator[Runnin
         yield stack
     finally:
         end(stack.process)
-        stack._forget()
+        stack.close()

@@ -5,8 +5,8 @@ occurred_at     time_ns, else observed_ns
 observed_at     observed_ns
 source_format   otlp.log, otlp.span, otlp.metric
 action          a log's event name where it is a dotted verb, else log.record; span.<kind>; host.state, gpu.state
-outcome         error.type, then http.response.status_code, then the span's status; a span that ended without an
-                error succeeded, a state that was measured is a success, anything else is unknown
+outcome         the last name of error.type, then http.response.status_code, then the span's status; a span that ended
+                without an error succeeded, a state that was measured is a success, anything else is unknown
 reason          the span's status message, else exception.message, else error.type
 dataset         aws.s3.bucket, db.namespace, messaging.destination.name, gen_ai.data_source.id
 object_type     object (aws.s3.key), table (db.collection.name), file (file.path)
@@ -87,7 +87,9 @@ def _action(records: Records) -> pl.Expr:
 
 
 def _outcome(records: Records) -> pl.Expr:
-    error = records.text("error.type").str.to_lowercase().str.replace_all(r"[^a-z0-9]", "")
+    # Some send a class with its module, some its repr: `openai.PermissionDeniedError`, `<class '...'>`.
+    named = records.text("error.type").str.to_lowercase().str.extract(r"([^.:#/]*)$")
+    error = named.str.replace_all(r"[^a-z0-9]", "")
     status = records.first(*_STATUS).cast(pl.Int32, strict=False)
     return (
         pl.when(error.is_in(_REFUSALS) | status.is_in([401, 403]))

@@ -62,7 +62,7 @@ LISTS: Final = {
 # Stated by the record, else by its resource: a collector names itself once.
 _COLLECTOR_ID, _COLLECTOR_SEQUENCE = "onshore.collector.id", "onshore.collector.sequence"
 _DOMAIN, _ACTION, _OUTCOME, _ACTOR_TYPE = "onshore.domain", "onshore.action", "onshore.outcome", "onshore.actor.type"
-_ATTESTATION: Final = "onshore.location.attestation"  # checked by `locate`, from `attributes`
+_ATTESTATION: Final = "onshore.location.attestation"  # kept in `attributes`; nobody checks it
 
 _ACTOR_TYPES: Final = ("user", "service", "operator", "vendor")  # 'unknown' is null: no condition may decide by it
 

@@ -75,6 +75,8 @@ def lists_of(texts: pl.Series, *, lower: bool) -> pl.Series:
 
 def _words(text: str, *, lower: bool) -> list[str]:
     """The words of one text."""
+    if text.lstrip().startswith("{"):  # a map names nothing
+        return []
     items: object = text.split(",")
     if text.lstrip().startswith("["):
         try:

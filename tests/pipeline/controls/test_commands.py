@@ -44,6 +44,13 @@ def test_the_list_can_be_narrowed_to_a_jurisdiction() -> None:
     assert "JP-APPI28-01" in _run("list", "--jurisdiction", "JP").stdout
 
 
+@pytest.mark.parametrize(
+    "arguments", [("list",), ("show", "AU-APP8-01"), ("validate", str(PACKS)), ("test", str(PACKS / "au"))]
+)
+def test_every_subcommand_takes_a_data_directory(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    assert _run(*arguments, "--data-dir", str(tmp_path)).stdout == _run(*arguments).stdout
+
+
 def test_a_control_is_shown_as_it_stands_in_its_file() -> None:
     shown = _run("show", "AU-APP8-01").stdout
     assert shown.startswith(APP8_TEXT.rstrip())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import polars as pl
@@ -13,9 +14,12 @@ from hypothesis import strategies as st
 import evidence_reference as reference
 import sealed_batches as batches
 from onshore_pipeline.domain.event import InLine, Kind
-from onshore_pipeline.evidence import merkle, seal
+from onshore_pipeline.evidence import merkle, salts, seal
+from onshore_pipeline.settings import load_settings
+from onshore_pipeline.stack import salt_master
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "line-v1.json"
+IDENTITIES = GOLDEN.with_name("identity-v1.json")
 
 texts = st.text(max_size=12)
 BY_KIND: dict[Kind, st.SearchStrategy[Any]] = {
@@ -74,6 +78,25 @@ def test_a_salt_key_is_that_of_the_written_format() -> None:
     assert key.key == reference.salt_key(batches.MASTER, "firmus", "2025-11")
     assert key.key_id == reference.salt_key_id(key.key, "2025-11")
     assert key.key.hex() not in repr(key)
+
+
+@pytest.mark.parametrize("case", json.loads(IDENTITIES.read_text()), ids=lambda case: case["about"])
+def test_golden_ids_and_salts_have_not_changed_by_a_byte(case: dict[str, Any], tmp_path: Path) -> None:
+    file = tmp_path / "salt.key"
+    file.write_bytes(bytes.fromhex(case["key_file_hex"]))
+    master = salt_master(load_settings({"salt_key_file": file}))
+    key = salts.salt_key(master, case["tenant"], case["timestamp_ns"])
+    topic_id, partition, offset, index = (case[name] for name in ("topic_id", "partition", "offset", "index"))
+    message = seal.SealedMessage(UUID(topic_id), partition, offset, key)
+    (event_id,) = seal.event_ids([message], np.array([0], np.uint32), np.array([index], np.uint32))
+    identity = salts.identities(
+        np.frombuffer(UUID(topic_id).bytes, np.uint8)[None, :],
+        np.array([partition], np.uint32), np.array([offset], np.uint64), np.array([index], np.uint32),
+    )  # fmt: skip
+    salt = salts.salts(identity, [key], np.array([0], np.int64))
+    assert (master.hex(), key.key.hex(), key.key_id) == (case["master_hex"], case["salt_key_hex"], case["key_id"])
+    assert str(UUID(bytes=event_id)) == case["event_id"]
+    assert (identity.tobytes().hex(), salt.tobytes().hex()) == (case["identity_hex"], case["event_salt_hex"])
 
 
 def test_golden_lines_have_not_changed_by_a_byte() -> None:

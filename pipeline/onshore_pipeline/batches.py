@@ -1,0 +1,28 @@
+"""Attempts of a size that memory holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from onshore_pipeline.broker import Polled
+from onshore_pipeline.isolate import encoding_of
+from onshore_pipeline.wire.decode import count_at_most
+
+if TYPE_CHECKING:
+    from onshore_pipeline.broker import Message
+
+
+def split(polled: Polled, max_records: int) -> tuple[Polled, ...]:
+    """The same messages in the same order, in attempts of at most `max_records` records; one message stays whole."""
+    attempts: list[Polled] = []
+    begun: list[Message] = []
+    records = 0
+    gaps = polled.gaps
+    for message in polled.messages:
+        held = count_at_most(message.topic, message.value, encoding_of(message))
+        if begun and records + held > max_records:
+            attempts.append(Polled(tuple(begun), gaps))
+            begun, records, gaps = [], 0, ()
+        begun.append(message)
+        records += held
+    return (*attempts, Polled(tuple(begun), gaps))
