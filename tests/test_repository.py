@@ -89,6 +89,20 @@ def test_every_onshore_command_that_the_readme_names_exists() -> None:
         assert helped.returncode == 0, f"{command}: {helped.stderr}"
 
 
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_a_document_links_to_exists(document: Path) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", document.read_text())
+    files = [link.split("#")[0] for link in links if not re.match(r"[a-z]+:|#", link)]
+    assert [file for file in files if not (document.parent / file).is_file()] == []
+
+
+def test_the_readmes_picture_is_small_enough_to_load_with_it() -> None:
+    assert (ROOT / "docs" / "images" / "compliance.png").stat().st_size < 400_000
+
+
 def test_the_readmes_example_is_an_otlp_request() -> None:
     text = (ROOT / "README.md").read_text()
     body = re.search(r"-d '(\{.*?\})'", text, re.DOTALL)

@@ -7,16 +7,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from onshore_dashboard.queries import OF_JURISDICTION, OF_TENANT, SINCE, Scope, Store
+from onshore_dashboard.queries import CREDIBLE_AHEAD, OF_JURISDICTION, OF_TENANT, SINCE, Scope, Store, seconds
 from onshore_pipeline.domain.event import DOMAINS, EVENT_COLUMNS, Column, Kind
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     import polars as pl
 
 MOST_FINDINGS: Final = 50
 MOST_EVENTS: Final = 50
+_HOUR_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +44,23 @@ _FINDING_FILTER: Final = f"""last_seen >= {SINCE} AND {OF_TENANT} AND {OF_JURISD
 _WORST_FIRST: Final = "indexOf(['critical', 'high', 'medium', 'low', 'info'], toString(severity))"
 
 
-def findings(store: Store, wanted: FindingFilter, limit: int = MOST_FINDINGS, offset: int = 0) -> pl.DataFrame:
+def findings(
+    store: Store, wanted: FindingFilter, now: datetime, limit: int = MOST_FINDINGS, offset: int = 0
+) -> pl.DataFrame:
     """Findings, the most severe first and within a severity the last seen first.
+
+    What claims to have been seen in the future stands behind the others of its severity, in every period: a claim must
+    neither hold the top of the list nor leave it.
 
     Columns: finding, tenant, domain, control_id, version, kind, severity, status, first_seen, last_seen, events, bytes,
     fingerprint (a JSON object: what the finding's events have in common).
     """
     sql = f"""SELECT {_FINDING_COLUMNS} FROM findings WHERE {_FINDING_FILTER}
-    ORDER BY {_WORST_FIRST}, last_seen DESC, finding LIMIT {{limit:UInt32}} OFFSET {{offset:UInt32}}"""
-    return store.frame(sql, {**wanted.parameters(), "limit": limit, "offset": offset})
+    ORDER BY {_WORST_FIRST}, last_seen > toDateTime({{credible:UInt32}}, 'UTC'), last_seen DESC, finding
+    LIMIT {{limit:UInt32}} OFFSET {{offset:UInt32}}"""
+    # On the hour, so that everyone who looks within it asks the same question.
+    credible = seconds(now + CREDIBLE_AHEAD) // _HOUR_SECONDS * _HOUR_SECONDS
+    return store.frame(sql, {**wanted.parameters(), "credible": credible, "limit": limit, "offset": offset})
 
 
 def finding_counts(store: Store, wanted: FindingFilter) -> pl.DataFrame:

@@ -66,6 +66,16 @@ def ago(moment: datetime | None, now: datetime) -> str:
     return "never" if moment is None else f"{duration(now - moment)} ago"
 
 
+def seen(moment: datetime, now: datetime, credible_ahead: timedelta) -> str:
+    """How long ago; what is further ahead of now than clocks differ is said to be a claim."""
+    return claimed(moment) if moment > now + credible_ahead else ago(moment, now)
+
+
+def claimed(when: datetime) -> str:
+    """A time that cannot have been, as a sender stated it."""
+    return f"{moment(when)}, a time in the future that its sender claims"
+
+
 def clock(moment: datetime | None) -> str:
     """Time of day."""
     return NOTHING if moment is None else f"{moment:%H:%M:%S}"

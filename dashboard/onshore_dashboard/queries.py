@@ -21,6 +21,8 @@ RATE_WINDOW: Final = timedelta(minutes=15)
 RATE_STEP_SECONDS: Final = 10
 MOST_FLOWS: Final = 2000
 MOST_GAPS: Final = 50
+# Later than this after now, a time is what a sender claims and not what can have happened.
+CREDIBLE_AHEAD: Final = timedelta(days=1)
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -77,7 +79,7 @@ def anything_committed(store: Store) -> bool:
 def tenants(store: Store) -> list[str]:
     """Every tenant that has a verdict or a flow, in order."""
     sql = """SELECT DISTINCT toString(tenant) AS tenant FROM
-        (SELECT tenant FROM verdict_counts_built UNION ALL SELECT tenant FROM flows_hourly_built) ORDER BY tenant"""
+        (SELECT tenant FROM verdict_counts UNION ALL SELECT tenant FROM flows_hourly) ORDER BY tenant"""
     return store.frame(sql)["tenant"].to_list()
 
 
@@ -111,7 +113,7 @@ def rate(store: Store, now: datetime) -> pl.DataFrame:
     Columns: at (seconds since the epoch, start of the step), events, dead_lettered, messages, newest (Datetime of the
     step's last entry).
     """
-    sql = f"""SELECT intDiv(toUnixTimestamp(appended), {RATE_STEP_SECONDS}) * {RATE_STEP_SECONDS} AS at,
+    sql = f"""SELECT intDiv(toUnixTimestamp64Second(appended), {RATE_STEP_SECONDS}) * {RATE_STEP_SECONDS} AS at,
         sum(events) AS events, sum(dead_lettered) AS dead_lettered, count() AS messages, max(appended) AS newest
     FROM (SELECT appended_at AS appended, events, dead_lettered FROM evidence_log
           WHERE appended_at >= {SINCE} ORDER BY appended_at LIMIT 1 BY {_ENTRY})
@@ -190,10 +192,10 @@ def verdicts(store: Store, scope: Scope) -> pl.DataFrame:
 
 
 def newest_hour(store: Store) -> datetime | None:
-    """The newest hour that has a verdict."""
-    found = store.frame("SELECT max(toUnixTimestamp(hour)) AS newest, count() AS rows FROM verdict_counts_built").row(
-        0, named=True
-    )
+    """The newest hour that has a verdict; it may be a claim, see `CREDIBLE_AHEAD`."""
+    # A sender may name any time until 2299; toUnixTimestamp ends in 2106.
+    sql = "SELECT max(toUnixTimestamp64Second(hour)) AS newest, count() AS rows FROM verdict_counts"
+    found = store.frame(sql).row(0, named=True)
     return _EPOCH + timedelta(seconds=int(found["newest"])) if found["rows"] else None
 
 

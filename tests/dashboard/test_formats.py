@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onshore_dashboard.formats import ago, duration, number, rate, share, size
+from onshore_dashboard.formats import ago, duration, number, rate, seen, share, size
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
@@ -47,6 +47,15 @@ def test_a_duration_has_one_unit(length: int, said: str) -> None:
 
 def test_what_never_happened_is_said_to_be_so() -> None:
     assert ago(None, datetime(2026, 11, 21, tzinfo=UTC)) == "never"
+
+
+@pytest.mark.parametrize(
+    ("year", "said"),
+    [(2026, "0 s ago"), (2200, "2200-11-21 00:00:00, a time in the future that its sender claims")],
+)
+def test_a_time_that_cannot_have_been_is_said_to_be_a_claim(year: int, said: str) -> None:
+    now = datetime(2026, 11, 21, tzinfo=UTC)
+    assert seen(now.replace(year=year), now, timedelta(days=1)) == said
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard_stack import running_store
 from onshore_dashboard import finding_queries
 from onshore_dashboard.finding_queries import FindingFilter
 from onshore_dashboard.queries import Scope
@@ -23,6 +24,7 @@ from onshore_dashboard.views.first_steps import curl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from dashboard_stack import RunningStore
     from onshore_pipeline.store.reader import Reader
@@ -122,15 +124,31 @@ def test_a_scope_that_nobody_offered_is_dropped(filled: RunningStore) -> None:
     assert app.selectbox(key="tenant").value == "all"
 
 
+def test_a_finding_that_claims_to_be_of_the_future_says_so(tmp_path: Path) -> None:
+    with running_store(tmp_path) as running:
+        admin = running.admin()
+        admin.command("INSERT INTO rollup_runs VALUES (1, now64(3), map(0, 1), 1, 1, 1)")
+        admin.command(f"""INSERT INTO findings_built VALUES
+            (toUUID('{UUID(int=1)}'), 1, 'acme', 'data_movement', 'X', 1,
+            'violation', 'high', map(), toDateTime64('2026-01-01 00:00:00', 9, 'UTC'),
+            toDateTime64('2200-01-01 00:00:00', 9, 'UTC'), 1, 0, [])""")
+        admin.close()
+        said = "2200-01-01 00:00:00, a time in the future that its sender claims"
+        assert f"last seen {said}" in _words(_open(running.url, running.credentials, "compliance"))
+        assert said in _words(_open(running.url, running.credentials, "finding_detail", finding=str(UUID(int=1))))
+
+
 @pytest.mark.parametrize("finding", ["", "not-an-id", "00000000-0000-0000-0000-000000000001", "'"])
 @pytest.mark.parametrize("page", ["finding_detail", "event_detail"])
 def test_an_address_that_names_no_finding_is_no_error(filled: RunningStore, page: str, finding: str) -> None:
     assert "No such finding" in _words(_open(filled.url, filled.credentials, page, finding=finding))
 
 
-def test_a_finding_shows_its_control_and_an_event_its_raw_text(filled: RunningStore, store: Reader) -> None:
+def test_a_finding_shows_its_control_and_an_event_its_raw_text(
+    filled: RunningStore, store: Reader, now: datetime
+) -> None:
     wanted = FindingFilter(Scope(), control_id="AU-APP8-01")
-    row = finding_queries.findings(store, wanted, limit=1).row(0, named=True)
+    row = finding_queries.findings(store, wanted, now, limit=1).row(0, named=True)
     words = _words(_open(filled.url, filled.credentials, "finding_detail", finding=row["finding"]))
     assert "Personal information leaves Australia" in words
     assert "Stop the flow, then ask its owner for the basis." in words
@@ -144,8 +162,8 @@ def test_a_finding_shows_its_control_and_an_event_its_raw_text(filled: RunningSt
     assert "job.id" in words
 
 
-def test_an_address_that_names_no_event_is_no_error(filled: RunningStore, store: Reader) -> None:
-    row = finding_queries.findings(store, FindingFilter(Scope()), limit=1).row(0, named=True)
+def test_an_address_that_names_no_event_is_no_error(filled: RunningStore, store: Reader, now: datetime) -> None:
+    row = finding_queries.findings(store, FindingFilter(Scope()), now, limit=1).row(0, named=True)
     address = {"finding": row["finding"], "event": row["finding"], "at": "1"}
     assert "No such event" in _words(_open(filled.url, filled.credentials, "event_detail", **address))
 

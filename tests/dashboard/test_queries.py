@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 
 from dashboard_history import CONTROLS, OPEN, TENANTS
+from dashboard_stack import running_store
 from onshore_dashboard import finding_queries, queries, summaries
 from onshore_dashboard.finding_queries import FindingFilter
 from onshore_dashboard.queries import Scope
@@ -16,6 +17,7 @@ from onshore_pipeline.domain.event import EVENT_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import polars as pl
 
@@ -34,7 +36,7 @@ def test_an_empty_store_answers_every_question(empty_store: RunningStore, now: d
         queries.latest_entries(reader, now), queries.dead_letters(reader),
         queries.collectors(reader, now - timedelta(days=1), now), queries.newest_rollup(reader),
         queries.verdicts(reader, Scope()), queries.gaps(reader, Scope()), queries.flows(reader, Scope()),
-        queries.flagged_destinations(reader, Scope()), finding_queries.findings(reader, FindingFilter(Scope())),
+        queries.flagged_destinations(reader, Scope()), finding_queries.findings(reader, FindingFilter(Scope()), now),
         finding_queries.finding(reader, UUID(int=1)), finding_queries.finding_events(reader, UUID(int=1)),
         finding_queries.event(reader, UUID(int=1), "nobody", 0),
     ]  # fmt: skip
@@ -81,10 +83,10 @@ def test_only_the_newest_generation_of_a_rollup_counts(store: Reader) -> None:
     assert queries.flows(store, Scope())["events"].sum() == facts["events"][0]
 
 
-def test_facts_of_an_attempt_that_never_committed_are_not_there(store: Reader) -> None:
+def test_facts_of_an_attempt_that_never_committed_are_not_there(store: Reader, now: datetime) -> None:
     open_events = store.frame("SELECT event_id FROM events WHERE attempt_id = {open:UUID}", {"open": OPEN})
     assert open_events.height == 50
-    found = finding_queries.findings(store, FindingFilter(Scope()), limit=1000)
+    found = finding_queries.findings(store, FindingFilter(Scope()), now, limit=1000)
     facts = store.frame("SELECT count() AS violations FROM violations_current")
     assert found["events"].sum() == facts["violations"][0]
 
@@ -118,26 +120,45 @@ def test_every_control_is_listed_once_in_its_newest_text(store: Reader) -> None:
     assert text["digest"] == "ab" * 32
 
 
-def test_the_worst_findings_come_first(store: Reader) -> None:
-    found = finding_queries.findings(store, FindingFilter(Scope()), limit=1000)
+def test_the_worst_findings_come_first(store: Reader, now: datetime) -> None:
+    found = finding_queries.findings(store, FindingFilter(Scope()), now, limit=1000)
     order = ["critical", "high", "medium", "low"]
     ranks = [order.index(level) for level in found["severity"]]
     assert ranks == sorted(ranks)
-    first_page = finding_queries.findings(store, FindingFilter(Scope()), limit=10)
-    second_page = finding_queries.findings(store, FindingFilter(Scope()), limit=10, offset=10)
+    first_page = finding_queries.findings(store, FindingFilter(Scope()), now, limit=10)
+    second_page = finding_queries.findings(store, FindingFilter(Scope()), now, limit=10, offset=10)
     assert not set(first_page["finding"]) & set(second_page["finding"])
 
 
+def test_a_time_far_ahead_of_now_breaks_no_question_and_leads_no_list(tmp_path: Path, now: datetime) -> None:
+    with running_store(tmp_path) as running:
+        admin, reader = running.admin(), running.reader()
+        admin.command("INSERT INTO rollup_runs VALUES (1, now64(3), map(0, 1), 1, 3, 1)")
+        admin.command("""INSERT INTO verdict_counts_built VALUES
+            (toDateTime64('2200-01-01 00:00:00', 0, 'UTC'), 1, 'acme', 'otlp.log', 'X', 1, 'satisfied', '', 1)""")
+        for number, (severity, last_seen) in enumerate(
+            [("high", f"{now:%F %T}"), ("high", "2200-01-01 00:00:00"), ("low", f"{now:%F %T}")]
+        ):
+            admin.command(f"""INSERT INTO findings_built VALUES
+                (toUUID('{UUID(int=number)}'), 1, 'acme', 'data_movement', 'X', 1, 'violation', '{severity}', map(),
+                toDateTime64('2026-01-01 00:00:00', 9, 'UTC'), toDateTime64('{last_seen}', 9, 'UTC'), 1, 0, [])""")
+        admin.close()
+        assert queries.newest_hour(reader) == datetime(2200, 1, 1, tzinfo=UTC)
+        listed = finding_queries.findings(reader, FindingFilter(Scope(since=now - timedelta(days=1))), now)
+        reader.close()
+    assert [UUID(finding).int for finding in listed["finding"]] == [0, 1, 2]
+
+
 @pytest.mark.parametrize("severity", ["critical", "low"])
-def test_findings_are_counted_as_they_are_listed(store: Reader, severity: str) -> None:
+def test_findings_are_counted_as_they_are_listed(store: Reader, severity: str, now: datetime) -> None:
     wanted = FindingFilter(Scope(), severity=severity)
-    found = finding_queries.findings(store, wanted, limit=1000)
+    found = finding_queries.findings(store, wanted, now, limit=1000)
     counts = finding_queries.finding_counts(store, wanted)
     assert counts.select("severity", "findings", "events").rows() == [(severity, found.height, found["events"].sum())]
 
 
-def test_a_finding_leads_to_its_events_and_each_event_to_its_raw_text(store: Reader) -> None:
-    for row in finding_queries.findings(store, FindingFilter(Scope()), limit=4).iter_rows(named=True):
+def test_a_finding_leads_to_its_events_and_each_event_to_its_raw_text(store: Reader, now: datetime) -> None:
+    for row in finding_queries.findings(store, FindingFilter(Scope()), now, limit=4).iter_rows(named=True):
         events = finding_queries.finding_events(store, UUID(row["finding"]))
         assert events.height == row["events"]
         assert events["occurred_at"].max() == row["last_seen"]
@@ -152,8 +173,8 @@ def test_a_finding_leads_to_its_events_and_each_event_to_its_raw_text(store: Rea
     assert event["attributes"].startswith('{"onshore.action":"data.copy"')
 
 
-def test_an_event_of_another_tenant_is_not_found(store: Reader) -> None:
-    row = finding_queries.findings(store, FindingFilter(Scope(tenant="hoshi-bank")), limit=1).row(0, named=True)
+def test_an_event_of_another_tenant_is_not_found(store: Reader, now: datetime) -> None:
+    row = finding_queries.findings(store, FindingFilter(Scope(tenant="hoshi-bank")), now, limit=1).row(0, named=True)
     one = finding_queries.finding_events(store, UUID(row["finding"])).row(0, named=True)
     assert finding_queries.event(store, UUID(one["event"]), "klang-energy", one["occurred_ns"]).is_empty()
 
@@ -170,9 +191,11 @@ class _Asked:
         return self.store.frame(sql, parameters)
 
 
-def test_events_are_looked_up_by_the_tables_order_and_never_by_a_scan(filled: RunningStore, store: Reader) -> None:
+def test_events_are_looked_up_by_the_tables_order_and_never_by_a_scan(
+    filled: RunningStore, store: Reader, now: datetime
+) -> None:
     asked = _Asked(filled, store)
-    row = finding_queries.findings(store, FindingFilter(Scope()), limit=1).row(0, named=True)
+    row = finding_queries.findings(store, FindingFilter(Scope()), now, limit=1).row(0, named=True)
     one = finding_queries.finding_events(asked, UUID(row["finding"])).row(0, named=True)
     assert "(tenant, domain, occurred_at) in " in asked.plan
     finding_queries.event(asked, UUID(one["event"]), row["tenant"], one["occurred_ns"])

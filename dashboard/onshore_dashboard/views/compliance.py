@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from onshore_dashboard import charts, finding_queries, pages, queries, session, summaries
-from onshore_dashboard.formats import moment, number, share, size
+from onshore_dashboard.formats import claimed, moment, number, share, size
 from onshore_dashboard.geometry import country_name
 from onshore_dashboard.markup import (
     Column,
@@ -84,6 +84,8 @@ def _show_figures(scope: queries.Scope) -> None:
 def _nothing_judged(newest: datetime | None) -> str:
     if newest is None:
         return "No event has been judged yet; verdicts appear here as soon as they are rolled up."
+    if newest > session.now() + queries.CREDIBLE_AHEAD:
+        return f"No control applied to an event of this period and scope. The newest is of {claimed(newest)}."
     return f"No control applied to an event of this period and scope. The newest is of {newest:%Y-%m-%d %H:%M} UTC."
 
 
@@ -215,7 +217,8 @@ def _flows_table(flows: pl.DataFrame, total: int) -> Html:
 @st.fragment(run_every="10s")
 def _worst(scope: queries.Scope) -> None:
     with explained():
-        found = finding_queries.findings(session.CALM, finding_queries.FindingFilter(scope), _WORST)
-        show_findings(found, summaries.control_titles(queries.controls(session.CALM)), session.now())
+        now = session.now()
+        found = finding_queries.findings(session.CALM, finding_queries.FindingFilter(scope), now, _WORST)
+        show_findings(found, summaries.control_titles(queries.controls(session.CALM)), now)
         if found.height:
             st.page_link(pages.findings(), label="All findings", icon=":material/arrow_forward:", icon_position="right")

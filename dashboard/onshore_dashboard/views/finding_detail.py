@@ -8,7 +8,7 @@ from uuid import UUID
 import streamlit as st
 
 from onshore_dashboard import finding_queries, pages, queries, session
-from onshore_dashboard.formats import moment, number, size
+from onshore_dashboard.formats import claimed, moment, number, size
 from onshore_dashboard.geometry import country_name
 from onshore_dashboard.markup import Html, facts, severity, text
 from onshore_dashboard.summaries import fingerprint
@@ -17,6 +17,8 @@ from onshore_dashboard.views.finding_list import kind_chip, plain
 from onshore_dashboard.views.scope import jurisdiction_name
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from streamlit.delta_generator import DeltaGenerator
 
 _COLUMNS: Final = (2.2, 2, 2, 3, 1.2)
@@ -60,13 +62,17 @@ def _what_happened(finding: dict[str, Any]) -> list[tuple[str, str | Html | None
     ]
     return [
         *named,
-        ("first seen", f"{moment(finding['first_seen'])} UTC"),
-        ("last seen", f"{moment(finding['last_seen'])} UTC"),
+        ("first seen", _stated(finding["first_seen"])),
+        ("last seen", _stated(finding["last_seen"])),
         ("events", number(finding["events"])),
         ("bytes", size(finding["bytes"])),
         ("state", str(finding["status"])),
         ("finding", Html(f"<code>{text(finding['finding'])}</code>")),
     ]
+
+
+def _stated(when: datetime) -> str:
+    return claimed(when) if when > session.now() + queries.CREDIBLE_AHEAD else f"{moment(when)} UTC"
 
 
 def _with_country(key: str, value: str) -> str | None:

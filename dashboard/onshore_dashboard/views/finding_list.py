@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 
 from onshore_dashboard import pages
-from onshore_dashboard.formats import ago, number, size
+from onshore_dashboard.formats import number, seen, size
 from onshore_dashboard.markup import Html, chip, severity, text
+from onshore_dashboard.queries import CREDIBLE_AHEAD
 from onshore_dashboard.summaries import fingerprint
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ def show_findings(found: pl.DataFrame, titles: Mapping[str, str], now: datetime)
         title = titles.get(row["control_id"], row["control_id"])
         about.page_link(target, label=plain(title), query_params={"finding": row["finding"]})
         about.html(f'<div class="on-small">{text(row["control_id"])} · {fingerprint_line(row)}</div>')
+        last = seen(row["last_seen"], now, CREDIBLE_AHEAD)
         figures.html(
             f"<div><b>{number(row['events'])}</b> events, {size(row['bytes'])}"
-            f'<div class="on-small">{text(row["tenant"])} · last seen {ago(row["last_seen"], now)}</div></div>'
+            f'<div class="on-small">{text(row["tenant"])} · last seen {last}</div></div>'
         )
 
 

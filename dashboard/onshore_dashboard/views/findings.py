@@ -36,7 +36,7 @@ def show() -> None:
     counts = finding_queries.finding_counts(session.CALM, wanted)
     total = int(counts["findings"].sum())
     st.html(_counted(total, dict(counts.select("severity", "findings").iter_rows())))
-    found = finding_queries.findings(session.CALM, wanted, offset=(int(page) - 1) * MOST_FINDINGS)
+    found = finding_queries.findings(session.CALM, wanted, session.now(), offset=(int(page) - 1) * MOST_FINDINGS)
     show_findings(found, summaries.control_titles(controls), session.now())
     if total > MOST_FINDINGS:
         last = -(-total // MOST_FINDINGS)

@@ -1,0 +1,202 @@
+"""A strangers' collector (Rotel) writes into Kafka (Tansu), and our worker and sequencer read from there."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import subprocess
+import threading
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import httpx
+import kafka
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from otlp_messages import logs, movement
+from running_stack import MESSAGES, PROTOBUF, RunningStack, command, environment, running_stack, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KAFKA_PATIENCE_S: Final = (
+    60.0  # a killed member is missed after its session time, six seconds, then the group joins anew
+)
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Rotel, taking OTLP over HTTP."""
+
+    address: str
+
+    def send_logs(self, body: bytes) -> None:
+        httpx.post(f"{self.address}/v1/logs", content=body, headers=PROTOBUF).raise_for_status()
+
+
+@contextmanager
+def running_rotel(bootstrap: str, folder: Path) -> Iterator[Collector]:
+    found = importlib.util.find_spec("rotel")
+    if found is None or found.origin is None:
+        pytest.skip("Rotel is not installed (dev extra)")
+    ports = free_ports(2)
+    agent = [str(Path(found.origin).with_name("rotel-agent")), "start", "--exporter", "kafka"]
+    agent += ["--batch-timeout", "100ms"]
+    agent += ["--otlp-http-endpoint", f"127.0.0.1:{ports[0]}", "--otlp-grpc-endpoint", f"127.0.0.1:{ports[1]}"]
+    agent += ["--kafka-exporter-brokers", bootstrap, "--kafka-exporter-acks", "all"]
+    agent += ["--kafka-exporter-compression", "zstd"]
+    with (folder / "rotel.txt").open("wb") as log, subprocess.Popen(agent, stdout=log, stderr=log) as process:
+        try:
+            wait_until(lambda: answers(ports[0]) or process.poll() is not None, "Rotel answers")
+            if process.poll() is not None:
+                pytest.skip(f"Rotel does not run here: {(folder / 'rotel.txt').read_text().strip()[-300:]}")
+            yield Collector(f"http://127.0.0.1:{ports[0]}")
+        finally:
+            process.kill()
+
+
+def free_ports(count: int) -> list[int]:
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(each.getsockname()[1]) for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def settings(bootstrap: str) -> dict[str, str]:
+    return {
+        "ONSHORE_KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+        "ONSHORE_KAFKA_SESSION_TIMEOUT_S": "6",
+        "ONSHORE_KAFKA_MAX_POLL_INTERVAL_S": "6",
+    }
+
+
+@pytest.fixture
+def kafka_stack(fresh_tansu: str, tmp_path: Path) -> Iterator[tuple[str, RunningStack]]:
+    with running_stack(tmp_path / "stack", "--no-dashboard", **settings(fresh_tansu)) as stack:
+        yield fresh_tansu, stack
+
+
+def uids(prefix: str, count: int) -> list[dict[str, str | int]]:
+    return [movement() | {"log.record.uid": f"{prefix}-{number}"} for number in range(count)]
+
+
+def read_back(bootstrap: str, topic: str, records: int) -> list[bytes]:
+    """The topic's messages, read with another client until they hold so many log records."""
+    found: list[bytes] = []
+    consumer = kafka.KafkaConsumer(
+        topic, bootstrap_servers=[bootstrap], auto_offset_reset="earliest", enable_auto_commit=False
+    )
+
+    def all_there() -> bool:
+        for batch in consumer.poll(timeout_ms=200).values():
+            found.extend(record.value for record in batch)
+        return sum(map(log_records, found)) >= records
+
+    wait_until(all_there, f"{records} records in {topic}")
+    consumer.close()
+    return found
+
+
+def log_records(value: bytes) -> int:
+    request = ExportLogsServiceRequest.FromString(value)
+    return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
+
+
+def test_what_a_collector_puts_into_kafka_is_there_once_over_kills(
+    kafka_stack: tuple[str, RunningStack], tmp_path: Path
+) -> None:
+    bootstrap, stack = kafka_stack
+    with running_rotel(bootstrap, tmp_path) as collector:
+        collector.send_logs(logs(uids("first", 50), resource={"service.name": "stranger"}))
+        stack.wait_for_events("first-%", 50, KAFKA_PATIENCE_S)
+        event = stack.row("SELECT * FROM events_current WHERE attributes['log.record.uid'] = 'first-7'")
+        assert (event["kafka_topic"], event["ingested_at"]) == ("otlp_logs", None)
+        assert (event["source_country"], event["destination_country"], event["bytes"]) == ("AU", "US", 1000)
+        assert event["resource_attributes"]["service.name"] == "stranger"
+        for turn in range(2):
+            stop = threading.Event()
+
+            def send(turn: int = turn, stop: threading.Event = stop) -> None:
+                for number in range(10):
+                    collector.send_logs(logs(uids(f"kill-{turn}-{number}", 20)))
+                    stop.wait(0.15)
+
+            sender = threading.Thread(target=send)
+            sender.start()
+            stop.wait(0.5)
+            stack.parts["worker"].kill()
+            sender.join()
+        stack.wait_for_events("kill-%", 400, KAFKA_PATIENCE_S)
+    messages = read_back(bootstrap, "otlp_logs", 450)
+    stack.wait_for(MESSAGES, len(messages))
+    seen = stack.rows("SELECT attributes['log.record.uid'], count() FROM events_current GROUP BY 1")
+    assert len(seen) == 450
+    assert {count for _, count in seen} == {1}
+    entries = stack.rows("SELECT topic, partition, offset FROM evidence_log WHERE kind = 'message'")
+    assert set(Counter(entries).values()) == {1}
+    assert stack.one("SELECT sum(records) FROM evidence_log") == 450
+    assert stack.one("SELECT DISTINCT JSONExtractString(entry, 'clock') FROM evidence_log") == "sender"
+
+
+def test_our_own_receiver_and_two_workers_share_that_kafka(
+    kafka_stack: tuple[str, RunningStack], tmp_path: Path, mark: str
+) -> None:
+    bootstrap, stack = kafka_stack
+    stack.send_logs(logs(uids(f"{mark}-alone", 3)))
+    stack.wait_for_events(f"{mark}-alone-%", 3, KAFKA_PATIENCE_S)
+    assert len(read_back(bootstrap, "otlp_logs", 3)) == 1
+    assert not list((stack.data_dir / "log").iterdir())
+
+    ready = tmp_path / "second.ready"
+    second = ["worker", "--data-dir", str(stack.data_dir), "--ready-file", str(ready)]
+    with (
+        (tmp_path / "second.txt").open("wb") as log,
+        subprocess.Popen(command(*second), env=environment(**settings(bootstrap)), stdout=log, stderr=log) as worker,
+    ):
+        try:
+            wait_until(ready.exists, "the second worker is ready")
+            for number in range(20):
+                stack.send_logs(logs(uids(f"{mark}-both-{number}", 2)))
+                assert stack.post("/v1/traces", span(f"{mark}-{number}")).is_success
+            stack.wait_for_events(f"{mark}-both-%", 40, KAFKA_PATIENCE_S)
+            spans = "SELECT count() FROM events_current WHERE body LIKE {body:String}"
+            stack.wait_for(spans, 20, KAFKA_PATIENCE_S, body=f"{mark}-%")
+        finally:
+            worker.terminate()
+    assert worker.returncode == 0
+    assert stack.one(MESSAGES) == 41
+
+
+def span(name: str) -> bytes:
+    request = ExportTraceServiceRequest()
+    told = request.resource_spans.add().scope_spans.add().spans.add(name=name, start_time_unix_nano=1, kind=3)
+    told.trace_id, told.span_id = bytes(range(16)), bytes(range(8))
+    return request.SerializeToString()
+
+
+def test_senders_clocks_stop_nothing(kafka_stack: tuple[str, RunningStack], mark: str) -> None:
+    bootstrap, stack = kafka_stack
+    months = [1_000_000_000_000 + month * 2_678_400_000 for month in range(200)]
+    microseconds_for_milliseconds = 1_790_000_000_000_000
+    stack.parts["worker"].suspend()  # so that all of it is in one batch
+    producer = kafka.KafkaProducer(bootstrap_servers=[bootstrap], linger_ms=50)
+    for number, stamp in enumerate([*months, microseconds_for_milliseconds, 0, 2**62]):
+        told = movement(collector_id=mark) | {"log.record.uid": f"{mark}-{number}"}
+        producer.send("otlp_logs", logs([told]), timestamp_ms=stamp)
+    producer.flush()
+    producer.close()
+    stack.parts["worker"].resume()
+    wait_until(lambda: stack.one(MESSAGES) == 203 or "worker stopped" in stack.said, "every message", KAFKA_PATIENCE_S)
+    assert "worker stopped" not in stack.said
+    stack.wait_for_events(f"{mark}-%", 203)
