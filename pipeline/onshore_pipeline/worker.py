@@ -23,6 +23,7 @@ import structlog
 from onshore_pipeline.assess import Attempt, Judgement, MessageId, assess, message_id
 from onshore_pipeline.batches import split
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, StoreUnavailable
+from onshore_pipeline.memory import give_back_unused
 from onshore_pipeline.store.connect import StoreRefused
 from onshore_pipeline.store.tables import SCHEMAS
 from onshore_pipeline.store.writer import insert
@@ -41,6 +42,7 @@ log = structlog.get_logger("worker")
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 10.0
 _STATUS_EVERY_S: Final = 1.0
+_IDLE_POLLS_BEFORE_REST: Final = 20
 # Beyond this the store, not the messages, is what is wrong.
 _MOST_REFUSED_IN_A_ROW: Final = 5
 
@@ -99,6 +101,7 @@ class Worker:
         self._status_due = 0.0
         self._waiting: deque[Polled] = deque()  # polled, and not begun for want of room
         self._under_way: deque[_UnderWay] = deque()
+        self._idle_polls = 0
         self._careful = 0  # messages to take one at a time, because the store refused a batch that held them
         self._refused: dict[MessageId, str] = {}
         self._refused_in_a_row = 0
@@ -112,8 +115,11 @@ class Worker:
         ):
             while not stop.is_set():
                 try:
-                    if not self._begin(assessing, writing) and self._under_way:
-                        self._commit_oldest()
+                    if not self._begin(assessing, writing):
+                        if self._under_way:
+                            self._commit_oldest()
+                        else:
+                            self._rest()
                     self._pause_s = _FIRST_PAUSE_S
                 except (StoreUnavailable, BrokerUnavailable, CommitFenced) as error:
                     self._give_up(error, stop)
@@ -140,6 +146,12 @@ class Worker:
         self._under_way.append(_UnderWay(polled, assessed, written, clock))
         return True
 
+    def _rest(self) -> None:
+        """Give memory back once after work, when nothing has come for a while."""
+        self._idle_polls += 1
+        if self._idle_polls == _IDLE_POLLS_BEFORE_REST:
+            give_back_unused()
+
     def _poll(self) -> None:
         """Step 1: whole messages from the authoritative position, in attempts of a size that memory holds."""
         polled = self._consumer.poll(
@@ -149,6 +161,7 @@ class Worker:
         )
         self._careful = max(0, self._careful - len(polled.messages))
         if polled.messages or polled.gaps:
+            self._idle_polls = 0
             self._waiting.extend(split(polled, self._limits.max_records))
 
     def _write(self, assessed: Future[Attempt], clock: _StageClock) -> None:
