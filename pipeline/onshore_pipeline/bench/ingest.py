@@ -19,6 +19,7 @@ from onshore_pipeline import assembly
 from onshore_pipeline.assess import assess
 from onshore_pipeline.bench.traffic import RECORDS_A_MESSAGE, log_messages
 from onshore_pipeline.broker import Outgoing
+from onshore_pipeline.embedded.parts import ALLOCATORS
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.settings import load_settings
 from onshore_pipeline.stack import DataDir
@@ -173,7 +174,7 @@ class _Processes:
                 [sys.executable, "-m", module, *arguments, "--ready-file", str(ready)],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "TZ": "UTC"},
+                env={**os.environ, "TZ": "UTC", **ALLOCATORS},
             )
         deadline = time.monotonic() + _READY_WITHIN_S
         while not ready.exists():

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+# How the allocators of a process that works in batches should behave: few arenas, because threads that each keep one
+# hold memory that no batch needs; and Polars' own (jemalloc) keeps what a batch freed for the next one, which saves a
+# tenth of the worker's CPU in page faults.
+ALLOCATORS: Final = {"MALLOC_ARENA_MAX": "2", "_RJEM_MALLOC_CONF": "dirty_decay_ms:3000,muzzy_decay_ms:3000"}
+
 _FIRST_PAUSE_S: Final = 0.5
 _LONGEST_PAUSE_S: Final = 30.0
 _SETTLED_S: Final = 60.0

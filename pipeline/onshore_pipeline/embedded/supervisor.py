@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.embedded.data_lock import StackRefused, locked
-from onshore_pipeline.embedded.parts import Part
+from onshore_pipeline.embedded.parts import ALLOCATORS, Part
 from onshore_pipeline.stack import DataDir, StoreAddress, write_private
 from onshore_pipeline.store.connect import connect
 from onshore_pipeline.store.migrate import migrate
@@ -27,8 +27,7 @@ _START_DEADLINE_S: Final = 60.0
 _STOP_WITHIN_S: Final = 9.0
 _STORE_STOP_S: Final = 4.0
 _LOOK_EVERY_S: Final = 0.1
-# Fewer malloc arenas: threads that each keep one hold memory that no batch needs.
-_ENVIRONMENT: Final = {"TZ": "UTC", "PYTHONUNBUFFERED": "1", "MALLOC_ARENA_MAX": "2"}
+_ENVIRONMENT: Final = {"TZ": "UTC", "PYTHONUNBUFFERED": "1", **ALLOCATORS}
 _NEEDED: Final = {
     "chdb": "chdb-core",
     "clickhouse_connect": "clickhouse-connect",
