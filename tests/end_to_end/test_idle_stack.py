@@ -41,7 +41,7 @@ def test_a_violation_becomes_a_finding_within_seconds(stack: RunningStack, mark:
     took = stack.wait_for(query, 1, who=mark)
     rollups = stack.one("SELECT round(avg(took_ms)) FROM rollup_runs")
     measured(f"sent → finding: {took:.2f} s; a rollup takes {rollups} ms")
-    assert took < 10
+    assert took < 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the share of memory of each process is Linux's to tell")

@@ -27,9 +27,10 @@ _MAX_ENTRIES: Final = 20_000
 _READ_TIMEOUT_S: Final = 0.5
 _SWEEP_EVERY_S: Final = 60.0
 _SAY_EVERY_S: Final = 1.0
-# Rollups may take at most a tenth of the time, and are at most this old while events arrive.
+# Between rollups: ten times what one took, but what people look at is never much older than this.
 _ROLLUP_SHARE: Final = 10
-_ROLLUP_AT_LEAST_EVERY_S: Final = 1.0
+_SHORTEST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 3.0
 
 
 def keep(sequencer: Sequencer, client: Client, stop: Event, *, status_file: Path | None = None) -> None:
@@ -53,10 +54,15 @@ def keep(sequencer: Sequencer, client: Client, stop: Event, *, status_file: Path
             rebuilt = rebuild(client, touched, sequencer.position)
             if not rebuilt.overtaken:
                 touched.clear()
-            rollup_due = time.monotonic() + max(_ROLLUP_AT_LEAST_EVERY_S, _ROLLUP_SHARE * rebuilt.took_s)
+            rollup_due = time.monotonic() + _pause_s(rebuilt.took_s)
         if now >= sweep_due:
             swept = sweeper.sweep(datetime.now(UTC))
             drop_old_generations(client)
             sweep_due = time.monotonic() + _SWEEP_EVERY_S
             if swept.rows:
                 log.info("swept", dead_attempts=swept.dead_attempts, rows=swept.rows)
+
+
+def _pause_s(took_s: float) -> float:
+    """How long to leave the store alone after a rollup."""
+    return min(max(_SHORTEST_PAUSE_S, _ROLLUP_SHARE * took_s), _LONGEST_PAUSE_S)
