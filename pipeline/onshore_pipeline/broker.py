@@ -177,6 +177,11 @@ class Consumer(Protocol):
 class EntryReader(Protocol):
     """Reads the evidence log in order, committed entries only."""
 
+    @property
+    def log_id(self) -> UUID:
+        """The log topic's own UUID: positions mean something within it only."""
+        ...
+
     def read(self, *, after: dict[int, int], max_entries: int, timeout_s: float) -> tuple[LoggedEntry, ...]:
         """Entries behind the positions `after` (partition → last position seen; absent = from the beginning).
 

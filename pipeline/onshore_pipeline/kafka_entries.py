@@ -11,9 +11,11 @@ from kafka import TopicPartition
 from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, LoggedEntry
 from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
+from onshore_pipeline.kafka_topics import admin_client, describe_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from uuid import UUID
 
     from kafka.consumer.fetcher import ConsumerRecord
 
@@ -53,6 +55,11 @@ class KafkaEntryReader:
             self.close()
             raise
         self._next: dict[int, int] = {}
+
+    @property
+    def log_id(self) -> UUID:
+        """The log topic's own id."""
+        return self._log_id
 
     def read(self, *, after: dict[int, int], max_entries: int, timeout_s: float) -> tuple[LoggedEntry, ...]:
         """Entries behind `after` (partition → position), in position order. Raises `BrokerUnavailable`."""
@@ -116,3 +123,5 @@ class KafkaEntryReader:
                 f"Kafka at {self._settings.servers}: topic {EVIDENCE_LOG_TOPIC} is missing: make it first"
             )
         self._consumer.assign([TopicPartition(EVIDENCE_LOG_TOPIC, partition) for partition in self._partitions])
+        with admin_client(self._settings) as admin:
+            self._log_id = describe_topics(self._settings, admin, [EVIDENCE_LOG_TOPIC])[EVIDENCE_LOG_TOPIC].topic_id

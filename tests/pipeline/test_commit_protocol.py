@@ -139,7 +139,7 @@ def test_rollups_are_the_same_however_often_they_are_built(pipeline: Pipeline) -
     )  # fmt: skip
     before = [pipeline.rows(query) for query in queries]
     attempts = {row[0] for row in pipeline.rows("SELECT assumeNotNull(attempt_id) FROM evidence_log")}
-    rebuild(pipeline.client, attempts, {0: 0})
+    rebuild(pipeline.client, attempts, {0: 0}, uuid4())
     assert [pipeline.rows(query) for query in queries] == before
     assert all(before)
     violated = pipeline.one("SELECT sum(events) FROM verdict_counts WHERE verdict = 'violated'")

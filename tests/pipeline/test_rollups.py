@@ -72,7 +72,7 @@ class _Dying:
         raise _Killed
 
 
-def _copy(pipeline: Pipeline, records: int = 2) -> tuple[frozenset[UUID], dict[int, int]]:
+def _copy(pipeline: Pipeline, records: int = 2) -> tuple[frozenset[UUID], tuple[dict[int, int], UUID]]:
     """Messages of two hours, in the log's copy but in no rollup yet."""
     times = [otlp.AT_NS, otlp.AT_NS + _HOUR_NS] * records
     pipeline.send("otlp_logs", [otlp.logs([otlp.movement()] * len(times), at_ns=times)])
@@ -81,7 +81,7 @@ def _copy(pipeline: Pipeline, records: int = 2) -> tuple[frozenset[UUID], dict[i
     while sequencer.step(max_entries=1000, timeout_s=0.0).entries:
         pass
     sequencer.close()
-    return attempts_behind(pipeline.client), sequencer.position
+    return attempts_behind(pipeline.client), (sequencer.position, sequencer.log_id)
 
 
 def _assert_equal_to_facts(pipeline: Pipeline) -> None:
@@ -101,11 +101,11 @@ def test_a_rebuild_that_is_killed_anywhere_is_not_seen_and_the_next_one_is_right
         attempts, position = _copy(running)
         before = [running.rows(f"SELECT * FROM {view} ORDER BY ALL") for view in views]
         with pytest.raises(_Killed):
-            rebuild(_Dying(running.client, at, done=done), attempts, position)  # type: ignore[arg-type]
+            rebuild(_Dying(running.client, at, done=done), attempts, *position)  # type: ignore[arg-type]
         if at < 5:
             assert [running.rows(f"SELECT * FROM {view} ORDER BY ALL") for view in views] == before
             assert attempts_behind(running.client) >= attempts
-        rebuild(running.client, attempts, position)
+        rebuild(running.client, attempts, *position)
         _assert_equal_to_facts(running)
         assert not attempts_behind(running.client)
 
@@ -116,10 +116,10 @@ def test_what_finished_rebuilds_replaced_is_dropped_and_nothing_else(
     monkeypatch.setattr(aggregate, "_RECORDS_TO_DROP", 1)
     attempts, position = _copy(running)
     with pytest.raises(_Killed):
-        rebuild(_Dying(running.client, 4, done=True), attempts, position)  # type: ignore[arg-type]
-    rebuild(running.client, attempts, position)
+        rebuild(_Dying(running.client, 4, done=True), attempts, *position)  # type: ignore[arg-type]
+    rebuild(running.client, attempts, *position)
     with pytest.raises(_Killed):
-        rebuild(_Dying(running.client, 4, done=True), attempts, position)  # type: ignore[arg-type]
+        rebuild(_Dying(running.client, 4, done=True), attempts, *position)  # type: ignore[arg-type]
     drop_old_generations(running.client)
     _assert_equal_to_facts(running)
     for table in _BUILT[:2]:
@@ -148,12 +148,12 @@ def test_a_rebuild_beside_a_newer_one_asks_to_be_made_again(running: Pipeline) -
         def insert(self, *arguments: Any, **named: Any) -> Any:
             written = self._client.insert(*arguments, **named)
             if arguments[0] == "rollup_claims":
-                assert not rebuild(self._client, attempts, position).overtaken
+                assert not rebuild(self._client, attempts, *position).overtaken
             return written
 
-    assert rebuild(Beside(running.client, 99, done=True), attempts, position).overtaken  # type: ignore[arg-type]
+    assert rebuild(Beside(running.client, 99, done=True), attempts, *position).overtaken  # type: ignore[arg-type]
     _assert_equal_to_facts(running)
-    assert not rebuild(running.client, attempts, position).overtaken
+    assert not rebuild(running.client, attempts, *position).overtaken
     _assert_equal_to_facts(running)
 
 
@@ -161,7 +161,7 @@ def test_a_clock_that_was_set_back_makes_no_older_generation(running: Pipeline) 
     attempts, position = _copy(running)
     far = running.one("SELECT max(generation) FROM rollup_claims") + (1 << 50)
     running.client.insert("rollup_claims", [[far, datetime.now(UTC)]])
-    rebuild(running.client, attempts, position)
+    rebuild(running.client, attempts, *position)
     assert running.one("SELECT max(generation) FROM rollup_runs") > far
     _assert_equal_to_facts(running)
 
@@ -173,18 +173,18 @@ def test_a_backlog_is_rebuilt_in_portions_that_fit_an_address(
     assert [len(some) for some in portioned.portions(range(12_001))] == [5000, 5000, 2001]
     many = {*attempts, *(uuid4() for _ in range(30_000))}
     monkeypatch.setattr(portioned.portions, "__defaults__", (5_000,))
-    rebuild(running.client, many, position)
+    rebuild(running.client, many, *position)
     _assert_equal_to_facts(running)
     monkeypatch.setattr(portioned.portions, "__defaults__", (1,))
-    rebuild(running.client, attempts, position)
+    rebuild(running.client, attempts, *position)
     _assert_equal_to_facts(running)
 
 
 def test_entries_of_a_log_partition_that_no_rebuild_knew_are_behind(running: Pipeline) -> None:
     attempts, position = _copy(running)
-    rebuild(running.client, attempts, {7: 1_000_000})
+    rebuild(running.client, attempts, {7: 1_000_000}, position[1])
     assert attempts_behind(running.client) >= attempts
-    rebuild(running.client, attempts, position)
+    rebuild(running.client, attempts, *position)
     assert not attempts_behind(running.client)
 
 

@@ -67,7 +67,7 @@ def fill(admin: Admin, now: datetime, events: int = 6000) -> None:
         _findings(),
         *_collectors(at),
         _dead_letters(at),
-        f"INSERT INTO rollup_runs SELECT 7, {at} - 2, map(0, 60), 240, 40, 38",
+        f"INSERT INTO rollup_runs (* EXCEPT(log_id)) SELECT 7, {at} - 2, map(0, 60), 240, 40, 38",
     ):
         admin.command(statement)
 
@@ -176,7 +176,7 @@ def _findings() -> str:
 
 def _log(at: str, events: int) -> tuple[str, ...]:
     one = f"""
-    INSERT INTO evidence_log
+    INSERT INTO evidence_log (* EXCEPT(log_id, end_offset))
     SELECT 0, number, {at} - toIntervalSecond(840 - number * 14), 'batch', 'otlp_logs', '{TOPIC}', 0, number, number,
         '{COMMITTED}', ['hoshi-bank', 'klang-energy', 'lion-city-port', 'southern-cross-health'][number % 4 + 1],
         intDiv({events}, 60), intDiv({events}, 60) - if(number = 30, 3, 0), if(number = 30, 3, 0),

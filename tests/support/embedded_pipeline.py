@@ -82,7 +82,7 @@ class Pipeline:
         sequencer = Sequencer(reader, self.client)
         while sequencer.step(max_entries=1000, timeout_s=0.0).entries:
             pass
-        rebuild(self.client, attempts_behind(self.client), sequencer.position)
+        rebuild(self.client, attempts_behind(self.client), sequencer.position, sequencer.log_id)
         sequencer.close()
 
     def attempt(self, consumer: Consumer) -> Attempt:

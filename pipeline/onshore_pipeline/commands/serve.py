@@ -39,12 +39,15 @@ def worker(
 ) -> None:
     """Run one member of the consumer group until SIGTERM."""
     from onshore_pipeline import assembly
+    from onshore_pipeline.log_check import refuse_older_log
     from onshore_pipeline.worker import BatchLimits, Worker
 
     settings = load_settings({"data_dir": data_dir})
     stop = _stopped_by_signal(with_parent=with_parent)
     judgement = assembly.judgement(settings)
     client = assembly.store_client(settings, store_url)
+    with contextlib.closing(assembly.entry_reader(settings)) as reader:
+        refuse_older_log(reader, client)
     assembly.publish_controls(client, judgement.controls)
     limits = BatchLimits(settings.max_batch_messages, settings.max_batch_mib * 1024 * 1024)
     status = DataDir(settings.data_dir).worker_status

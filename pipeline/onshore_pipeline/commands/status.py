@@ -28,19 +28,25 @@ _READ_TIMEOUT_S: Final = 1.0
 _LOGGED: Final = """
 SELECT countIf(l.kind = 'message') AS messages, sum(l.records) AS records, sum(l.events) AS events,
     sum(l.dead_lettered) AS dead_lettered,
+    uniqExact(l.log_id) AS logs,
     sumIf(l.dead_lettered, l.appended_at >= now() - INTERVAL 1 DAY) AS dead_lettered_last_day,
     ifNull(toString(maxOrNull(l.appended_at)), '') AS last_commit
 FROM evidence_log AS l FINAL
 """
 
-# Apart, because only a gap's text tells where it ends, and the texts of all entries are most of the table.
 _GAPS: Final = """
 SELECT count() AS gaps, sum(lost) AS offsets_lost, countIf(is_recent) AS gaps_last_day,
     sumIf(lost, is_recent) AS offsets_lost_last_day
 FROM (
-    SELECT JSONExtractUInt(entry, 'end') - offset AS lost, appended_at >= now() - INTERVAL 1 DAY AS is_recent
+    SELECT end_offset - offset AS lost, appended_at >= now() - INTERVAL 1 DAY AS is_recent
     FROM evidence_log WHERE kind = 'gap' LIMIT 1 BY topic_id, partition, log_index
 )
+"""
+
+# Positions mean something within one log only; rows from before logs had ids belong to the present one.
+_COPIED: Final = """
+SELECT log_partition, max(log_position) FROM evidence_log
+WHERE log_id IN ({log:UUID}, toUUID('00000000-0000-0000-0000-000000000000')) GROUP BY log_partition
 """
 
 
@@ -108,12 +114,12 @@ def _behind(settings: Settings, reader: Reader) -> dict[str, Any]:
     """Entries of the log that the store has no copy of, counted up to a bound, and the age of the oldest."""
     from onshore_pipeline import assembly
 
-    copied = reader.frame("SELECT log_partition, max(log_position) FROM evidence_log GROUP BY log_partition")
-    after = {int(partition): int(position) for partition, position in copied.rows()}
     timeout_s = _READ_TIMEOUT_S if settings.kafka_bootstrap_servers else 0.0
     try:
         log = assembly.entry_reader(settings)
         try:
+            copied = reader.frame(_COPIED, {"log": str(log.log_id)})
+            after = {int(partition): int(position) for partition, position in copied.rows()}
             entries = log.read(after=after, max_entries=_MOST_BEHIND, timeout_s=timeout_s)
         finally:
             log.close()

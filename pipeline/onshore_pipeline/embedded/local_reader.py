@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, LoggedEntry
 from onshore_pipeline.embedded.local_consumer import LOOK_AGAIN_S
@@ -21,6 +22,14 @@ class LocalEntryReader:
         """Take over `file`."""
         self._file = file
         self._closed = threading.Event()
+        with file.reading("look for the evidence log") as connection:
+            row = connection.execute("SELECT topic_id FROM topics WHERE name = ?", (EVIDENCE_LOG_TOPIC,)).fetchone()
+        self._log_id = UUID(bytes=row[0])
+
+    @property
+    def log_id(self) -> UUID:
+        """The log topic's own id."""
+        return self._log_id
 
     def read(self, *, after: dict[int, int], max_entries: int, timeout_s: float) -> tuple[LoggedEntry, ...]:
         """Entries behind `after` (partition → position), in position order. Raises `BrokerUnavailable`."""

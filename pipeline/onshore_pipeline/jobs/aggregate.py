@@ -60,11 +60,22 @@ FROM violations_current WHERE finding_id IN {findings:Array(UUID)} GROUP BY find
 # Ordered by time, with enough chance in the low bits that two rebuilds never get the same.
 _CHANCE_BITS: Final = 20
 
+# Positions mean something within one log only, and a log that was lost begins again at 0.
+_BEHIND: Final = """
+SELECT DISTINCT assumeNotNull(attempt_id) FROM evidence_log
+LEFT JOIN (
+    SELECT log_id, mapKeys(newest) AS partitions, mapValues(newest) AS positions
+    FROM (SELECT log_id, argMax(log_position, generation) AS newest FROM rollup_runs GROUP BY log_id)
+) AS done USING (log_id)
+WHERE attempt_id IS NOT NULL
+    AND (NOT has(partitions, log_partition) OR log_position > positions[indexOf(partitions, log_partition)])
+"""
+
 _NEWEST_CLAIM: Final = "SELECT max(generation) FROM rollup_claims"
 
-# A finished rebuild that no row of a rollup comes from is forgotten, but for the newest and those just finished.
+# A finished rebuild that no row of a rollup comes from is forgotten, but for each log's newest and those just finished.
 _OLD_RUNS: Final = """
-finished_at < now64(3) - INTERVAL 1 HOUR AND generation < (SELECT max(generation) FROM rollup_runs)
+finished_at < now64(3) - INTERVAL 1 HOUR AND generation NOT IN (SELECT max(generation) FROM rollup_runs GROUP BY log_id)
 AND generation NOT IN (
     SELECT generation FROM verdict_counts_built UNION DISTINCT SELECT generation FROM flows_hourly_built
     UNION DISTINCT SELECT generation FROM access_hourly_built UNION DISTINCT SELECT generation FROM findings_built
@@ -96,21 +107,14 @@ class Rebuilt:
 
 
 def attempts_behind(client: Client) -> frozenset[UUID]:
-    """Attempts that the log names behind the newest finished rebuild."""
+    """Attempts that a log names behind the newest finished rebuild of that log."""
     with store_errors():
-        newest = client.query("SELECT log_position FROM rollup_runs ORDER BY generation DESC LIMIT 1").result_rows
-        done: Mapping[int, int] = newest[0][0] if newest else {}
-        rows = client.query(
-            "SELECT DISTINCT assumeNotNull(attempt_id) FROM evidence_log WHERE attempt_id IS NOT NULL"
-            " AND (NOT has({partitions:Array(UInt32)}, log_partition) OR"
-            " log_position > {positions:Array(UInt64)}[indexOf({partitions:Array(UInt32)}, log_partition)])",
-            parameters={"partitions": list(done.keys()), "positions": list(done.values())},
-        ).result_rows
+        rows = client.query(_BEHIND).result_rows
     return frozenset(attempt for (attempt,) in rows)
 
 
-def rebuild(client: Client, attempts: Collection[UUID], log_position: Mapping[int, int]) -> Rebuilt:
-    """Rebuild every hour and finding that `attempts` touched; readers then see facts up to `log_position`.
+def rebuild(client: Client, attempts: Collection[UUID], log_position: Mapping[int, int], log_id: UUID) -> Rebuilt:
+    """Rebuild every hour and finding that `attempts` touched; readers then see facts up to `log_position` of `log_id`.
 
     Readers see nothing of it before its last statement; one that is cut short is never seen, and whoever rebuilds the
     same attempts later writes a newer generation.
@@ -132,7 +136,17 @@ def rebuild(client: Client, attempts: Collection[UUID], log_position: Mapping[in
         took_s = time.monotonic() - started
         client.insert(
             "rollup_runs",
-            [[generation, datetime.now(UTC), dict(log_position), len(hours), len(findings), int(took_s * 1000)]],
+            [
+                [
+                    generation,
+                    datetime.now(UTC),
+                    dict(log_position),
+                    len(hours),
+                    len(findings),
+                    int(took_s * 1000),
+                    log_id,
+                ]
+            ],
         )
     return Rebuilt(len(hours), len(findings), took_s, overtaken)
 

@@ -51,11 +51,12 @@ def keep(sequencer: Sequencer, client: Client, stop: Event, *, status_file: Path
             say(status_file, sequencer.position)
             say_due = now + _SAY_EVERY_S
         if touched and now >= rollup_due:
-            rebuilt = rebuild(client, touched, sequencer.position)
+            rebuilt = rebuild(client, touched, sequencer.position, sequencer.log_id)
             if not rebuilt.overtaken:
                 touched.clear()
             rollup_due = time.monotonic() + _pause_s(rebuilt.took_s)
         if now >= sweep_due:
+            sequencer.check_store()
             swept = sweeper.sweep(datetime.now(UTC))
             drop_old_generations(client)
             sweep_due = time.monotonic() + _SWEEP_EVERY_S

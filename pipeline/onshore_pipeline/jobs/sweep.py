@@ -33,7 +33,7 @@ SELECT DISTINCT attempt_id, registered_at > {young:DateTime64(3, 'UTC')} FROM (
     SELECT attempt_id, registered_at, topic_id, partition, first_offset FROM attempts
     ARRAY JOIN topic_ids AS topic_id, partitions AS partition, first_offsets AS first_offset
     WHERE registered_at < {settled:DateTime64(3, 'UTC')}
-        AND attempt_id IN (SELECT attempt_id FROM attempts_open)
+        AND attempt_id IN (SELECT attempt_id FROM attempts_uncommitted)
 ) AS open
 INNER JOIN (
     SELECT topic_id, partition, max(offset) AS newest FROM evidence_log GROUP BY topic_id, partition
@@ -43,7 +43,7 @@ WHERE first_offset <= newest
 
 _COMMITTED: Final = """
 FROM attempts WHERE registered_at < {settled:DateTime64(3, 'UTC')}
-    AND attempt_id NOT IN (SELECT attempt_id FROM attempts_open)
+    AND attempt_id NOT IN (SELECT attempt_id FROM attempts_uncommitted)
 """
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
+from clickhouse_connect.driver.httpclient import HttpClient
 from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
@@ -82,6 +83,9 @@ def connect(url: str, user: str, password: str, *, ca_file: Path | None = None) 
             autogenerate_session_id=False,
             show_clickhouse_errors="scrub",
         )
+    # urllib3 would send an INSERT again when TLS breaks under its answer, and the rows would stand there twice.
+    assert isinstance(client, HttpClient)
+    client.http_retries = 0
     for name, value in _SETTINGS.items():
         known = client.server_settings.get(name)
         if known is not None and not known.readonly and known.value != value:

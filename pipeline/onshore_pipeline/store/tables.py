@@ -176,6 +176,8 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             "dead_lettered": _U64,
             "entry_hash": _DIGEST,
             "entry": _TEXT,
+            "log_id": _UUID,
+            "end_offset": _U64,
         },
         frozenset({"attempt_id"}),
     ),

@@ -63,7 +63,8 @@ def insert(client: Client, table: str, data: pa.Table) -> int:
     with pa.ipc.new_stream(sink, fitting.schema, options=_COMPRESSED) as stream:
         stream.write_table(fitting)
     with store_errors():
-        # The buffer goes to the socket as it is; a body that starts with the statement would be copied once more.
+        # The buffer goes to the socket as it is; a body that starts with the statement would be copied once more. And
+        # the client sends bytes again when a connection breaks, done or not, but no other kind of body.
         body = cast("bytes", memoryview(sink.getvalue()))
         client.raw_insert(table, fitting.schema.names, body, fmt="ArrowStream")
     return int(fitting.num_rows)
