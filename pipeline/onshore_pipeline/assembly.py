@@ -16,6 +16,7 @@ from onshore_pipeline.assess import Judgement
 from onshore_pipeline.broker import TENANT_HEADER
 from onshore_pipeline.controls.load import PACKS, load_controls
 from onshore_pipeline.embedded.local_log import LocalLog
+from onshore_pipeline.evidence.rows import check_compiled
 from onshore_pipeline.isolate import header
 from onshore_pipeline.settings import refuse_unsupported
 from onshore_pipeline.stack import DataDir, StoreAddress, pipeline_identity, salt_master, store_address
@@ -45,7 +46,9 @@ def judgement(settings: Settings) -> Judgement:
 
     Raises:
         ContextError, ControlError, SettingsError: something cannot be used; file and line are named.
+        CompiledWrongly: this machine does not compute SHA-256 as the standard library does.
     """
+    check_compiled()
     geoip = [path for name in _GEOIP_FILES if (path := _geoip_folder(settings) / name).is_file()]
     databases = [settings.mmdb_file] if settings.mmdb_file is not None else []
     folders = [PACKS, settings.controls_dir] if settings.controls_dir is not None else [PACKS]

@@ -168,7 +168,7 @@ def _assess(
     judged = judge(events, judgement.controls)
     lap("judge")
     events = exact(events)
-    leaves, _ = seal.leaf_hashes(events, normalised.attributes, normalised.resource_attributes, sealed)
+    leaves = seal.leaf_hashes(events, normalised.attributes, normalised.resource_attributes, sealed)
     lap("seal")
     failures = (*normalised.failures, *broken)
     failures = tuple(failure for failure in failures if failure.message not in skipped or failure in broken)

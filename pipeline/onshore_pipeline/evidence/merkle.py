@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from onshore_pipeline.evidence.hashing import DIGEST_SIZE, sha256_rows
+from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING, address_of, compiled, copy_bytes, digest_into
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def root(leaf_hashes: Sequence[bytes]) -> bytes:
 
 
 def roots(leaf_hashes: NDArray[np.uint8], sizes: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Roots of many trees at once, a level of all trees at a time.
+    """Roots of many trees at once.
 
     Args:
         leaf_hashes: shape (leaves, 32), the trees' leaves one tree after the other.
@@ -47,33 +47,25 @@ def roots(leaf_hashes: NDArray[np.uint8], sizes: NDArray[np.int64]) -> NDArray[n
     """
     out = np.empty((len(sizes), DIGEST_SIZE), np.uint8)
     out[sizes == 0] = np.frombuffer(EMPTY_ROOT, np.uint8)
-    alive = np.flatnonzero(sizes > 0)
-    level, counts = leaf_hashes, sizes[alive]
-    while len(alive):
-        done = counts == 1
-        starts = np.cumsum(counts) - counts
-        out[alive[done]] = level[starts[done]]
-        keep = np.repeat(~done, counts)
-        level, alive, counts = level[keep], alive[~done], counts[~done]
-        level, counts = _parents(level, counts)
+    _hash_trees(leaf_hashes.copy(order="C"), sizes, out)
     return out
 
 
-def _parents(level: NDArray[np.uint8], counts: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """One level up: neighbours are hashed together, an odd last node is carried up as it is."""
-    starts = np.cumsum(counts) - counts
-    position = np.arange(len(level)) - np.repeat(starts, counts)
-    size = np.repeat(counts, counts)
-    is_left = (position % 2 == 0) & (position + 1 < size)
-    is_carried = (position % 2 == 0) & (position + 1 == size)
-    left = np.flatnonzero(is_left)
-    joined = np.empty((len(left), 1 + 2 * DIGEST_SIZE), np.uint8)
-    joined[:, 0] = NODE_PREFIX[0]
-    joined[:, 1 : 1 + DIGEST_SIZE] = level[left]
-    joined[:, 1 + DIGEST_SIZE :] = level[left + 1]
-    parents = np.empty((int(is_left.sum() + is_carried.sum()), DIGEST_SIZE), np.uint8)
-    slots = np.cumsum(is_left | is_carried) - 1
-    if len(left):
-        parents[slots[left]] = sha256_rows(joined)
-    parents[slots[np.flatnonzero(is_carried)]] = level[is_carried]
-    return parents, (counts + 1) // 2
+@compiled
+def _hash_trees(nodes: NDArray[np.uint8], sizes: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+    """Each tree's nodes are replaced by their parents, level after level; an odd last node is carried up as it is."""
+    pair = np.zeros(1 + 2 * DIGEST_SIZE + PADDING, np.uint8)
+    buffer, at = address_of(pair), address_of(nodes)
+    for tree in range(len(sizes)):
+        left = sizes[tree]
+        while left > 1:
+            for parent in range(left // 2):
+                pair[0] = 1
+                copy_bytes(buffer + 1, at + 2 * DIGEST_SIZE * parent, 2 * DIGEST_SIZE)
+                digest_into(buffer, 1 + 2 * DIGEST_SIZE, at + DIGEST_SIZE * parent)
+            if left % 2:
+                copy_bytes(at + DIGEST_SIZE * (left // 2), at + DIGEST_SIZE * (left - 1), DIGEST_SIZE)
+            left = (left + 1) // 2
+        if sizes[tree]:
+            copy_bytes(address_of(out) + DIGEST_SIZE * tree, at, DIGEST_SIZE)
+        at += DIGEST_SIZE * sizes[tree]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from onshore_pipeline.evidence.hashing import sha256_rows
+from onshore_pipeline.evidence.rows import Part, digests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,6 @@ def salts(inputs: NDArray[np.uint8], keys: Sequence[SaltKey], key_of_row: NDArra
     padded = np.zeros((len(keys), _BLOCK), np.uint8)
     for row, key in enumerate(keys):
         padded[row, : len(key.key)] = np.frombuffer(key.key, np.uint8)
-    inner = np.concatenate([(padded ^ 0x36)[key_of_row], inputs], axis=1)
-    inner_hash = sha256_rows(inner)
-    outer = np.concatenate([(padded ^ 0x5C)[key_of_row], inner_hash], axis=1)
-    return np.ascontiguousarray(sha256_rows(outer)[:, :SALT_SIZE])
+    inner = digests([Part(padded ^ np.uint8(0x36), index=key_of_row), Part(inputs)], len(inputs))
+    outer = digests([Part(padded ^ np.uint8(0x5C), index=key_of_row), Part(inner)], len(inputs))
+    return np.ascontiguousarray(outer[:, :SALT_SIZE])

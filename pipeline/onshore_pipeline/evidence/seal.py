@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from onshore_pipeline.evidence import canonical, merkle
-from onshore_pipeline.evidence.hashing import DIGEST_SIZE, binary_column, sha256_column, sha256_rows
+from onshore_pipeline.evidence.hashing import binary_column, sha256_column
+from onshore_pipeline.evidence.rows import Part, digests, map_roots, texts
 from onshore_pipeline.evidence.salts import SaltKey, identities, salts
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ class SealedMessage:
 def event_ids(messages: Sequence[SealedMessage], message: NDArray[np.uint32], index: NDArray[np.uint32]) -> pl.Series:
     """UUIDv8 of every event from its identity: the first 16 bytes of SHA-256(0x04 || identity), Binary(16)."""
     identity = _identities(messages, message, index)
-    prefix = np.full((len(identity), 1), _EVENT_ID_PREFIX[0], np.uint8)
-    digest = sha256_rows(np.concatenate([prefix, identity], axis=1))[:, :16].copy()
+    digest = digests([Part(identity, lead=_EVENT_ID_PREFIX)], len(identity))[:, :16].copy()
     digest[:, 6] = (digest[:, 6] & 0x0F) | 0x80
     digest[:, 8] = (digest[:, 8] & 0x3F) | 0x80
     return binary_column(digest)
@@ -50,8 +50,8 @@ def event_ids(messages: Sequence[SealedMessage], message: NDArray[np.uint32], in
 
 def leaf_hashes(
     events: pl.DataFrame, attributes: pl.DataFrame, resource_attributes: pl.DataFrame, messages: Sequence[SealedMessage]
-) -> tuple[NDArray[np.uint8], pl.Series]:
-    """Leaf hash and canonical line of every event.
+) -> NDArray[np.uint8]:
+    """Leaf hash of every event: digests of shape (rows, 32).
 
     Args:
         events: every column of `domain.event.EVENT_COLUMNS` that stands in the line except the maps, and `row` (dense,
@@ -59,24 +59,33 @@ def leaf_hashes(
         attributes: `row`, `key`, `text`; sorted by row and key bytes, unique.
         resource_attributes: `resource`, `key`, `text`; sorted by resource and key bytes, unique.
         messages: the batch's messages.
-
-    Returns:
-        Digests of shape (rows, 32), and the lines they are of.
     """
+    parts = _line_parts(events, attributes, resource_attributes, messages)
+    return digests([Part(None, lead=merkle.LEAF_PREFIX), *parts], len(events))
+
+
+def lines(
+    events: pl.DataFrame, attributes: pl.DataFrame, resource_attributes: pl.DataFrame, messages: Sequence[SealedMessage]
+) -> pl.Series:
+    """Canonical line of every event, as String; takes what `leaf_hashes` takes."""
+    return texts(_line_parts(events, attributes, resource_attributes, messages), len(events))
+
+
+def _line_parts(
+    events: pl.DataFrame, attributes: pl.DataFrame, resource_attributes: pl.DataFrame, messages: Sequence[SealedMessage]
+) -> list[Part]:
     if events.is_empty():
-        return np.empty((0, DIGEST_SIZE), np.uint8), pl.Series([], dtype=pl.String)
+        return []
     message = events["message"].to_numpy()
-    salt_keys = [item.salt for item in messages]
     identity = _identities(messages, message, events["record_index"].to_numpy())
-    event_salts = salts(identity, salt_keys, message)
-    subtrees = {
-        "attributes": canonical.subtree_roots("attributes", event_salts, attributes, "row"),
-        "resource_attributes": _resource_roots(events, resource_attributes, messages),
-    }
-    committed = canonical.commitments(events, event_salts)
-    lines = canonical.lines(events, committed, subtrees)
-    leaves = pl.select(pl.lit(merkle.LEAF_PREFIX) + pl.lit(lines.cast(pl.Binary))).to_series()
-    return sha256_column(leaves), lines
+    event_salts = salts(identity, [item.salt for item in messages], message)
+    counts = np.bincount(attributes["row"].to_numpy(), minlength=len(events))
+    hashed = {name: Part(digest) for name, digest in canonical.commitments(events, event_salts).items()}
+    hashed["attributes"] = Part(
+        map_roots(b"attributes", event_salts, counts, attributes["key"], attributes["text"]), known=counts > 0
+    )
+    hashed["resource_attributes"] = _resource_roots(events, resource_attributes, messages)
+    return canonical.line_parts(events, hashed)
 
 
 def _identities(
@@ -88,10 +97,8 @@ def _identities(
     return identities(topic_ids[message], partitions[message], offsets[message], index)
 
 
-def _resource_roots(
-    events: pl.DataFrame, resource_attributes: pl.DataFrame, messages: Sequence[SealedMessage]
-) -> pl.Series:
-    """Roots over resource attributes, one computation a resource, gathered to events.
+def _resource_roots(events: pl.DataFrame, resource_attributes: pl.DataFrame, messages: Sequence[SealedMessage]) -> Part:
+    """Roots over resource attributes, one computation a resource, each taken by the events that have it.
 
     The salt is HMAC(salt key, identity with index 0xFFFFFFFF || SHA-256 of the map's JSON): events of one message that
     share a resource share its leaves.
@@ -124,6 +131,7 @@ def _resource_roots(
     index = np.full(len(message), RESOURCE_INDEX, np.uint32)
     inputs = np.concatenate([_identities(messages, message, index), sha256_column(content)], axis=1)
     resource_salts = salts(inputs, [item.salt for item in messages], message)
-    roots = canonical.subtree_roots("resource_attributes", resource_salts, pairs, "owner")
-    by_resource = resources.select("resource").with_columns(roots.alias("root"))
-    return events.select("resource").join(by_resource, on="resource", how="left", maintain_order="left")["root"]
+    counts = np.bincount(pairs["owner"].to_numpy(), minlength=len(resources))
+    roots = map_roots(b"resource_attributes", resource_salts, counts, pairs["key"], pairs["text"])
+    owners = events.select("resource").join(resources, on="resource", how="left", maintain_order="left")["owner"]
+    return Part(roots, index=owners.to_numpy().astype(np.int64), known=counts > 0)

@@ -57,7 +57,8 @@ def batches_of_events(draw: st.DrawFn) -> list[batches.Event]:
 @given(batches_of_events())
 def test_lines_and_leaves_are_those_of_the_written_format(events: list[batches.Event]) -> None:
     messages = batches.messages(3)
-    leaves, lines = seal.leaf_hashes(*batches.frames(events), messages)
+    frames = batches.frames(events)
+    leaves, lines = seal.leaf_hashes(*frames, messages), seal.lines(*frames, messages)
     expected = [batches.reference_line(event, messages[event.message]) for event in events]
     assert [line.encode() for line in lines] == expected
     assert [row.tobytes() for row in leaves] == [reference.leaf(line) for line in expected]
@@ -115,7 +116,8 @@ def test_golden_lines_have_not_changed_by_a_byte() -> None:
         )
         for case in golden["events"]
     ]
-    leaves, lines = seal.leaf_hashes(*batches.frames(events), batches.messages(2))
+    frames, messages = batches.frames(events), batches.messages(2)
+    leaves, lines = seal.leaf_hashes(*frames, messages), seal.lines(*frames, messages)
     assert lines.to_list() == [case["line"] for case in golden["events"]]
     assert [row.tobytes().hex() for row in leaves] == [case["leaf"] for case in golden["events"]]
     sizes = np.bincount([event.message for event in events], minlength=2).astype(np.int64)
@@ -125,14 +127,14 @@ def test_golden_lines_have_not_changed_by_a_byte() -> None:
 def test_two_resources_of_one_message_share_no_leaf() -> None:
     one = batches.Event(0, 0, {}, {}, 0, {"host.id": "a", "zone": "x"})
     two = batches.Event(0, 1, {}, {}, 1, {"host.id": "a", "zone": "y"})
-    _, lines = seal.leaf_hashes(*batches.frames([one, two]), batches.messages(1))
+    lines = seal.lines(*batches.frames([one, two]), batches.messages(1))
     roots = {json.loads(line)["resource_attributes"] for line in lines}
     assert len(roots) == 2
 
 
 @pytest.mark.parametrize("missing", ["actor_id", "body", "destination_address"])
 def test_a_commitment_does_not_tell_whether_a_value_was_known(missing: str) -> None:
-    _, lines = seal.leaf_hashes(*batches.frames([batches.Event(0, 0, {}, {}, 0, {})]), batches.messages(1))
+    lines = seal.lines(*batches.frames([batches.Event(0, 0, {}, {}, 0, {})]), batches.messages(1))
     assert len(json.loads(lines[0])[missing]) == 64
 
 
@@ -152,7 +154,8 @@ def test_roots_of_many_trees_are_rfc_6962_roots() -> None:
 
 
 def test_an_empty_batch_seals_to_nothing() -> None:
-    leaves, lines = seal.leaf_hashes(*batches.frames([]), batches.messages(1))
+    frames, messages = batches.frames([]), batches.messages(1)
+    leaves, lines = seal.leaf_hashes(*frames, messages), seal.lines(*frames, messages)
     assert leaves.shape == (0, 32)
     assert lines.len() == 0
     assert lines.dtype == pl.String

@@ -1,0 +1,126 @@
+"""What is hashed and written row by row, against the standard library."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import evidence_reference as reference
+from onshore_pipeline.evidence import rows, sha256
+from onshore_pipeline.evidence.rows import Part, Spelling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+# FIPS 180-4's own examples, as NIST publishes them.
+ONE_BLOCK = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+TWO_BLOCKS = "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
+
+
+def digest(values: list[bytes]) -> list[bytes]:
+    found = rows.digests([Part(pl.Series(values, dtype=pl.Binary))], len(values))
+    return [row.tobytes() for row in found]
+
+
+def test_the_standards_examples_come_out() -> None:
+    texts = [b"abc", b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"]
+    assert [each.hex() for each in digest(texts)] == [ONE_BLOCK, TWO_BLOCKS]
+
+
+def test_every_length_around_the_padding_is_hashed_right() -> None:
+    values = [bytes(range(256))[:size] for size in range(200)]
+    assert digest(values) == [hashlib.sha256(value).digest() for value in values]
+
+
+@given(st.lists(st.binary(max_size=300), max_size=6))
+@settings(deadline=None)
+def test_any_bytes_are_hashed_as_the_standard_library_does(values: list[bytes]) -> None:
+    assert digest(values) == [hashlib.sha256(value).digest() for value in values]
+
+
+@pytest.mark.parametrize("of_blocks", [sha256._digest_by_arithmetic, sha256._digest_of_blocks])
+def test_every_processor_gets_the_same_digest(of_blocks: Callable[[int, int, int], None]) -> None:
+    @sha256.compiled
+    def run(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        of_blocks(sha256.address_of(data), data.size // 64, sha256.address_of(out))
+
+    data = np.random.default_rng(180).integers(0, 256, 64 * 9, dtype=np.uint8)
+    unpadded = data.tobytes()[: 64 * 9 - 9]
+    data[-9] = 0x80
+    data[-8:] = np.frombuffer((len(unpadded) * 8).to_bytes(8, "big"), np.uint8)
+    out = np.zeros(32, np.uint8)
+    run(data, out)
+    assert out.tobytes() == hashlib.sha256(unpadded).digest()
+
+
+@given(st.lists(st.none() | st.text(max_size=20), min_size=1, max_size=8))
+@settings(deadline=None)
+def test_text_is_escaped_as_json_and_null_is_what_the_part_says(values: list[str | None]) -> None:
+    parts = [Part(pl.Series(values, dtype=pl.String), Spelling.JSON, b'{"a":"', b'"}', b"{}")]
+    spelled = [
+        "{}" if value is None else json.dumps({"a": value}, ensure_ascii=False, separators=(",", ":"))
+        for value in values
+    ]
+    assert rows.texts(parts, len(values)).to_list() == spelled
+    hashed = [row.tobytes() for row in rows.digests(parts, len(values))]
+    assert hashed == [hashlib.sha256(text.encode()).digest() for text in spelled]
+
+
+def test_every_control_character_is_escaped_as_rfc_8785_says() -> None:
+    text = "".join(map(chr, range(0x20))) + '"\\/\x7f\u2028'
+    escaped = (
+        r"\u0000\u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f"
+        r"\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f"
+        r"\"\\" + "/\x7f\u2028"
+    )
+    assert rows.texts([Part(pl.Series([text]), Spelling.JSON)], 1).to_list() == [escaped]
+
+
+def test_parts_take_values_by_index_in_hex_and_only_where_known() -> None:
+    table = np.array([[1, 171], [255, 0]], np.uint8)
+    parts = [
+        Part(table, Spelling.HEX, b"<", b">", b"-", index=np.array([1, 0, 1]), known=np.array([False, True])),
+        Part(None, lead=b"|"),
+        Part(pl.Series([b"\x00\xf0", None, b""], dtype=pl.Binary), Spelling.HEX, missing=b"?"),
+    ]
+    assert rows.texts(parts, 3).to_list() == ["<ff00>|00f0", "-|?", "<ff00>|"]
+
+
+def test_a_slice_of_a_column_is_read_where_it_begins() -> None:
+    values = pl.Series(["first", "second", None, "fourth"])[1:]
+    assert rows.texts([Part(values, missing=b"-")], 3).to_list() == ["second", "-", "fourth"]
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=6), st.text(max_size=90), max_size=5), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_roots_of_maps_are_those_of_the_written_format(maps: list[dict[str, str]]) -> None:
+    ordered = [sorted(each.items(), key=lambda pair: pair[0].encode()) for each in maps]
+    pairs = [pair for each in ordered for pair in each]
+    salts = np.arange(16 * len(maps), dtype=np.uint32).astype(np.uint8).reshape(-1, 16)
+    found = rows.map_roots(
+        b"attributes",
+        salts,
+        np.array([len(each) for each in ordered]),
+        pl.Series([key for key, _ in pairs], dtype=pl.String),
+        pl.Series([value for _, value in pairs], dtype=pl.String),
+    )
+    for root, salt, each in zip(found, salts, maps, strict=True):
+        assert root.tobytes() == (
+            bytes.fromhex(reference.map_root(salt.tobytes(), "attributes", each)) if each else bytes(32)
+        )
+
+
+def test_a_check_finds_machine_code_that_hashes_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows.check_compiled()
+    monkeypatch.setattr(rows, "digests", lambda _, count: np.zeros((count, 32), np.uint8))
+    with pytest.raises(sha256.CompiledWrongly, match="__pycache__"):
+        rows.check_compiled()
