@@ -148,6 +148,16 @@ class Consumer(Protocol):
         """
         ...
 
+    def hold(self, timeout_s: float) -> None:
+        """Fetch nothing for `timeout_s`, and keep the partitions: for a member that cannot take more at the moment.
+
+        Called again and again it may last for ever. What was polled may still be committed, and the next poll goes on
+        behind it.
+
+        Raises `BrokerUnavailable`. Where partitions change hands meanwhile, `commit` and `poll` find out.
+        """
+        ...
+
     def commit(
         self, entries: Sequence[bytes], advances: Sequence[Advance], dead_letters: Sequence[Outgoing] = ()
     ) -> None:

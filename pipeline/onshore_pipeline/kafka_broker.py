@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from onshore_pipeline.broker import Advance, Gap, Message, Outgoing, PartitionLag, Polled
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
-from onshore_pipeline.kafka_entries import KafkaEntryReader, reading_options, timestamp_ns
+from onshore_pipeline.kafka_entries import KafkaEntryReader, message_of, reading_options
 from onshore_pipeline.kafka_positions import LoggedPositions, Owned
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import describe_topics
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KafkaConsumer", "KafkaEntryReader", "KafkaSettings"]
 
-_LOG_APPEND_TIME: Final = 1  # Kafka's timestamp type of a message that the broker stamped
 _FETCH_MESSAGES: Final = 200  # taken over from the client at once
 _TOP_UP_MS: Final = 20  # how long to wait for more once there is something to hand out
 _CLOSE_MS: Final = 5000
@@ -107,6 +107,21 @@ class KafkaConsumer:
                     break
         return self._hand_out(max_messages, max_bytes)
 
+    def hold(self, timeout_s: float) -> None:
+        """Poll with every partition paused: heartbeats and `max_poll_interval_s` see a member that lives."""
+        fetched: dict[TopicPartition, list[ConsumerRecord]] = {}
+        with kafka_errors(self._settings, "stay in the group"):
+            if not self._consumer.subscription():
+                time.sleep(timeout_s)
+                return
+            with suppress(KeyError):  # changed hands this very moment: the next poll notices
+                self._consumer.pause(*self._consumer.assignment())
+            # a partition just given to us may have no position: the next poll looks where it begins
+            with suppress(NoOffsetForPartitionError, OffsetOutOfRangeError):
+                fetched = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
+        if fetched:
+            self._rebalances.happened.set()  # what was read past our places is read again
+
     def commit(
         self, entries: Sequence[bytes], advances: Sequence[Advance], dead_letters: Sequence[Outgoing] = ()
     ) -> None:
@@ -153,6 +168,8 @@ class KafkaConsumer:
         if not self._subscribed():
             time.sleep(timeout_ms / 1000)
             return False
+        with suppress(KeyError):  # as above
+            self._consumer.resume(*self._consumer.paused())
         fetched: dict[TopicPartition, list[ConsumerRecord]] = {}
         try:
             fetched = self._consumer.poll(timeout_ms=timeout_ms, max_records=_FETCH_MESSAGES)
@@ -166,7 +183,7 @@ class KafkaConsumer:
         for source, records in fetched.items():
             place = self._places.get(source)
             if place is not None:
-                self._waiting.extend(_message(record, place.topic_id) for record in records)
+                self._waiting.extend(message_of(record, place.topic_id) for record in records)
                 self._waiting_bytes += sum(len(record.value or b"") for record in records)
         return bool(fetched)
 
@@ -274,18 +291,3 @@ class KafkaConsumer:
             source: OffsetAndMetadata(offset, str(self._places[source].topic_id), -1)
             for source, offset in stands.items()
         }
-
-
-def _message(record: ConsumerRecord, topic_id: UUID) -> Message:
-    # the message's own mark decides, not the topic's configuration: it is right for messages older than that, too
-    stamped = record.timestamp_type == _LOG_APPEND_TIME
-    return Message(
-        record.topic,
-        topic_id,
-        record.partition,
-        record.offset,
-        timestamp_ns(record),
-        "broker" if stamped else "sender",
-        tuple((name, value or b"") for name, value in record.headers),
-        record.value or b"",
-    )

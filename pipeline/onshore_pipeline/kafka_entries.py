@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import kafka
 from kafka import TopicPartition
 
-from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, LoggedEntry
+from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, LoggedEntry, Message
 from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import admin_client, describe_topics
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from kafka.consumer.fetcher import ConsumerRecord
 
+_LOG_APPEND_TIME: Final = 1  # Kafka's timestamp type of a message that the broker stamped
 _LATEST_NS: Final = 2**63 - 1
 _FETCH_BYTES: Final = 16 << 20
 _QUIET_S: Final = 0.2  # a broker that counts its end too low still hands over the rest within this time
@@ -28,6 +29,22 @@ _CHUNK: Final = 10_000
 def timestamp_ns(record: ConsumerRecord) -> int:
     """A message's time in ns; senders who wrote µs or ns for Kafka's ms are brought back to what an Int64 holds."""
     return min(max(int(record.timestamp), 0) * 1_000_000, _LATEST_NS)
+
+
+def message_of(record: ConsumerRecord, topic_id: UUID) -> Message:
+    """A message as the client hands it over."""
+    # the message's own mark decides, not the topic's configuration: it is right for messages older than that, too
+    stamped = record.timestamp_type == _LOG_APPEND_TIME
+    return Message(
+        record.topic,
+        topic_id,
+        record.partition,
+        record.offset,
+        timestamp_ns(record),
+        "broker" if stamped else "sender",
+        tuple((name, value or b"") for name, value in record.headers),
+        record.value or b"",
+    )
 
 
 def reading_options(settings: KafkaSettings) -> dict[str, object]:

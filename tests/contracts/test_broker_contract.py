@@ -131,6 +131,34 @@ def test_each_message_is_handed_out_once_until_rewound(broker: Broker) -> None:
     assert values(broker.poll(consumer, expect=3)) == [b"a", b"b", b"c"]
 
 
+def test_a_member_that_holds_keeps_its_place_for_longer_than_one_that_is_silent(broker: Broker) -> None:
+    send(broker, b"a", b"b", b"c")
+    consumer = broker.consumer()
+    first = broker.poll(consumer, expect=1, max_messages=1).messages
+    held_until = time.monotonic() + 4  # the brokers under test give up on a silent member after 2 s
+    while time.monotonic() < held_until:
+        consumer.hold(0.3)
+    send(broker, b"d")
+    consumer.hold(0.3)
+    consumer.commit([of(each) for each in first], [advance(first)])
+    rest = broker.poll(consumer, expect=3)
+    assert values(rest) == [b"b", b"c", b"d"]
+    consumer.commit([of(each) for each in rest.messages], [advance(rest.messages)])
+
+
+def test_holding_lasts_as_long_as_asked_and_hands_over_when_another_member_joins(broker: Broker) -> None:
+    send(broker, b"a", b"b")
+    consumer = broker.consumer()
+    moved = advance(broker.poll(consumer, expect=2).messages)
+    started = time.monotonic()
+    consumer.hold(0.4)
+    assert 0.3 < time.monotonic() - started < 2
+    consumer.close()
+    newer = broker.consumer()
+    assert values(broker.poll(newer, expect=2)) == [b"a", b"b"]
+    newer.commit([entry("a"), entry("b")], [moved])
+
+
 def test_positions_move_by_commit_only(broker: Broker) -> None:
     send(broker, b"a", b"b", b"c")
     with closing(broker.consumer()) as consumer:

@@ -92,6 +92,10 @@ class LocalConsumer:
                 self._tidy()
                 return polled
 
+    def hold(self, timeout_s: float) -> None:
+        """Wait: nobody takes the partitions from a process that lives."""
+        self._closed.wait(timeout_s)
+
     def commit(
         self, entries: Sequence[bytes], advances: Sequence[Advance], dead_letters: Sequence[Outgoing] = ()
     ) -> None:
