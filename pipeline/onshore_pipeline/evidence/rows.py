@@ -295,6 +295,7 @@ def _hash_rows(table: int, parts: int, rows: int, out: int) -> None:
     for row in range(rows):
         end = _put_row(start, table, parts, row)
         digest_into(start, end - start, out + DIGEST_SIZE * row)
+    buffer[0] = 0  # an array is freed behind its last use, and its address is none
 
 
 @compiled

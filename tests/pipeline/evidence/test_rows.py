@@ -124,3 +124,9 @@ def test_a_check_finds_machine_code_that_hashes_wrongly(monkeypatch: pytest.Monk
     monkeypatch.setattr(rows, "digests", lambda _, count: np.zeros((count, 32), np.uint8))
     with pytest.raises(sha256.CompiledWrongly, match="__pycache__"):
         rows.check_compiled()
+
+
+def test_a_row_of_many_megabytes_is_hashed_in_memory_that_is_still_there() -> None:
+    value = bytes(50_000_000)  # the allocator hands memory of this size back at once: a write behind that would crash
+    row = rows.digests([Part(pl.Series([value], dtype=pl.Binary), lead=b"\x00")], 1)[0]
+    assert row.tobytes() == hashlib.sha256(b"\x00" + value).digest()
