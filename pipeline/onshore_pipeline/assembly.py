@@ -17,6 +17,7 @@ from onshore_pipeline.broker import TENANT_HEADER
 from onshore_pipeline.controls.load import PACKS, load_controls
 from onshore_pipeline.embedded.local_log import LocalLog
 from onshore_pipeline.evidence.rows import check_compiled
+from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.isolate import header
 from onshore_pipeline.settings import refuse_unsupported
 from onshore_pipeline.stack import DataDir, StoreAddress, pipeline_identity, salt_master, store_address
@@ -105,17 +106,17 @@ def local_log(settings: Settings) -> LocalLog:
     return LocalLog(DataDir(settings.data_dir).messages, now_ns=time.time_ns)
 
 
-def consumer(settings: Settings, member: str = "") -> Consumer:
+def consumer(settings: Settings, member: str = "", at: Callable[[str], None] = nowhere) -> Consumer:
     """A member of the consumer group on the broker that settings name; `member` is its name there."""
     if not settings.kafka_bootstrap_servers:
-        return local_log(settings).consumer()
+        return local_log(settings).consumer(at)
     from onshore_pipeline.kafka_broker import KafkaConsumer
     from onshore_pipeline.kafka_topics import check_topics
 
     kafka = _kafka(settings, member)
     for complaint in check_topics(kafka):
         log.warning("topic", complaint=complaint)
-    return KafkaConsumer(kafka)
+    return KafkaConsumer(kafka, at)
 
 
 def entry_reader(settings: Settings) -> EntryReader:

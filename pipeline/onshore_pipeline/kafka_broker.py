@@ -15,6 +15,7 @@ from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from onshore_pipeline.broker import Advance, Gap, Message, Outgoing, PartitionLag, Polled
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
+from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.kafka_entries import KafkaEntryReader, message_of, reading_options
 from onshore_pipeline.kafka_positions import LoggedPositions, Owned
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
@@ -22,7 +23,7 @@ from onshore_pipeline.kafka_topics import describe_topics
 from onshore_pipeline.kafka_transactions import Transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from kafka.consumer.fetcher import ConsumerRecord
@@ -70,11 +71,11 @@ class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # the libra
 class KafkaConsumer:
     """One member of the consumer group; for one thread."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, at: Callable[[str], None] = nowhere) -> None:
         """Connect; the group is joined by the first polls. Raises `BrokerUnavailable`."""
         self._settings = settings
         self._timeout_ms = int(settings.request_timeout_s * 1000)
-        self._transactions = Transactions(settings)
+        self._transactions = Transactions(settings, at)
         self._positions = LoggedPositions(settings)
         self._rebalances = _Rebalances()
         self._places: dict[TopicPartition, _Place] = {}

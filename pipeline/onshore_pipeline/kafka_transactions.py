@@ -23,6 +23,7 @@ from kafka.errors import (
 
 from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVIDENCE_LOG_TOPIC
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
+from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.kafka_producer import producer_options
 from onshore_pipeline.kafka_security import KafkaSettings, connected, kafka_errors
 
@@ -52,9 +53,9 @@ class Transactions:
     One whose commit got no answer goes on asking; until it has one nothing else is begun, but not for ever.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, at: Callable[[str], None] = nowhere) -> None:
         """Nothing is connected yet."""
-        self._settings = settings
+        self._settings, self._at = settings, at
         self._id = f"{settings.transactional_id_prefix}.{settings.group_id}.{settings.member or uuid4().hex}"
         self._producer: KafkaProducer | None = None
         self._undecided: _Undecided | None = None
@@ -96,7 +97,7 @@ class Transactions:
         self.open()
         producer, self._producer = self._producer, None
         assert producer is not None
-        step = _Step(lambda: _transact(producer, entries, dead_letters, offsets, member))
+        step = _Step(lambda: _transact(producer, entries, dead_letters, offsets, member, self._at))
         if not step.ends_within(self._settings.commit_timeout_s):
             self._undecided = _Undecided(step, producer, time.monotonic() + _PATIENCE * self._settings.commit_timeout_s)
             raise BrokerUnavailable(
@@ -168,11 +169,13 @@ def _transact(
     dead_letters: Sequence[Outgoing],
     offsets: Mapping[TopicPartition, OffsetAndMetadata],
     member: ConsumerGroupMetadata,
+    at: Callable[[str], None],
 ) -> None:
     producer.begin_transaction()
     if offsets:
         # first, so that a worker that lost its partitions is refused before it wrote anything
         producer.send_offsets_to_transaction(dict(offsets), member)
+    at("5.offsets")
     # one partition keeps the entries of a topic-partition in order, whichever worker wrote them
     acks = [producer.send(EVIDENCE_LOG_TOPIC, value=entry, partition=0) for entry in entries]
     acks += [
@@ -182,4 +185,6 @@ def _transact(
     producer.flush()
     for ack in acks:
         ack.get(0)
+    at("5.entries")
     producer.commit_transaction()
+    at("5.committed")

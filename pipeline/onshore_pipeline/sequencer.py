@@ -15,13 +15,14 @@ import structlog
 
 from onshore_pipeline.errors import EvidenceAltered, StoreUnavailable
 from onshore_pipeline.evidence.merkle import leaf_hash
+from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.log_check import refuse_older_log
 from onshore_pipeline.store.connect import store_errors
 from onshore_pipeline.store.tables import SCHEMAS
 from onshore_pipeline.store.writer import insert
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from clickhouse_connect.driver.client import Client
 
@@ -69,14 +70,14 @@ class Sequenced:
 class Sequencer:
     """Copies entries, numbers them within their topic-partition, hands out what became visible."""
 
-    def __init__(self, reader: EntryReader, client: Client) -> None:
+    def __init__(self, reader: EntryReader, client: Client, at: Callable[[str], None] = nowhere) -> None:
         """Read the position from the store.
 
         Raises:
             LogBehindStore: the log is not the one that the store was copied from, or an older copy of it.
             StoreUnavailable, BrokerUnavailable: try again later.
         """
-        self._reader, self._client = reader, client
+        self._reader, self._client, self._at = reader, client, at
         self._after, self._places = stands(client, reader.log_id)
         self._newest: dict[str, object] | None = None
         refuse_older_log(reader, client)
@@ -98,16 +99,20 @@ class Sequencer:
             EvidenceAltered: the log names an offset again, or leaves one out, or cannot be read: nothing is copied.
             StoreUnavailable, BrokerUnavailable: try again later, with a new sequencer.
         """
+        self._at("6.before")
         entries = self._reader.read(after=self._after, max_entries=max_entries, timeout_s=timeout_s)
         if not entries:
             return Sequenced(frozenset(), 0)
+        self._at("6.read")
         self.check_store()
         places = dict(self._places)
         rows = [evidence_row(logged, places, self._reader.log_id) for logged in entries]
         insert(self._client, "evidence_log", pa.Table.from_pylist(rows, schema=SCHEMAS["evidence_log"]))
         self._places, self._newest = places, rows[-1]
+        self._at("6.copied")
         for logged in entries:
             self._after[logged.partition] = logged.position
+        self._at("6.after")
         return Sequenced(_attempts(rows), len(rows))
 
     def check_store(self) -> None:

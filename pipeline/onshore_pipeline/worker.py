@@ -6,42 +6,41 @@ attempts are written and committed in the order in which they were polled.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
-import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-import pyarrow as pa
 import structlog
 
-from onshore_pipeline.assess import Attempt, Judgement, MessageId, assess, message_id
+from onshore_pipeline.assess import assess, message_id
 from onshore_pipeline.batches import split
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, StoreUnavailable
+from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.memory import give_back_unused
+from onshore_pipeline.registration import registration
 from onshore_pipeline.store.connect import StoreRefused
-from onshore_pipeline.store.tables import SCHEMAS
 from onshore_pipeline.store.writer import insert
+from onshore_pipeline.worker_status import Progress, StageClock, StatusFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
     from threading import Event
 
     from clickhouse_connect.driver.client import Client
 
-    from onshore_pipeline.broker import Advance, Consumer, Polled
+    from onshore_pipeline.assess import Attempt, Judgement, MessageId
+    from onshore_pipeline.broker import Consumer, Polled
 
 log = structlog.get_logger("worker")
 
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 10.0
-_STATUS_EVERY_S: Final = 1.0
 _IDLE_POLLS_BEFORE_REST: Final = 20
 # Beyond this the store, not the messages, is what is wrong.
 _MOST_REFUSED_IN_A_ROW: Final = 5
@@ -58,29 +57,6 @@ class BatchLimits:
     poll_timeout_s: float = 0.2
 
 
-@dataclass(slots=True)
-class Progress:
-    """What this worker has committed since it started, and µs of wall time by stage."""
-
-    messages: int = 0
-    records: int = 0
-    events: int = 0
-    dead_lettered: int = 0
-    attempts: int = 0
-    failed_attempts: int = 0
-    stage_us: dict[str, int] = field(default_factory=dict)
-
-    def add(self, attempt: Attempt, clock: _StageClock) -> None:
-        """Count a committed attempt."""
-        for stage, taken in clock.stage_us.items():
-            self.stage_us[stage] = self.stage_us.get(stage, 0) + taken
-        self.messages += len(attempt.entries)
-        self.records += attempt.records
-        self.events += attempt.events
-        self.dead_lettered += attempt.dead_lettered
-        self.attempts += 1
-
-
 class Worker:
     """Polls, assesses, writes, commits; until told to stop."""
 
@@ -92,13 +68,14 @@ class Worker:
         limits: BatchLimits,
         *,
         status_file: Path | None = None,
+        at: Callable[[str], None] = nowhere,
     ) -> None:
-        """Take ready parts; the caller closes them."""
+        """Take ready parts; the caller closes them. `at` is told before and after every step (see `failpoints`)."""
         self._consumer, self._client, self._judgement, self._limits = consumer, client, judgement, limits
-        self._status_file = status_file
+        self._status = StatusFile(status_file)
+        self._at = at
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._pause_s = _FIRST_PAUSE_S
-        self._status_due = 0.0
         self._waiting: deque[Polled] = deque()  # polled, and not begun for want of room
         self._under_way: deque[_UnderWay] = deque()
         self._idle_polls = 0
@@ -126,7 +103,7 @@ class Worker:
                 except StoreRefused as error:
                     self._find_refused(error)
                     self._give_up(error, stop)
-                self._publish_status()
+                self._status.publish(self._consumer, self.progress)
             self._finish()
 
     def _begin(self, assessing: ThreadPoolExecutor, writing: ThreadPoolExecutor) -> bool:
@@ -138,10 +115,8 @@ class Worker:
         if not self._waiting:
             return False
         polled = self._waiting.popleft()
-        clock = _StageClock()
-        assessed = assessing.submit(  # 2 compute, in memory
-            assess, polled, self._judgement, uuid4(), clock.lap, refused=dict(self._refused)
-        )
+        clock = StageClock()
+        assessed = assessing.submit(self._compute, polled, dict(self._refused), clock)
         written = writing.submit(self._write, assessed, clock)  # one thread: attempts are written in order
         self._under_way.append(_UnderWay(polled, assessed, written, clock))
         return True
@@ -154,23 +129,39 @@ class Worker:
 
     def _poll(self) -> None:
         """Step 1: whole messages from the authoritative position, in attempts of a size that memory holds."""
-        polled = self._consumer.poll(
+        self._at("1.before")
+        polled = self._consumer.poll(  # 1 poll
             max_messages=1 if self._careful else self._limits.max_messages,
             max_bytes=self._limits.max_bytes,
             timeout_s=0.0 if self._under_way else self._limits.poll_timeout_s,
         )
         self._careful = max(0, self._careful - len(polled.messages))
         if polled.messages or polled.gaps:
+            self._at("1.after")
             self._idle_polls = 0
             self._waiting.extend(split(polled, self._limits.max_records))
 
-    def _write(self, assessed: Future[Attempt], clock: _StageClock) -> None:
+    def _compute(self, polled: Polled, refused: dict[MessageId, str], clock: StageClock) -> Attempt:
+        """Step 2, in memory."""
+        self._at("2.before")
+        attempt = assess(polled, self._judgement, uuid4(), clock.lap, refused=refused)  # 2 compute
+        self._at("2.after")
+        return attempt
+
+    def _write(self, assessed: Future[Attempt], clock: StageClock) -> None:
         """Steps 3 and 4: what is written here is invisible until step 5."""
         attempt = assessed.result()
         clock.restart()
-        insert(self._client, "attempts", _registration(attempt, self._name, self._judgement))  # 3 register
+        self._at("3.before")
+        insert(
+            self._client, "attempts", registration(attempt, self._name, self._judgement, datetime.now(UTC))
+        )  # 3 register
+        self._at("3.after")
+        self._at("4.before")
         for name, table in attempt.tables.items():  # 4 write, durably
             insert(self._client, name, table)
+            self._at(f"4.{name}")
+        self._at("4.after")
         clock.lap("insert")
 
     def _commit_oldest(self) -> None:
@@ -179,7 +170,9 @@ class Worker:
         oldest.written.result()
         attempt = oldest.assessed.result()
         oldest.clock.restart()
-        self._consumer.commit(attempt.entries, attempt.advances, attempt.dead_letters)  # 5 one fenced, atomic step
+        self._at("5.before")
+        self._consumer.commit(attempt.entries, attempt.advances, attempt.dead_letters)  # 5 commit, fenced and atomic
+        self._at("5.after")
         oldest.clock.lap("commit")
         self._under_way.popleft()
         for message in oldest.polled.messages:
@@ -230,42 +223,6 @@ class Worker:
         except (StoreUnavailable, StoreRefused, BrokerUnavailable, CommitFenced) as error:
             log.warning("last attempts not committed", reason=str(error))
 
-    def _publish_status(self) -> None:
-        """Lag and counts for `onshore status` and the dashboard, at most once a second."""
-        now = time.monotonic()
-        if self._status_file is None or now < self._status_due:
-            return
-        self._status_due = now + _STATUS_EVERY_S
-        try:
-            lag = [asdict(partition) for partition in self._consumer.lag()]
-        except BrokerUnavailable:
-            return
-        status = {"at": datetime.now(UTC).isoformat(), "lag": lag, "progress": asdict(self.progress)}
-        part = self._status_file.with_suffix(f".{os.getpid()}.part")
-        try:
-            part.write_text(json.dumps(status))
-            part.replace(self._status_file)
-        except OSError as error:  # a full disk must not stop what could still be committed
-            log.warning("status not published", reason=str(error))
-
-
-@dataclass(slots=True)
-class _StageClock:
-    """Wall time of one attempt by stage."""
-
-    stage_us: dict[str, int] = field(default_factory=dict)
-    _since: int = field(default_factory=time.perf_counter_ns)
-
-    def restart(self) -> None:
-        """Leave out the time spent waiting."""
-        self._since = time.perf_counter_ns()
-
-    def lap(self, stage: str) -> None:
-        """Count the time since the last lap for `stage`."""
-        now = time.perf_counter_ns()
-        self.stage_us[stage] = self.stage_us.get(stage, 0) + (now - self._since) // 1000
-        self._since = now
-
 
 @dataclass(frozen=True, slots=True)
 class _UnderWay:
@@ -274,25 +231,4 @@ class _UnderWay:
     polled: Polled
     assessed: Future[Attempt]
     written: Future[None]
-    clock: _StageClock
-
-
-def _registration(attempt: Attempt, worker: str, judgement: Judgement) -> pa.Table:
-    """The attempt's row in `attempts`."""
-
-    def of(value: Callable[[Advance], object]) -> list[object]:
-        return [value(advance) for advance in attempt.advances]
-
-    row: Mapping[str, object] = {
-        "attempt_id": attempt.attempt_id.bytes,
-        "worker": worker,
-        "registered_at": datetime.now(UTC),
-        "pipeline": judgement.pipeline,
-        "context_digest": judgement.context.digest,
-        "controls_digest": judgement.controls.digest,
-        "topic_ids": of(lambda advance: advance.topic_id.bytes),
-        "partitions": of(lambda advance: advance.partition),
-        "first_offsets": of(lambda advance: advance.first),
-        "end_offsets": of(lambda advance: advance.next_offset),
-    }
-    return pa.Table.from_pylist([row], schema=SCHEMAS["attempts"])
+    clock: StageClock

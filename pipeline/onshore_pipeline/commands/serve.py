@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 import structlog
 import typer
 
-from onshore_pipeline.commands.options import DataDirOption
+from onshore_pipeline.commands.options import DataDirOption, FailpointOption
 from onshore_pipeline.errors import BrokerUnavailable, OnshoreError, StoreUnavailable
+from onshore_pipeline.failpoints import at_failpoint
 from onshore_pipeline.settings import Settings, load_settings
 from onshore_pipeline.stack import DataDir
 
@@ -36,6 +37,7 @@ def worker(
     ready_file: ReadyFile = None,
     store_url: StoreUrl = None,
     with_parent: WithParent = False,
+    failpoint: FailpointOption = None,
 ) -> None:
     """Run one member of the consumer group until SIGTERM."""
     from onshore_pipeline import assembly
@@ -43,6 +45,7 @@ def worker(
     from onshore_pipeline.worker import BatchLimits, Worker
 
     settings = load_settings({"data_dir": data_dir})
+    at = at_failpoint(failpoint)
     stop = _stopped_by_signal(with_parent=with_parent)
     judgement = assembly.judgement(settings)
     client = assembly.store_client(settings, store_url)
@@ -53,10 +56,10 @@ def worker(
     status = DataDir(settings.data_dir).worker_status
     status.parent.mkdir(parents=True, exist_ok=True)
     with _member(settings) as member:
-        consumer = assembly.consumer(settings, member)
+        consumer = assembly.consumer(settings, member, at)
         try:
             _ready(ready_file)
-            Worker(consumer, client, judgement, limits, status_file=status).run(stop)
+            Worker(consumer, client, judgement, limits, status_file=status, at=at).run(stop)
         finally:
             consumer.close()
             client.close()
@@ -67,6 +70,7 @@ def sequencer(
     ready_file: ReadyFile = None,
     store_url: StoreUrl = None,
     with_parent: WithParent = False,
+    failpoint: FailpointOption = None,
 ) -> None:
     """Copy the evidence log into the store, rebuild rollups, sweep; one per deployment, until SIGTERM."""
     from onshore_pipeline import assembly
@@ -75,6 +79,7 @@ def sequencer(
     from onshore_pipeline.sequencer_status import say_trouble, status_path
 
     settings = load_settings({"data_dir": data_dir})
+    at = at_failpoint(failpoint)
     stop = _stopped_by_signal(with_parent=with_parent)
     said = status_path(settings)
     with _only_one(settings):
@@ -85,7 +90,7 @@ def sequencer(
             pause_s = 0.5
             while not stop.is_set():
                 try:
-                    keep(Sequencer(reader, client), client, stop, status_file=said)
+                    keep(Sequencer(reader, client, at), client, stop, status_file=said, at=at)
                 except (StoreUnavailable, BrokerUnavailable) as error:
                     say_trouble(said, error)
                     log.warning("sequencing paused", reason=str(error), retry_in_s=pause_s)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from onshore_pipeline.commands.options import DataDirOption
+from onshore_pipeline.commands.options import DataDirOption, FailpointOption
+from onshore_pipeline.failpoints import at_failpoint
 from onshore_pipeline.settings import load_settings, refuse_unsupported
 
 
@@ -20,13 +21,17 @@ def up(
     otlp_grpc_port: Annotated[int, typer.Option(min=0, max=65535)] = 4317,
     store_port: Annotated[int, typer.Option(min=0, max=65535)] = 8123,
     dashboard_port: Annotated[int, typer.Option(min=0, max=65535)] = 8501,
+    failpoint: FailpointOption = None,
 ) -> None:
     """Start store, receiver, worker, sequencer and dashboard on 127.0.0.1 and keep them running; port 0 picks one."""
     from onshore_pipeline.embedded.supervisor import Ports, UpOptions, run_stack
 
     settings = load_settings({"data_dir": data_dir})
     refuse_unsupported(settings)
+    at_failpoint(failpoint)  # says so here too, where it is seen
     ports = Ports(otlp_http_port, otlp_grpc_port, store_port, dashboard_port)
     kafka = bool(settings.kafka_bootstrap_servers)
-    options = UpOptions(settings.data_dir, ports, ready_file, dashboard=not no_dashboard, demo=demo, kafka=kafka)
+    options = UpOptions(
+        settings.data_dir, ports, ready_file, dashboard=not no_dashboard, demo=demo, kafka=kafka, failpoint=failpoint
+    )
     run_stack(options, lambda line: print(line, flush=True))  # noqa: T201 - progress for people

@@ -23,6 +23,7 @@ from onshore_pipeline.embedded.log_file import readable_errors
 from onshore_pipeline.embedded.log_ownership import Ownership
 from onshore_pipeline.embedded.log_records import EVENT_PARTITIONS, Appender, message_key, unpack_headers
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
+from onshore_pipeline.failpoints import nowhere
 
 if TYPE_CHECKING:
     import sqlite3
@@ -67,9 +68,9 @@ class LocalConsumer:
     One that only commits entries without advances, or only asks for the lag, disturbs nobody.
     """
 
-    def __init__(self, file: LogFile, now_ns: Callable[[], int]) -> None:
+    def __init__(self, file: LogFile, now_ns: Callable[[], int], at: Callable[[str], None] = nowhere) -> None:
         """Take over `file`; the partitions become ours with the first poll."""
-        self._file, self._now_ns = file, now_ns
+        self._file, self._now_ns, self._at = file, now_ns, at
         self._closed = threading.Event()
         self._ownership: Ownership | None = None
         self._polls = 0
@@ -111,10 +112,13 @@ class LocalConsumer:
                 self._refuse_if_replaced(connection)
             for advance in advances:
                 _move(connection, advance)
+            self._at("5.offsets")
             appender = Appender(connection, self._now_ns())
             appender.append(EVIDENCE_LOG_TOPIC, [Outgoing(entry) for entry in entries])
             appender.append(DEAD_LETTER_TOPIC, dead_letters)
             appender.finish()
+            self._at("5.entries")
+        self._at("5.committed")
         self._tidy()
 
     def rewind(self) -> None:

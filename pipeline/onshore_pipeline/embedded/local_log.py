@@ -18,6 +18,7 @@ from onshore_pipeline.embedded.local_reader import LocalEntryReader
 from onshore_pipeline.embedded.log_file import MIB, LogFile, LogLimits
 from onshore_pipeline.embedded.log_records import Appender, message_bytes
 from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.failpoints import nowhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,12 +79,12 @@ class LocalLog:
         """A producer; may be shared by threads."""
         return LocalProducer(self._open(), self._now_ns)
 
-    def consumer(self) -> LocalConsumer:
+    def consumer(self, at: Callable[[str], None] = nowhere) -> LocalConsumer:
         """A consumer; with its first poll it owns all partitions.
 
         Earlier ones of this process are fenced then; while another process polls, it is refused with `LogInUse`.
         """
-        return LocalConsumer(self._open(), self._now_ns)
+        return LocalConsumer(self._open(), self._now_ns, at)
 
     def entry_reader(self) -> LocalEntryReader:
         """A reader of the evidence log."""

@@ -51,7 +51,10 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What `onshore up` was asked to do; with `kafka`, the Kafka that settings name replaces the local log."""
+    """What `onshore up` was asked to do.
+
+    With `kafka`, the Kafka that settings name replaces the local log; `failpoint` is for tests (see `failpoints`).
+    """
 
     data_dir: Path
     ports: Ports
@@ -59,6 +62,7 @@ class UpOptions:
     dashboard: bool = True
     demo: bool = False
     kafka: bool = False
+    failpoint: str | None = None
 
 
 class _PartRefused(StackRefused):
@@ -145,6 +149,7 @@ def _parts(data: DataDir, ports: Ports, options: UpOptions, lock: int) -> list[P
 
     broker = () if options.kafka else ("--local-log", str(data.messages))
     here = ("--data-dir", str(data.path))
+    armed = ("--failpoint", options.failpoint) if options.failpoint else ()
     store_url = f"http://127.0.0.1:{ports.store}"
     parts = [
         part(
@@ -158,8 +163,8 @@ def _parts(data: DataDir, ports: Ports, options: UpOptions, lock: int) -> list[P
             *("--http-port", str(ports.otlp_http), "--grpc-port", str(ports.otlp_grpc)),
             *("--tenants", str(data.tenants), *broker),
         ),
-        part("worker", "onshore_pipeline", "worker", *here, "--store-url", store_url),
-        part("sequencer", "onshore_pipeline", "sequencer", *here, "--store-url", store_url),
+        part("worker", "onshore_pipeline", "worker", *here, *armed, "--store-url", store_url),
+        part("sequencer", "onshore_pipeline", "sequencer", *here, *armed, "--store-url", store_url),
     ]
     if options.dashboard:
         parts.append(

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.portions import portions
 from onshore_pipeline.store.connect import store_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from uuid import UUID
 
     from clickhouse_connect.driver.client import Client
@@ -113,15 +114,23 @@ def attempts_behind(client: Client) -> frozenset[UUID]:
     return frozenset(attempt for (attempt,) in rows)
 
 
-def rebuild(client: Client, attempts: Collection[UUID], log_position: Mapping[int, int], log_id: UUID) -> Rebuilt:
+def rebuild(
+    client: Client,
+    attempts: Collection[UUID],
+    log_position: Mapping[int, int],
+    log_id: UUID,
+    at: Callable[[str], None] = nowhere,
+) -> Rebuilt:
     """Rebuild every hour and finding that `attempts` touched; readers then see facts up to `log_position` of `log_id`.
 
     Readers see nothing of it before its last statement; one that is cut short is never seen, and whoever rebuilds the
     same attempts later writes a newer generation.
     """
     started = time.monotonic()
+    at("8.before")
     with store_errors():
         generation = _claim(client)
+        at("8.claimed")
         hours = _touched(client, attempts, "hour", [source for _, source, _, _ in _HOURLY])
         findings = _touched(client, attempts, "finding_id", ["violations_current"])
         for some in portions(hours):
@@ -129,8 +138,10 @@ def rebuild(client: Client, attempts: Collection[UUID], log_position: Mapping[in
                 client.command(
                     _hourly(target, source, keys, sums), parameters={"generation": generation, "hours": some}
                 )
+                at(f"8.{target}")
         for some in portions(findings):
             client.command(_FINDINGS, parameters={"generation": generation, "findings": some})
+            at("8.findings_built")
         # Asked after the last fact was read: a claim that comes later reads facts that are no older than ours.
         overtaken = int(client.query(_NEWEST_CLAIM).result_rows[0][0]) > generation
         took_s = time.monotonic() - started
@@ -148,6 +159,7 @@ def rebuild(client: Client, attempts: Collection[UUID], log_position: Mapping[in
                 ]
             ],
         )
+    at("8.after")
     return Rebuilt(len(hours), len(findings), took_s, overtaken)
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.aggregate import attempts_behind, drop_old_generations, rebuild
 from onshore_pipeline.jobs.sweep import Sweeper
 from onshore_pipeline.sequencer_status import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from threading import Event
     from uuid import UUID
@@ -33,7 +35,14 @@ _SHORTEST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 3.0
 
 
-def keep(sequencer: Sequencer, client: Client, stop: Event, *, status_file: Path | None = None) -> None:
+def keep(
+    sequencer: Sequencer,
+    client: Client,
+    stop: Event,
+    *,
+    status_file: Path | None = None,
+    at: Callable[[str], None] = nowhere,
+) -> None:
     """Sequence until `stop`; rebuild what became visible; sweep once a minute; say in `status_file` how far it is.
 
     Raises:
@@ -41,7 +50,7 @@ def keep(sequencer: Sequencer, client: Client, stop: Event, *, status_file: Path
         EvidenceAltered: the log contradicts itself.
     """
     touched: set[UUID] = set(attempts_behind(client))
-    sweeper = Sweeper(client)
+    sweeper = Sweeper(client, at)
     rollup_due = sweep_due = say_due = time.monotonic()
     while not stop.is_set():
         sequenced = sequencer.step(max_entries=_MAX_ENTRIES, timeout_s=_READ_TIMEOUT_S)
@@ -51,14 +60,16 @@ def keep(sequencer: Sequencer, client: Client, stop: Event, *, status_file: Path
             say(status_file, sequencer.position)
             say_due = now + _SAY_EVERY_S
         if touched and now >= rollup_due:
-            rebuilt = rebuild(client, touched, sequencer.position, sequencer.log_id)
+            rebuilt = rebuild(client, touched, sequencer.position, sequencer.log_id, at)
             if not rebuilt.overtaken:
                 touched.clear()
             rollup_due = time.monotonic() + _pause_s(rebuilt.took_s)
         if now >= sweep_due:
             sequencer.check_store()
             swept = sweeper.sweep(datetime.now(UTC))
+            at("8.old.before")
             drop_old_generations(client)
+            at("8.old.after")
             sweep_due = time.monotonic() + _SWEEP_EVERY_S
             if swept.rows:
                 log.info("swept", dead_attempts=swept.dead_attempts, rows=swept.rows)

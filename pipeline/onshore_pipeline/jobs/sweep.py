@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.portions import portions
 from onshore_pipeline.store.connect import store_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from clickhouse_connect.driver.client import Client
@@ -58,9 +60,9 @@ class Swept:
 class Sweeper:
     """Sweeps again and again; its first sweep looks at every dead attempt, whatever its age."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, at: Callable[[str], None] = nowhere) -> None:
         """Nothing is swept yet."""
-        self._client = client
+        self._client, self._at = client, at
         self._swept_at: dict[UUID, datetime] = {}
 
     def sweep(self, now: datetime) -> Swept:
@@ -71,6 +73,7 @@ class Sweeper:
         """
         settled, young = {"settled": now - _SETTLE}, {"young": now - _OFTEN}
         rows = 0
+        self._at("7.before")
         with store_errors():
             dead = self._client.query(_DEAD, parameters=settled | young).result_rows
             due = [attempt for attempt, is_young in dead if is_young or self._is_due(attempt, now)]
@@ -79,8 +82,10 @@ class Sweeper:
                 for table in FACT_TABLES:
                     rows_of = f"FROM {table} WHERE attempt_id IN {{attempts:Array(UUID)}}"
                     rows += _delete(self._client, rows_of, {"attempts": named})
+                    self._at(f"7.{table}")
                 self._swept_at.update(dict.fromkeys(some, now))
             _delete(self._client, _COMMITTED, settled)
+        self._at("7.after")
         return Swept(len(due), rows)
 
     def _is_due(self, attempt: UUID, now: datetime) -> bool:

@@ -1,0 +1,104 @@
+"""Points before and after every step of docs/commit-protocol.md where a test can make a process die or stop.
+
+Libraries take a callable and say where they are; what they are given in production does nothing. The one that acts is
+made at the edge from a hidden option, and says so loudly.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import signal
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+import structlog
+
+from onshore_pipeline.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    At = Callable[[str], None]
+
+log = structlog.get_logger("failpoint")
+
+WORKER_POINTS: Final = (
+    "1.before", "1.after",
+    "2.before", "2.after",
+    "3.before", "3.after",
+    "4.before", "4.events", "4.violations", "4.message_verdicts", "4.message_flows", "4.message_access",
+    "4.message_collectors", "4.metric_points", "4.dead_letters", "4.after",
+    "5.before", "5.offsets", "5.entries", "5.committed", "5.after",
+)  # fmt: skip
+SEQUENCER_POINTS: Final = (
+    "6.before", "6.read", "6.copied", "6.after",
+    "7.before", "7.events", "7.violations", "7.message_verdicts", "7.message_flows", "7.message_access",
+    "7.message_collectors", "7.metric_points", "7.dead_letters", "7.after",
+    "8.before", "8.claimed", "8.verdict_counts_built", "8.flows_hourly_built", "8.access_hourly_built",
+    "8.findings_built", "8.after", "8.old.before", "8.old.after",
+)  # fmt: skip
+POINTS: Final = (*WORKER_POINTS, *SEQUENCER_POINTS)
+
+Action = Literal["kill", "pause"]
+_SIGNALS: Final[dict[str, signal.Signals]] = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP}
+
+
+def nowhere(point: str) -> None:
+    """What production passes: nothing happens at any point."""
+    del point
+
+
+@dataclass(slots=True)
+class Failpoint:
+    """Counts how often its point is reached and acts once, at the `nth` time; safe from any thread.
+
+    Attributes:
+        point: one of `POINTS`.
+        action: 'kill' is SIGKILL to this process, 'pause' is SIGSTOP.
+        nth: from 1.
+    """
+
+    point: str
+    action: Action
+    nth: int = 1
+    _reached: int = 0
+    _counting: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, point: str) -> None:
+        """Say where the process is; it may not survive that."""
+        if point != self.point:
+            return
+        with self._counting:
+            self._reached += 1
+            acts = self._reached == self.nth
+        if acts:
+            log.error("FAILPOINT REACHED", point=point, action=self.action, nth=self.nth)
+            os.kill(os.getpid(), _SIGNALS[self.action])
+
+
+def at_failpoint(text: str | None) -> At:
+    """What to pass to libraries, from the option's text: POINT:kill|pause[:NTH], or nothing at all.
+
+    Raises:
+        SettingsError: there is no such point or action.
+    """
+    if not text:
+        return nowhere
+    point, _, rest = text.partition(":")
+    action, _, nth = rest.partition(":")
+    if point not in POINTS:
+        near = difflib.get_close_matches(point, POINTS, n=1)
+        raise SettingsError(
+            "failpoint", f"there is no point {point!r}" + (f"; did you mean {near[0]}?" if near else "")
+        )
+    if action not in _SIGNALS or not (nth or "1").isdecimal() or int(nth or 1) < 1:
+        raise SettingsError(
+            "failpoint", f"{text!r} is not POINT:kill or POINT:pause, with the NTH time after another colon"
+        )
+    armed = Failpoint(point, "kill" if action == "kill" else "pause", int(nth or 1))
+    log.error(
+        "FAILPOINT ARMED: this process will end itself; never in production", point=point, action=action, nth=armed.nth
+    )
+    return armed

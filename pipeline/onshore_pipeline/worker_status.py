@@ -1,0 +1,92 @@
+"""What a worker says of itself: counts and times of what it committed, and its lag, in a file that others read."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from onshore_pipeline.errors import BrokerUnavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from onshore_pipeline.assess import Attempt
+    from onshore_pipeline.broker import Consumer
+
+log = structlog.get_logger("worker")
+
+_STATUS_EVERY_S: Final = 1.0
+
+
+@dataclass(slots=True)
+class StageClock:
+    """Wall time of one attempt by stage."""
+
+    stage_us: dict[str, int] = field(default_factory=dict)
+    _since: int = field(default_factory=time.perf_counter_ns)
+
+    def restart(self) -> None:
+        """Leave out the time spent waiting."""
+        self._since = time.perf_counter_ns()
+
+    def lap(self, stage: str) -> None:
+        """Count the time since the last lap for `stage`."""
+        now = time.perf_counter_ns()
+        self.stage_us[stage] = self.stage_us.get(stage, 0) + (now - self._since) // 1000
+        self._since = now
+
+
+@dataclass(slots=True)
+class Progress:
+    """What this worker has committed since it started, and µs of wall time by stage."""
+
+    messages: int = 0
+    records: int = 0
+    events: int = 0
+    dead_lettered: int = 0
+    attempts: int = 0
+    failed_attempts: int = 0
+    stage_us: dict[str, int] = field(default_factory=dict)
+
+    def add(self, attempt: Attempt, clock: StageClock) -> None:
+        """Count a committed attempt."""
+        for stage, taken in clock.stage_us.items():
+            self.stage_us[stage] = self.stage_us.get(stage, 0) + taken
+        self.messages += len(attempt.entries)
+        self.records += attempt.records
+        self.events += attempt.events
+        self.dead_lettered += attempt.dead_lettered
+        self.attempts += 1
+
+
+class StatusFile:
+    """The file for `onshore status` and the dashboard, replaced at most once a second; nothing without a path."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Nothing is written yet."""
+        self._path = path
+        self._due = 0.0
+
+    def publish(self, consumer: Consumer, progress: Progress) -> None:
+        """Replace lag and counts, if it is time to."""
+        now = time.monotonic()
+        if self._path is None or now < self._due:
+            return
+        self._due = now + _STATUS_EVERY_S
+        try:
+            lag = [asdict(partition) for partition in consumer.lag()]
+        except BrokerUnavailable:
+            return
+        status = {"at": datetime.now(UTC).isoformat(), "lag": lag, "progress": asdict(progress)}
+        part = self._path.with_suffix(f".{os.getpid()}.part")
+        try:
+            part.write_text(json.dumps(status))
+            part.replace(self._path)
+        except OSError as error:  # a full disk must not stop what could still be committed
+            log.warning("status not published", reason=str(error))
