@@ -9,7 +9,7 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: up test lint format bench lock clean
+.PHONY: up test lint format fuzz bench lock clean
 
 up: $(VENV)/.installed
 	@$(BIN)/onshore up $(ARGS)
@@ -26,6 +26,11 @@ lint: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Coverage-guided fuzzing of the wire decoders; what it finds stays in tests/fuzz/found and is replayed by `make test`.
+SECONDS_OF_FUZZING ?= 60
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python tests/fuzz/fuzz_wire.py --seconds $(SECONDS_OF_FUZZING) --corpus .fuzz-corpus
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/onshore bench ingest

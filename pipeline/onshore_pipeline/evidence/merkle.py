@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING, address_of, compiled, copy_bytes, digest_into
+from onshore_pipeline.compiled import address_of, compiled, copy_bytes
+from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING, digest_into
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

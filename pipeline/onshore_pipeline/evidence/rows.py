@@ -17,17 +17,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from onshore_pipeline.evidence.sha256 import (
-    DIGEST_SIZE,
-    PADDING,
-    CompiledWrongly,
-    address_of,
-    bytes_at,
-    compiled,
-    copy_bytes,
-    digest_into,
-    integers_at,
-)
+from onshore_pipeline.compiled import address_of, bytes_at, compiled, copy_bytes, integers_at
+from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING, CompiledWrongly, digest_into
 
 SALT_SIZE: Final = 16
 Integers = Mapping[int, int]  # at an address, read by index

@@ -8,23 +8,15 @@ integer arithmetic. `rows.check_compiled` compares with the standard library bef
 from __future__ import annotations
 
 import platform
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import Any, Final
 
-import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
+from onshore_pipeline.compiled import bytes_at, compiled, lowered
 from onshore_pipeline.errors import OnshoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-Function = TypeVar("Function", bound="Callable[..., Any]")
 
 BLOCK: Final = 64
 DIGEST_SIZE: Final = 32
@@ -53,54 +45,10 @@ class CompiledWrongly(OnshoreError):
     """The compiled digests are not the standard library's: seal nothing with them."""
 
 
-def compiled(function: Function) -> Function:
-    """Compile on first use, keep the machine code on disk, release the interpreter lock while it runs."""
-    try:
-        return cast("Function", numba.njit(nogil=True, cache=True)(function))
-    except RuntimeError:  # no folder to keep it in: compiled again by every process, about two seconds
-        return cast("Function", numba.njit(nogil=True)(function))
-
-
 def has_sha_instructions() -> bool:
     """Whether this processor has the x86 SHA extensions."""
     is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
     return is_x86 and bool(binding.get_host_cpu_features().get("sha"))
-
-
-_lowered: Final = cast("Callable[[Callable[..., Any]], Callable[..., Any]]", intrinsic)
-
-
-@_lowered
-def copy_bytes(typing_context: Any, target: Any, source: Any, size: Any) -> Any:  # noqa: ARG001
-    """Memcpy between two addresses (int64) of regions that do not overlap."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
-        pointer = ir.IntType(8).as_pointer()
-        to, of = (builder.inttoptr(address, pointer) for address in arguments[:2])
-        cgutils.raw_memcpy(builder, to, of, arguments[2], 1)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), generate
-
-
-@_lowered
-def bytes_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
-    """The bytes from an address (int64) on, to be read and written by index."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
-        return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
-
-    return types.CPointer(types.uint8)(types.int64), generate
-
-
-@_lowered
-def integers_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
-    """The 64-bit integers from an aligned address (int64) on."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
-        return builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
-
-    return types.CPointer(types.int64)(types.int64), generate
 
 
 _WORDS: Final = ir.VectorType(ir.IntType(32), 4)
@@ -110,7 +58,7 @@ def _lanes(*numbers: int) -> ir.Constant:
     return ir.Constant(_WORDS, list(numbers))
 
 
-@_lowered
+@lowered
 def _digest_by_instructions(typing_context: Any, data: Any, blocks: Any, out: Any) -> Any:  # noqa: ARG001
     """The digest of whole blocks with sha256rnds2, sha256msg1 and sha256msg2."""
 
@@ -193,12 +141,6 @@ def _digest_by_arithmetic(data: int, blocks: int, out: int) -> None:
 
 
 _digest_of_blocks: Final = _digest_by_instructions if has_sha_instructions() else _digest_by_arithmetic
-
-
-@compiled
-def address_of(array: NDArray[Any]) -> int:
-    """Where an array's bytes lie; whoever asks keeps the array alive."""
-    return np.int64(array.ctypes.data)  # type: ignore[return-value]  # unsigned there, and both together would be a float
 
 
 @compiled

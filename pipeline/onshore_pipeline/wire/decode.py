@@ -17,6 +17,7 @@ from onshore_pipeline.wire.elements import FastPathRefused
 from onshore_pipeline.wire.envelope import Request
 from onshore_pipeline.wire.otlp_json import UnreadableJson, read_request
 from onshore_pipeline.wire.parts import Part, combine, message_failures
+from onshore_pipeline.wire.strict import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +37,7 @@ CHUNK_BYTES: Final = 24 * 2**20
 MAX_MESSAGE_BYTES: Final = 64 * 2**20
 _OPENING_BRACE: Final = re.compile(rb"[ \t\r\n]*\{")
 # Whatever the libraries of the fast path refuse, the reference may still read.
-_LIBRARY_ERRORS: Final = (FastPathRefused, pl.exceptions.PolarsError, pa.ArrowException)
+LIBRARY_ERRORS: Final = (FastPathRefused, pl.exceptions.PolarsError, pa.ArrowException)
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -47,6 +48,7 @@ def decode(messages: Sequence[tuple[str, bytes, str | None]]) -> Decoded:
     Nothing in a message makes this raise: what cannot be read is a failure, of the record where it can be told apart.
     """
     requests: dict[Signal, list[Request]] = {}
+    parts: list[Part] = []
     faults: dict[int, str] = {}
     for position, (topic, value, encoding) in enumerate(messages):
         signal = SIGNALS.get(topic)
@@ -58,8 +60,11 @@ def decode(messages: Sequence[tuple[str, bytes, str | None]]) -> Decoded:
         except _Refused as error:
             faults[position] = str(error)
             continue
-        requests.setdefault(signal, []).append(request)
-    parts = [part for signal, sent in requests.items() for chunk in _chunks(sent) for part in _read(signal, chunk)]
+        if well_formed(signal, request.value):
+            requests.setdefault(signal, []).append(request)
+        else:
+            parts.append(_by_reference(signal, request))
+    parts += [part for signal, sent in requests.items() for chunk in _chunks(sent) for part in _read(signal, chunk)]
     return combine([*parts, Part(failures=message_failures(faults))] if faults else parts, len(messages))
 
 
@@ -130,10 +135,13 @@ def _chunks(requests: Sequence[Request]) -> Iterator[list[Request]]:
 def _read(signal: Signal, requests: Sequence[Request]) -> list[Part]:
     try:
         return [fast.read(signal, requests)]
-    except _LIBRARY_ERRORS:
+    except LIBRARY_ERRORS:
         # The fast decoder does not say which message it stumbled over.
         if len(requests) > 1:
             middle = len(requests) // 2
             return _read(signal, requests[:middle]) + _read(signal, requests[middle:])
-        part = reference.read(signal, requests)
-        return [replace(part, by_reference=tuple(request.message for request in requests))]
+        return [_by_reference(signal, requests[0])]
+
+
+def _by_reference(signal: Signal, request: Request) -> Part:
+    return replace(reference.read(signal, [request]), by_reference=(request.message,))

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import evidence_reference as reference
+from onshore_pipeline.compiled import address_of, compiled
 from onshore_pipeline.evidence import rows, sha256
 from onshore_pipeline.evidence.rows import Part, Spelling
 
@@ -49,9 +50,9 @@ def test_any_bytes_are_hashed_as_the_standard_library_does(values: list[bytes]) 
 
 @pytest.mark.parametrize("of_blocks", [sha256._digest_by_arithmetic, sha256._digest_of_blocks])
 def test_every_processor_gets_the_same_digest(of_blocks: Callable[[int, int, int], None]) -> None:
-    @sha256.compiled
+    @compiled
     def run(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-        of_blocks(sha256.address_of(data), data.size // 64, sha256.address_of(out))
+        of_blocks(address_of(data), data.size // 64, address_of(out))
 
     data = np.random.default_rng(180).integers(0, 256, 64 * 9, dtype=np.uint8)
     unpadded = data.tobytes()[: 64 * 9 - 9]

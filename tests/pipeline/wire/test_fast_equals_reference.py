@@ -17,21 +17,14 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status, TracesData
 from polars.testing import assert_frame_equal
 
-from onshore_pipeline.wire import fast, reference
 from onshore_pipeline.wire.decode import decode
-from onshore_pipeline.wire.envelope import Request
+from same_frames import FRAMES, TOPICS, assert_equal_decoders, assert_equal_where_accepted, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from google.protobuf.message import Message
 
     from onshore_pipeline.wire.fast import Signal
     from onshore_pipeline.wire.frames import Decoded
-    from onshore_pipeline.wire.parts import Part
-
-FRAMES = ("records", "attributes", "resources", "resource_attributes", "points", "point_attributes")
-TOPICS: dict[Signal, str] = {"logs": "otlp_logs", "spans": "otlp_spans", "metrics": "otlp_metrics"}
 
 texts = st.text(max_size=6)
 keys = st.one_of(st.sampled_from(["", "a", "b", "key", "encoding.format"]), texts)
@@ -162,24 +155,6 @@ requests: st.SearchStrategy[tuple[Signal, Message]] = st.one_of(
 thorough = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def failed(part: Part | Decoded) -> set[tuple[int, int | None]]:
-    return {(failure.message, index) for failure in part.failures for index in failure.record_indexes or (None,)}
-
-
-def assert_equal_parts(part: Part, expected: Part) -> None:
-    for name in FRAMES:
-        assert_frame_equal(getattr(part, name), getattr(expected, name), check_exact=True)
-    assert failed(part) == failed(expected)
-    assert {message: count for message, count in part.counts.items() if count} == {
-        message: count for message, count in expected.counts.items() if count
-    }
-
-
-def assert_equal_decoders(signal: Signal, values: Sequence[bytes]) -> None:
-    sent = [Request(position, value) for position, value in enumerate(values)]
-    assert_equal_parts(fast.read(signal, sent), reference.read(signal, sent))
-
-
 @given(requests, requests)
 @thorough
 def test_of_well_formed_requests(first: tuple[Signal, Message], second: tuple[Signal, Message]) -> None:
@@ -263,6 +238,13 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes, None]:
         end = draw(st.integers(start, min(len(value), start + 4)))
         value[start:end] = draw(st.binary(max_size=4))
     return TOPICS[signal], bytes(value[: draw(st.integers(0, len(value)))] if draw(st.booleans()) else value), None
+
+
+@given(damaged())
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_of_damaged_requests_that_either_accepts(message: tuple[str, bytes, None]) -> None:
+    signal = next(signal for signal, topic in TOPICS.items() if topic == message[0])
+    assert_equal_where_accepted(signal, message[1])
 
 
 def of_message(decoded: Decoded, message: int, name: str, key: str) -> pl.DataFrame:
