@@ -68,5 +68,8 @@ def integers_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
 
 @compiled
 def address_of(array: NDArray[Any]) -> int:
-    """Where an array's bytes lie; whoever asks keeps the array alive."""
+    """Where the bytes of an array lie that the caller passed in.
+
+    Not of one that the compiled code made: it is freed behind its last use by name, and an address is none.
+    """
     return np.int64(array.ctypes.data)  # type: ignore[return-value]  # unsigned there, and both together would be a float

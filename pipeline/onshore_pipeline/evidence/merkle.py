@@ -48,20 +48,22 @@ def roots(leaf_hashes: NDArray[np.uint8], sizes: NDArray[np.int64]) -> NDArray[n
     """
     out = np.empty((len(sizes), DIGEST_SIZE), np.uint8)
     out[sizes == 0] = np.frombuffer(EMPTY_ROOT, np.uint8)
-    _hash_trees(leaf_hashes.copy(order="C"), sizes, out)
+    pair = np.zeros(1 + 2 * DIGEST_SIZE + PADDING, np.uint8)
+    pair[0] = NODE_PREFIX[0]
+    _hash_trees(leaf_hashes.copy(order="C"), sizes, pair, out)
     return out
 
 
 @compiled
-def _hash_trees(nodes: NDArray[np.uint8], sizes: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+def _hash_trees(
+    nodes: NDArray[np.uint8], sizes: NDArray[np.int64], pair: NDArray[np.uint8], out: NDArray[np.uint8]
+) -> None:
     """Each tree's nodes are replaced by their parents, level after level; an odd last node is carried up as it is."""
-    pair = np.zeros(1 + 2 * DIGEST_SIZE + PADDING, np.uint8)
     buffer, at = address_of(pair), address_of(nodes)
     for tree in range(len(sizes)):
         left = sizes[tree]
         while left > 1:
             for parent in range(left // 2):
-                pair[0] = 1
                 copy_bytes(buffer + 1, at + 2 * DIGEST_SIZE * parent, 2 * DIGEST_SIZE)
                 digest_into(buffer, 1 + 2 * DIGEST_SIZE, at + DIGEST_SIZE * parent)
             if left % 2:

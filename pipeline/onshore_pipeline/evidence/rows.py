@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from onshore_pipeline.compiled import address_of, bytes_at, compiled, copy_bytes, integers_at
+from onshore_pipeline.compiled import bytes_at, compiled, copy_bytes, integers_at
 from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING, CompiledWrongly, digest_into
 
 SALT_SIZE: Final = 16
@@ -64,7 +64,9 @@ def digests(parts: Sequence[Part], rows: int) -> NDArray[np.uint8]:
     """SHA-256 of every row: an array of shape (rows, 32)."""
     out = np.empty((rows, DIGEST_SIZE), np.uint8)
     held = _Held()
-    _hash_rows(held.table(parts), len(parts), rows, out.ctypes.data)
+    table = held.table(parts)
+    room = held.room(_room_for(table, len(parts), rows)[0] + PADDING)
+    _hash_rows(table, len(parts), rows, room, out.ctypes.data)
     return out
 
 
@@ -72,7 +74,9 @@ def texts(parts: Sequence[Part], rows: int) -> pl.Series:
     """Every row as it is hashed, as a String column; the parts must be UTF-8 together."""
     offsets = np.zeros(rows + 1, np.int64)
     held = _Held()
-    characters = _write_rows(held.table(parts), len(parts), rows, offsets)
+    table = held.table(parts)
+    characters = np.empty(_room_for(table, len(parts), rows)[1], np.uint8)
+    _write_rows(table, len(parts), rows, offsets, characters.ctypes.data)
     array = pa.LargeStringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(characters))
     return pl.Series(array, dtype=pl.String)
 
@@ -94,7 +98,14 @@ def map_roots(
         return out
     held = _Held()
     table = held.table([Part(keys, Spelling.JSON, b'["', b'","'), Part(values, Spelling.JSON, b"", b'"]')])
-    _hash_maps(table, held.array(np.frombuffer(name, np.uint8)), len(name), held.array(salts), counts, out.ctypes.data)
+    # One behind the other: a block's input, the block, a leaf's input; and the leaves of one owner behind the prefix.
+    block = np.concatenate([np.array([2], np.uint8), np.zeros(SALT_SIZE, np.uint8), np.frombuffer(name, np.uint8)])
+    room = held.room(
+        len(block) + 4 + PADDING + DIGEST_SIZE + 1 + SALT_SIZE + _room_for(table, 2, len(keys))[0] + PADDING
+    )
+    held.buffers[-1][: len(block)] = block
+    tree = held.room(DIGEST_SIZE * (int(counts.max()) + 1) + PADDING)
+    _hash_maps(table, room, len(block), tree, held.array(salts), counts, out.ctypes.data)
     return out
 
 
@@ -161,6 +172,10 @@ class _Held:
         held = np.ascontiguousarray(values)
         self.buffers.append(held)
         return int(held.ctypes.data)
+
+    def room(self, size: int) -> int:
+        """Address of so many zeros to write over; compiled code must not address memory that it allocates itself."""
+        return self.array(np.zeros(size, np.uint8))
 
     def _column(self, values: pl.Series) -> tuple[int, int, int]:
         """Addresses of the bytes, the offsets, and of one byte a value that says whether it is known (0: all are)."""
@@ -277,51 +292,38 @@ def _put_json(at: int, address: int, size: int) -> int:
 
 
 @compiled
-def _hash_rows(table: int, parts: int, rows: int, out: int) -> None:
-    most = 0
+def _room_for(table: int, parts: int, rows: int) -> tuple[int, int]:
+    """Bytes that the longest row takes at most, and all rows together."""
+    longest = total = 0
     for row in range(rows):
-        most = max(most, _most(table, parts, row))
-    buffer = np.empty(most + PADDING, np.uint8)
-    start = address_of(buffer)
-    for row in range(rows):
-        end = _put_row(start, table, parts, row)
-        digest_into(start, end - start, out + DIGEST_SIZE * row)
-    buffer[0] = 0  # an array is freed behind its last use, and its address is none
+        most = _most(table, parts, row)
+        longest, total = max(longest, most), total + most
+    return longest, total
 
 
 @compiled
-def _write_rows(table: int, parts: int, rows: int, offsets: NDArray[np.int64]) -> NDArray[np.uint8]:
-    most = 0
+def _hash_rows(table: int, parts: int, rows: int, room: int, out: int) -> None:
     for row in range(rows):
-        most += _most(table, parts, row)
-    buffer = np.empty(most, np.uint8)
-    start = address_of(buffer)
-    end = start
+        end = _put_row(room, table, parts, row)
+        digest_into(room, end - room, out + DIGEST_SIZE * row)
+
+
+@compiled
+def _write_rows(table: int, parts: int, rows: int, offsets: NDArray[np.int64], out: int) -> None:
+    end = out
     for row in range(rows):
         end = _put_row(end, table, parts, row)
-        offsets[row + 1] = end - start
-    return buffer
+        offsets[row + 1] = end - out
 
 
 @compiled
-def _hash_maps(table: int, name: int, name_size: int, salts: int, counts: NDArray[np.int64], out: int) -> None:
+def _hash_maps(
+    table: int, block: int, block_size: int, tree: int, salts: int, counts: NDArray[np.int64], out: int
+) -> None:
     """Leaf salts, leaves and root of one owner after the other; nothing is kept but the roots."""
-    pairs = counts.sum()
-    most = 0
-    for pair in range(pairs):
-        most = max(most, _most(table, 2, pair))
-    # One after the other: a block's input, the block, a leaf's input, and an owner's leaves behind the prefix.
-    room = np.zeros(
-        (1 + SALT_SIZE + name_size + 4 + PADDING) + DIGEST_SIZE + (1 + SALT_SIZE + most + PADDING), np.uint8
-    )
-    tree = np.zeros(DIGEST_SIZE * (counts.max() + 1) + PADDING, np.uint8)
-    block = address_of(room)
-    leaves = address_of(tree)
-    secrets = block + 1 + SALT_SIZE + name_size + 4 + PADDING
+    secrets = block + block_size + 4 + PADDING
     leaf = secrets + DIGEST_SIZE
-    room[0] = 2
-    copy_bytes(block + 1 + SALT_SIZE, name, name_size)
-    number_at = 1 + SALT_SIZE + name_size
+    prefix, number_of = bytes_at(tree), bytes_at(block + block_size)
     pair = 0
     for owner in range(len(counts)):
         count = counts[owner]
@@ -331,12 +333,11 @@ def _hash_maps(table: int, name: int, name_size: int, salts: int, counts: NDArra
         for number in range(count):
             if number % 2 == 0:  # a block of 32 bytes holds two leaf salts
                 for byte in range(4):
-                    room[number_at + byte] = np.uint8((number // 2 >> (24 - 8 * byte)) & 0xFF)
-                digest_into(block, number_at + 4, secrets)
+                    number_of[byte] = np.uint8((number // 2 >> (24 - 8 * byte)) & 0xFF)
+                digest_into(block, block_size + 4, secrets)
             copy_bytes(leaf + 1, secrets + SALT_SIZE * (number % 2), SALT_SIZE)
             end = _put_row(leaf + 1 + SALT_SIZE, table, 2, pair)
-            digest_into(leaf, end - leaf, leaves + DIGEST_SIZE * (number + 1))
+            digest_into(leaf, end - leaf, tree + DIGEST_SIZE * (number + 1))
             pair += 1
-        tree[:DIGEST_SIZE] = 0
-        tree[0] = 3
-        digest_into(leaves, DIGEST_SIZE * (count + 1), out + DIGEST_SIZE * owner)
+        prefix[0] = 3
+        digest_into(tree, DIGEST_SIZE * (count + 1), out + DIGEST_SIZE * owner)

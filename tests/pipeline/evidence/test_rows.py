@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import evidence_reference as reference
 from onshore_pipeline.compiled import address_of, compiled
-from onshore_pipeline.evidence import rows, sha256
+from onshore_pipeline.evidence import merkle, rows, sha256
 from onshore_pipeline.evidence.rows import Part, Spelling
 
 if TYPE_CHECKING:
@@ -131,3 +132,21 @@ def test_a_row_of_many_megabytes_is_hashed_in_memory_that_is_still_there() -> No
     value = bytes(50_000_000)  # the allocator hands memory of this size back at once: a write behind that would crash
     row = rows.digests([Part(pl.Series([value], dtype=pl.Binary), lead=b"\x00")], 1)[0]
     assert row.tobytes() == hashlib.sha256(b"\x00" + value).digest()
+
+
+def test_threads_that_hash_at_once_do_not_share_memory() -> None:
+    values = [pl.Series([f"{thread}-{row}" * (1 + row % 50) for row in range(3000)]) for thread in range(4)]
+    counts = np.full(300, 10)
+    salts = np.zeros((300, 16), np.uint8)
+
+    def work(column: pl.Series) -> list[bytes]:
+        roots = [rows.map_roots(b"a", salts, counts, column, column).tobytes() for _ in range(5)]
+        hashes = [rows.digests([Part(column, Spelling.JSON)], 3000).tobytes() for _ in range(5)]
+        trees = [merkle.roots(np.frombuffer(hashes[0], np.uint8).reshape(-1, 32), counts).tobytes() for _ in range(5)]
+        return [*roots, *hashes, *trees]
+
+    alone = [work(column) for column in values]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, values)) == alone
+    expected = [hashlib.sha256(text.encode()).digest() for text in values[0]]
+    assert alone[0][5] == b"".join(expected)
