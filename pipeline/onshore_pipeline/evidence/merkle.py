@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from onshore_pipeline.compiled import address_of, compiled, copy_bytes
-from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING, digest_into
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -17,6 +14,7 @@ if TYPE_CHECKING:
 
 LEAF_PREFIX: Final = b"\x00"
 NODE_PREFIX: Final = b"\x01"
+DIGEST_SIZE: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 
 
@@ -46,29 +44,10 @@ def roots(leaf_hashes: NDArray[np.uint8], sizes: NDArray[np.int64]) -> NDArray[n
     Returns:
         One root a tree, shape (trees, 32).
     """
+    # Here, because the sequencer needs one leaf at a time and no compiler.
+    from onshore_pipeline.evidence.trees import hash_trees
+
     out = np.empty((len(sizes), DIGEST_SIZE), np.uint8)
     out[sizes == 0] = np.frombuffer(EMPTY_ROOT, np.uint8)
-    pair = np.zeros(1 + 2 * DIGEST_SIZE + PADDING, np.uint8)
-    pair[0] = NODE_PREFIX[0]
-    _hash_trees(leaf_hashes.copy(order="C"), sizes, pair, out)
+    hash_trees(leaf_hashes.copy(order="C"), sizes, out)
     return out
-
-
-@compiled
-def _hash_trees(
-    nodes: NDArray[np.uint8], sizes: NDArray[np.int64], pair: NDArray[np.uint8], out: NDArray[np.uint8]
-) -> None:
-    """Each tree's nodes are replaced by their parents, level after level; an odd last node is carried up as it is."""
-    buffer, at = address_of(pair), address_of(nodes)
-    for tree in range(len(sizes)):
-        left = sizes[tree]
-        while left > 1:
-            for parent in range(left // 2):
-                copy_bytes(buffer + 1, at + 2 * DIGEST_SIZE * parent, 2 * DIGEST_SIZE)
-                digest_into(buffer, 1 + 2 * DIGEST_SIZE, at + DIGEST_SIZE * parent)
-            if left % 2:
-                copy_bytes(at + DIGEST_SIZE * (left // 2), at + DIGEST_SIZE * (left - 1), DIGEST_SIZE)
-            left = (left + 1) // 2
-        if sizes[tree]:
-            copy_bytes(address_of(out) + DIGEST_SIZE * tree, at, DIGEST_SIZE)
-        at += DIGEST_SIZE * sizes[tree]
