@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from onshore_pipeline.broker import Consumer, EntryReader, Message
+    from onshore_pipeline.broker import Consumer, EntryReader, Message, MessageReader
     from onshore_pipeline.controls.load import ControlSet
     from onshore_pipeline.domain.control import Control
     from onshore_pipeline.kafka_security import KafkaSettings
@@ -126,6 +126,15 @@ def entry_reader(settings: Settings) -> EntryReader:
     from onshore_pipeline.kafka_entries import KafkaEntryReader
 
     return KafkaEntryReader(_kafka(settings))
+
+
+def message_reader(settings: Settings) -> MessageReader:
+    """A reader of kept messages on the broker that settings name."""
+    if not settings.kafka_bootstrap_servers:
+        return local_log(settings).message_reader()
+    from onshore_pipeline.kafka_messages import KafkaMessageReader
+
+    return KafkaMessageReader(_kafka(settings))
 
 
 def _kafka(settings: Settings, member: str = "") -> KafkaSettings:

@@ -119,6 +119,17 @@ class PartitionLag:
     end_offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """What the broker still keeps of a partition: offsets [begin, end), not each of them a message."""
+
+    topic: str
+    topic_id: UUID
+    partition: int
+    begin: int
+    end: int
+
+
 class Producer(Protocol):
     """Appends messages. What `send` returned from is durable (fsync, or acks=all)."""
 
@@ -196,6 +207,26 @@ class EntryReader(Protocol):
         """Entries behind the positions `after` (partition → last position seen; absent = from the beginning).
 
         In position order within a partition. Returns early with what there is; empty after `timeout_s` of nothing.
+        Raises `BrokerUnavailable`.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the connection; safe to call twice."""
+        ...
+
+
+class MessageReader(Protocol):
+    """Reads kept messages again, by their offsets: outside of the consumer group, moving nothing."""
+
+    def retained(self) -> tuple[Retained, ...]:
+        """What is kept of every partition of the event topics. Raises `BrokerUnavailable`."""
+        ...
+
+    def read(self, source: Retained, first: int, end: int, *, max_bytes: int) -> tuple[Message, ...]:
+        """Messages with offsets in [first, end) that are kept, in order, as the worker was given them.
+
+        One at least if any is kept there; fewer than asked where `max_bytes` of values are reached: ask for the rest.
         Raises `BrokerUnavailable`.
         """
         ...

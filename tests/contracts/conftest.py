@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from onshore_pipeline.broker import Consumer, EntryReader, Gap, Message, Producer
+    from onshore_pipeline.broker import Consumer, EntryReader, Gap, Message, MessageReader, Producer
     from onshore_pipeline.kafka_security import KafkaSettings
 
 
@@ -42,6 +42,7 @@ class Broker:
         open_producer: opens a producer.
         open_consumer: opens a consumer (of the one group).
         open_entry_reader: opens a reader of the evidence log.
+        open_message_reader: opens a reader of kept messages.
         dead_letters: all dead letters, in order.
         outwait: waits until the broker has given up on a consumer that does not poll.
         clock: the broker's clock, where it stamps messages and we hold it.
@@ -51,6 +52,7 @@ class Broker:
     open_producer: Callable[[], Producer]
     open_consumer: Callable[[], Consumer]
     open_entry_reader: Callable[[], EntryReader]
+    open_message_reader: Callable[[], MessageReader]
     dead_letters: Callable[[], list[Outgoing]]
     outwait: Callable[[Consumer], None]
     clock: Clock | None
@@ -65,6 +67,9 @@ class Broker:
 
     def entry_reader(self) -> EntryReader:
         return self.opened.enter_context(closing(self.open_entry_reader()))
+
+    def message_reader(self) -> MessageReader:
+        return self.opened.enter_context(closing(self.open_message_reader()))
 
     def poll(self, consumer: Consumer, *, expect: int, max_messages: int = 1000, max_bytes: int = 1 << 24) -> Polled:
         """Polls until `expect` messages are there or the group had time to settle."""
@@ -101,6 +106,7 @@ def local_broker(tmp_path: Path) -> Iterator[Broker]:
         log.producer,
         log.consumer,
         log.entry_reader,
+        log.message_reader,
         lambda: _local_dead_letters(tmp_path),
         lambda _: None,
         clock=clock,
@@ -113,6 +119,7 @@ def local_broker(tmp_path: Path) -> Iterator[Broker]:
 @pytest.fixture
 def tansu_broker(fresh_tansu: str) -> Iterator[Broker]:
     from onshore_pipeline.kafka_broker import KafkaConsumer, KafkaEntryReader
+    from onshore_pipeline.kafka_messages import KafkaMessageReader
     from onshore_pipeline.kafka_producer import KafkaProducer
     from onshore_pipeline.kafka_topics import ensure_topics
 
@@ -122,6 +129,7 @@ def tansu_broker(fresh_tansu: str) -> Iterator[Broker]:
         lambda: KafkaProducer(settings),
         lambda: KafkaConsumer(settings),
         lambda: KafkaEntryReader(settings),
+        lambda: KafkaMessageReader(settings),
         lambda: _kafka_dead_letters(fresh_tansu),
         _wait_until_out_of_group,
         clock=None,

@@ -17,7 +17,7 @@ from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from onshore_pipeline.broker import Consumer, EntryReader, LoggedEntry, Polled, Producer
+    from onshore_pipeline.broker import Consumer, EntryReader, LoggedEntry, MessageReader, Polled, Producer, Retained
 
 
 class Broker(Protocol):
@@ -30,6 +30,7 @@ class Broker(Protocol):
     def producer(self) -> Producer: ...
     def consumer(self) -> Consumer: ...
     def entry_reader(self) -> EntryReader: ...
+    def message_reader(self) -> MessageReader: ...
     def poll(self, consumer: Consumer, *, expect: int, max_messages: int = 1000, max_bytes: int = ...) -> Polled: ...
 
 
@@ -317,3 +318,48 @@ def test_closing_twice_is_safe_and_a_closed_producer_refuses(broker: Broker) -> 
         opened.close()
     with pytest.raises(BrokerUnavailable):
         producer.send("otlp_logs", [Outgoing(b"late")])
+
+
+def kept(reader: MessageReader, topic: str) -> Retained:
+    """What is kept of a topic's one partition."""
+    (found,) = (each for each in reader.retained() if each.topic == topic)
+    return found
+
+
+def test_kept_messages_are_read_again_exactly_as_they_were_polled(broker: Broker) -> None:
+    headers = (("onshore-tenant", b"bank"), ("übung", bytes(range(256))))
+    broker.producer().send("otlp_logs", [Outgoing(b"%d" % number, headers) for number in range(10)])
+    send(broker, b"m", topic="otlp_metrics")
+    polled = [each for each in broker.poll(broker.consumer(), expect=11).messages if each.topic == "otlp_logs"]
+    reader = broker.message_reader()
+    source = kept(reader, "otlp_logs")
+    assert (source.topic_id, source.partition) == (polled[0].topic_id, polled[0].partition)
+    assert source.begin == 0
+    assert source.end == 10 or broker.clock is None  # Tansu counts its end too low
+    assert list(reader.read(source, 0, 10, max_bytes=1 << 20)) == polled
+    assert list(reader.read(source, 3, 6, max_bytes=1 << 20)) == polled[3:6]
+    assert list(reader.read(source, 8, 99, max_bytes=1 << 20)) == polled[8:]
+    assert reader.read(source, 10, 99, max_bytes=1 << 20) == ()
+    assert values_of(reader.read(kept(reader, "otlp_metrics"), 0, 1, max_bytes=1 << 20)) == [b"m"]
+
+
+def test_kept_messages_come_in_portions_of_at_least_one(broker: Broker) -> None:
+    send(broker, b"a" * 1000, b"b" * 10, b"c" * 10, b"d" * 10)
+    reader = broker.message_reader()
+    source = kept(reader, "otlp_logs")
+    assert len(reader.read(source, 0, 4, max_bytes=5)) == 1
+    assert [value[:1] for value in values_of(reader.read(source, 1, 4, max_bytes=20))] == [b"b", b"c"]
+
+
+def test_reading_kept_messages_moves_nothing_and_works_beside_a_consumer(broker: Broker) -> None:
+    send(broker, b"a", b"b", b"c")
+    consumer, reader = broker.consumer(), broker.message_reader()
+    first = broker.poll(consumer, expect=1, max_messages=1).messages
+    assert len(reader.read(kept(reader, "otlp_logs"), 0, 3, max_bytes=1 << 20)) == 3
+    consumer.commit([of(each) for each in first], [advance(first)])
+    assert values_of(reader.read(kept(reader, "otlp_logs"), 0, 1, max_bytes=1 << 20)) == [b"a"]
+    assert values(broker.poll(consumer, expect=2)) == [b"b", b"c"]
+
+
+def values_of(messages: Sequence[Message]) -> list[bytes]:
+    return [each.value for each in messages]

@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import itertools
-import os
 import signal
 import socket
 import threading
@@ -60,12 +59,10 @@ def worker(
         consumer = assembly.consumer(settings, member, at)
         try:
             _ready(ready_file)
-            answered = Worker(consumer, client, judgement, limits, status_file=status, at=at).run(stop)
+            Worker(consumer, client, judgement, limits, status_file=status, at=at).run(stop)
         finally:
             consumer.close()
             client.close()
-    if not answered:
-        os._exit(0)  # a thread waits for a store that hangs; what it wrote is not committed and is tried again
 
 
 def sequencer(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVENT_TOPICS, EVIDENCE_LOG_TOPIC
 from onshore_pipeline.embedded.local_consumer import LocalConsumer
+from onshore_pipeline.embedded.local_messages import LocalMessageReader
 from onshore_pipeline.embedded.local_reader import LocalEntryReader
 from onshore_pipeline.embedded.log_file import MIB, LogFile, LogLimits
 from onshore_pipeline.embedded.log_records import Appender, message_bytes
@@ -89,6 +90,10 @@ class LocalLog:
     def entry_reader(self) -> LocalEntryReader:
         """A reader of the evidence log."""
         return LocalEntryReader(self._open())
+
+    def message_reader(self) -> LocalMessageReader:
+        """A reader of kept messages."""
+        return LocalMessageReader(self._open())
 
     def sizes(self) -> tuple[PartitionSize, ...]:
         """What lies in each partition, in the order they were made."""

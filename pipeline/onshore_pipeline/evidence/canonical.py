@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from onshore_pipeline.domain.event import EVENT_COLUMNS, Column, InLine, Kind
-from onshore_pipeline.evidence.row_code import Spelling
-from onshore_pipeline.evidence.rows import Part, digests
+from onshore_pipeline.evidence.rows import Part, Spelling, digests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
