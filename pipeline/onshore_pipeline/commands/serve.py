@@ -42,8 +42,10 @@ def worker(
     """Run one member of the consumer group until SIGTERM."""
     from onshore_pipeline import assembly
     from onshore_pipeline.log_check import refuse_older_log
+    from onshore_pipeline.memory import leave_out_pandas
     from onshore_pipeline.worker import BatchLimits, Worker
 
+    leave_out_pandas()
     settings = load_settings({"data_dir": data_dir})
     at = at_failpoint(failpoint)
     stop = _stopped_by_signal(with_parent=with_parent)
@@ -75,9 +77,11 @@ def sequencer(
     """Copy the evidence log into the store, rebuild rollups, sweep; one per deployment, until SIGTERM."""
     from onshore_pipeline import assembly
     from onshore_pipeline.jobs.keep import keep
+    from onshore_pipeline.memory import leave_out_pandas
     from onshore_pipeline.sequencer import Sequencer
     from onshore_pipeline.sequencer_status import say_trouble, status_path
 
+    leave_out_pandas()
     settings = load_settings({"data_dir": data_dir})
     at = at_failpoint(failpoint)
     stop = _stopped_by_signal(with_parent=with_parent)
