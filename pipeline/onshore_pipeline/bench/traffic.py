@@ -1,8 +1,13 @@
-"""OTLP log messages to measure with: about 450 bytes and 12 attributes an event, the same for every seed."""
+"""OTLP log messages to measure with: about 450 bytes and 12 attributes an event, the same for every seed.
+
+They read like the audit trail of an object store: who copied which dataset, from where to where, on what basis. Most
+copies are lawful; one in fifty goes to a place that its sender cannot name, a few have no basis.
+"""
 
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -18,42 +23,71 @@ _RESOURCE: Final = {
     "cloud.region": "ap-southeast-2",
     "host.id": "i-0f3a9c",
 }
+# Golden ratio of 2^32: consecutive numbers become addresses all over the Internet, no two the same.
+_SCATTER: Final = 2_654_435_761
+_FIRST_ADDRESS, _ADDRESS_SPAN = 1 << 24, 0xDF000000 - (1 << 24)  # 1.0.0.0 to 222.255.255.255
 
 
-def log_messages(count: int, *, seed: int = 1) -> Iterator[bytes]:
-    """`count` serialized log requests of 500 records each."""
-    rng = random.Random(seed)  # noqa: S311 - repeatable traffic, not a secret
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the messages are like.
+
+    Attributes:
+        attributes: an event; beyond 12 they are the application's own, short texts.
+        addresses: distinct client addresses, evenly used.
+        seed: of the generator.
+    """
+
+    attributes: int = 12
+    addresses: int = 5_000
+    seed: int = 1
+
+
+def log_messages(count: int, traffic: Traffic | None = None, *, records: int = RECORDS_A_MESSAGE) -> Iterator[bytes]:
+    """`count` serialized log requests of `records` records each, a second of event time apart."""
+    traffic = traffic or Traffic()
+    rng = random.Random(traffic.seed)  # noqa: S311 - repeatable traffic, not a secret
+    own = [f"app.field.{number}" for number in range(max(0, traffic.attributes - 12))]
     for number in range(count):
         request = ExportLogsServiceRequest()
         resource_logs = request.resource_logs.add()
         for key, value in _RESOURCE.items():
             resource_logs.resource.attributes.add(key=key).value.string_value = value
-        records = resource_logs.scope_logs.add().log_records
-        for index in range(RECORDS_A_MESSAGE):
-            record = records.add()
+        log_records = resource_logs.scope_logs.add().log_records
+        for index in range(records):
+            record = log_records.add()
             record.time_unix_nano = _START_NS + number * 1_000_000_000 + index * 1_000_000
             record.observed_time_unix_nano = record.time_unix_nano + 5_000
-            record.event_name = "data.copy"
             record.trace_id = rng.randbytes(16)
             record.span_id = rng.randbytes(8)
-            record.body.string_value = "object copied between buckets by the nightly replication job"
-            for key, text in _attributes(rng):
-                record.attributes.add(key=key).value.string_value = text
-            record.attributes.add(key="onshore.data.bytes").value.int_value = rng.getrandbits(30)
+            record.body.string_value = "object copied"
+            for key, given in _attributes(rng, traffic)[: traffic.attributes]:
+                value = record.attributes.add(key=key).value
+                if isinstance(given, int):
+                    value.int_value = given
+                else:
+                    value.string_value = given
+            for key in own:
+                record.attributes.add(key=key).value.string_value = f"value-{rng.randrange(100)}"
         yield request.SerializeToString()
 
 
-def _attributes(rng: random.Random) -> list[tuple[str, str]]:
+def _attributes(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | int]]:
+    """The twelve, the ones that controls read first."""
+    address = _FIRST_ADDRESS + rng.randrange(traffic.addresses) * _SCATTER % _ADDRESS_SPAN
+    octets = ".".join(map(str, address.to_bytes(4, "big")))
     return [
         ("onshore.domain", "data_movement"),
-        ("onshore.action", rng.choice(("data.copy", "data.read"))),
+        ("onshore.action", rng.choices(("data.copy", "data.read", "backup.write"), (60, 35, 5))[0]),
         ("onshore.outcome", "success"),
-        ("onshore.actor.id", f"user-{rng.randrange(1000)}@factory.example"),
+        ("onshore.data.home", rng.choice(("AU", "JP", "MY"))),
+        # A continent is no country: such a destination stays unknown.
+        ("onshore.destination.country", rng.choices(("AU", "JP", "SG", "US", "EU"), (60, 25, 10, 3, 2))[0]),
+        ("onshore.data.categories", rng.choice(("personal", "health", "telemetry"))),
+        ("onshore.transfer.basis", rng.choices(("contract", "consent", "none"), (60, 37, 3))[0]),
+        ("onshore.actor.id", f"user-{rng.randrange(1000)}"),
         ("onshore.source.country", rng.choice(("AU", "JP", "MY"))),
-        ("onshore.destination.country", rng.choices(("AU", "JP", "SG", "US"), (70, 20, 9, 1))[0]),
         ("onshore.data.set", f"dataset-{rng.randrange(200)}"),
-        ("onshore.data.classification", rng.choice(("protected", "internal", "public"))),
-        ("onshore.data.categories", rng.choice(("personal", "health", "none"))),
-        ("onshore.data.home", rng.choice(("AU", "JP", "none"))),
-        ("client.address", f"203.0.113.{rng.randrange(255)}"),
+        ("client.address", octets),
+        ("onshore.data.bytes", rng.getrandbits(30)),
     ]
