@@ -1,199 +1,244 @@
-"""`onshore bench ingest`: broker → queryable, judged and sealed, with real processes on this machine."""
+"""`onshore bench ingest`: broker → queryable, located, judged by all controls, sealed, at full width.
+
+Real processes on this machine, in rounds: messages are appended while nobody reads, then the workers start and the
+clock runs until the last event is visible; then the per-record program does the same on its own store. With
+ONSHORE_KAFKA_BOOTSTRAP_SERVERS set both read that Kafka, else a local log each.
+"""
 
 from __future__ import annotations
 
-import os
-import platform
-import socket
-import subprocess
-import sys
+import contextlib
 import tempfile
 import time
+from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import psutil
-
-from onshore_pipeline import assembly
-from onshore_pipeline.assess import assess
-from onshore_pipeline.bench.traffic import RECORDS_A_MESSAGE, log_messages
-from onshore_pipeline.broker import Outgoing
-from onshore_pipeline.embedded.parts import ALLOCATORS
+from onshore_pipeline.bench.machine import machine
+from onshore_pipeline.bench.measured import an_event, middle
+from onshore_pipeline.bench.parts import LOOK_EVERY_S, Parts, open_store
+from onshore_pipeline.bench.stages import profile
+from onshore_pipeline.bench.traffic import RECORDS_A_MESSAGE, Traffic, log_messages
+from onshore_pipeline.broker import TENANT_HEADER, Outgoing
+from onshore_pipeline.embedded.credentials import USER_OF_ROLE, Role, load_or_create
 from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.producers import open_producer
 from onshore_pipeline.settings import load_settings
 from onshore_pipeline.stack import DataDir
-from onshore_pipeline.store.migrate import migrate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
+    from contextlib import ExitStack
 
-    from clickhouse_connect.driver.client import Client
-
+    from onshore_pipeline.kafka_security import KafkaSettings
     from onshore_pipeline.settings import Settings
 
-_READY_WITHIN_S: Final = 60.0
-_LOOK_EVERY_S: Final = 0.05
-_PROFILED_MESSAGES: Final = 200
 _TOPIC: Final = "otlp_logs"
+_AT_ONCE: Final = 20
+_MOST_DISTINCT: Final = 400
+_SEALING: Final = ("seal", "entries")
 
 
-def bench_ingest(events: int, *, timeout_s: float = 600.0) -> dict[str, Any]:
-    """Fill a local log, then start worker and sequencer on it and wait until every event is visible.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to send through what.
+
+    Attributes:
+        events: a round.
+        baseline: file of the per-record program; None = measure ours alone.
+        baseline_events: a round of its own; 0 = a tenth of `events`.
+        rounds: one of each program a round; medians are told.
+        workers: on Kafka; the local log has one reader.
+        partitions: of the event topic, on Kafka.
+        traffic: what the messages are like; beyond 200,000 events they repeat.
+        tenants: messages are theirs in turn.
+        controls_dir: controls on top of those that ship.
+        timeout_s: for one program's part of a round.
+    """
+
+    events: int = 500_000
+    baseline: Path | None = None
+    baseline_events: int = 0
+    rounds: int = 3
+    workers: int = 1
+    partitions: int = 1
+    traffic: Traffic = field(default_factory=Traffic)
+    tenants: int = 1
+    controls_dir: Path | None = None
+    timeout_s: float = 600.0
+
+    @property
+    def messages(self) -> int:
+        """Messages a round."""
+        return max(1, self.events // RECORDS_A_MESSAGE)
+
+
+class _Contender(Protocol):
+    """One of the two programs."""
+
+    def round(self, messages: Sequence[bytes], count: int) -> dict[str, Any]:
+        """Append `count` messages, take those given in turn; then let the program run until all are visible."""
+        ...
+
+
+def bench_ingest(plan: Plan) -> dict[str, Any]:
+    """Measure, round by round.
 
     Returns:
-        Events a second of the whole path; µs of CPU an event by process over that run; µs of CPU an event by stage of
-        the computation, measured apart in this process with nothing beside it; peak memory of each process in MiB.
+        Events a second of the whole path, µs of CPU an event by process over that time, peak memory of each process;
+        µs of CPU an event by stage of the computation, measured apart in this process; the same of the per-record
+        program, and the ratio.
     """
-    count = max(1, events // RECORDS_A_MESSAGE)
-    with tempfile.TemporaryDirectory(prefix="onshore-bench-") as folder:
-        settings = load_settings({"data_dir": Path(folder)})
-        data = DataDir(settings.data_dir)
-        data.make()
-        payload = _fill(settings, count)
-        stages = _stage_profile(settings)
-        with _Processes(data) as processes:
-            url = processes.start_store()
-            client = assembly.store_client(settings, url)
-            migrate(client)
-            return {
-                "bench": "ingest",
-                "events": count * RECORDS_A_MESSAGE,
-                "bytes_an_event": round(payload / (count * RECORDS_A_MESSAGE)),
-                **_run(processes, client, url, count * RECORDS_A_MESSAGE, timeout_s),
-                "cpu_us_an_event_by_stage": stages,
-                "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
-            }
-
-
-def _fill(settings: Settings, count: int) -> int:
-    producer = assembly.local_log(settings).producer()
-    size = 0
-    try:
-        for value in log_messages(count):
-            producer.send(_TOPIC, [Outgoing(value)])
-            size += len(value)
-    finally:
-        producer.close()
-    return size
-
-
-def _stage_profile(settings: Settings) -> dict[str, float]:
-    """µs of CPU an event for each stage of the computation."""
-    judgement = assembly.judgement(settings)
-    consumer = assembly.consumer(settings)
-    try:
-        polled = consumer.poll(max_messages=_PROFILED_MESSAGES, max_bytes=1 << 30, timeout_s=5.0)
-    finally:
-        consumer.close()
-    taken: dict[str, float] = {}
-    assess(polled, judgement, uuid4())  # warm: first use of each library
-    assess(polled, judgement, uuid4(), _cpu_laps(taken))
-    events = len(polled.messages) * RECORDS_A_MESSAGE
-    return {stage: round(seconds * 1e6 / events, 2) for stage, seconds in taken.items()}
-
-
-def _cpu_laps(taken: dict[str, float]) -> Callable[[str], None]:
-    since = time.process_time()
-
-    def lap(stage: str) -> None:
-        nonlocal since
-        now = time.process_time()
-        taken[stage] = taken.get(stage, 0.0) + now - since
-        since = now
-
-    return lap
-
-
-def _run(processes: _Processes, client: Client, url: str, events: int, timeout_s: float) -> dict[str, Any]:
-    processes.start("sequencer", "onshore_pipeline", "sequencer", "--store-url", url)
-    before = processes.cpu_s()
-    worker_cpu = processes.start("worker", "onshore_pipeline", "worker", "--store-url", url)
-    began = time.perf_counter()
-    deadline = began + timeout_s
-    visible = 0
-    while visible < events:
-        if time.perf_counter() > deadline:
-            raise OnshoreError(f"only {visible:,} of {events:,} events were visible after {timeout_s:.0f} s")
-        time.sleep(_LOOK_EVERY_S)
-        visible = int(client.query("SELECT sum(events) FROM evidence_log").result_rows[0][0])
-    took = time.perf_counter() - began
-    used = {name: cpu - before.get(name, worker_cpu) for name, cpu in processes.cpu_s().items()}
-    stored = int(client.query("SELECT count() FROM events_current").result_rows[0][0])
-    if stored != events:
-        raise OnshoreError(f"{stored:,} events are visible, {events:,} were sent")
+    about = machine()
+    messages = list(log_messages(min(plan.messages, _MOST_DISTINCT), plan.traffic))
+    with contextlib.ExitStack() as stack:
+        ours = _Ours(stack, plan)
+        stages = profile(messages, ours.settings, plan.rounds)
+        contenders: dict[str, tuple[_Contender, int]] = {"onshore": (ours, plan.messages)}
+        if plan.baseline is not None:
+            fewer = (plan.baseline_events or plan.events // 10) // RECORDS_A_MESSAGE
+            contenders["baseline"] = (_Baseline(stack, plan), max(1, fewer))
+        rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
+        for _ in range(plan.rounds):
+            for name, (contender, count) in contenders.items():
+                rounds[name].append(contender.round(messages, count))
+    ours_told, theirs = middle(rounds["onshore"]), rounds.get("baseline")
+    total = sum(ours_told["cpu_us_an_event_by_process"].values())
     return {
-        "seconds": round(took, 3),
-        "events_a_second": round(events / took),
-        "cpu_us_an_event_by_process": {name: round(cpu * 1e6 / events, 2) for name, cpu in used.items()},
-        "peak_memory_mib": processes.peak_mib(),
+        "bench": "ingest",
+        "broker": "Kafka" if ours.kafka else "local log",
+        "workers": plan.workers,
+        "bytes_an_event": round(sum(map(len, messages)) / (len(messages) * RECORDS_A_MESSAGE)),
+        "attributes_an_event": plan.traffic.attributes,
+        "distinct_events": len(messages) * RECORDS_A_MESSAGE,
+        **ours_told,
+        "cpu_us_an_event": round(total, 2),
+        "cpu_us_an_event_by_stage": stages,
+        "sealing_share_of_cpu": round(sum(stages.get(name, 0.0) for name in _SEALING) / total, 3),
+        "baseline": middle(theirs) if theirs else None,
+        "ratio": _ratio(ours_told, middle(theirs)) if theirs else None,
+        "rounds": rounds,
+        "machine": about,
     }
 
 
-class _Processes:
-    """The parts under measurement; all are ended on leaving."""
+def _ratio(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
+    cpu = [sum(told["cpu_us_an_event_by_process"].values()) for told in (theirs, ours)]
+    return {
+        "wall": round(ours["events_a_second"] / theirs["events_a_second"], 2),
+        "cpu": round(cpu[0] / cpu[1], 2),
+    }
 
-    def __init__(self, data: DataDir) -> None:
-        self._data = data
-        self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> Self:
-        return self
+class _Side:
+    """A data directory with a store of its own, and the broker that is read."""
 
-    def __exit__(self, *_: object) -> None:
-        for process in reversed(self._running.values()):
-            process.terminate()
-        for process in reversed(self._running.values()):
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    def __init__(self, stack: ExitStack, plan: Plan) -> None:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="onshore-bench-")))
+        self.plan = plan
+        self.settings = load_settings({"data_dir": folder, "controls_dir": plan.controls_dir})
+        self.kafka = _kafka(self.settings, plan)
+        self.data = DataDir(folder)
+        self.data.make()
+        environment = {"ONSHORE_CONTROLS_DIR": str(plan.controls_dir)} if plan.controls_dir else {}
+        self.parts = stack.enter_context(Parts(self.data, **environment))
+        self.url, self.client = open_store(self.parts, self.settings)
 
-    def start_store(self) -> str:
-        """Start the embedded store on a free port; returns its address."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        arguments = ("--data-dir", str(self._data.store), "--port", str(port))
-        self._spawn(
-            "store", "onshore_pipeline.embedded.store_server", *arguments, "--credentials", str(self._data.credentials)
-        )
-        return f"http://127.0.0.1:{port}"
-
-    def start(self, name: str, module: str, *arguments: str) -> float:
-        """Start a part; returns the CPU seconds it had used when it was ready."""
-        self._spawn(name, module, *arguments, "--data-dir", str(self._data.path))
-        return self.cpu_s()[name]
-
-    def _spawn(self, name: str, module: str, *arguments: str) -> None:
-        ready = self._data.path / f"{name}.ready"
-        log = (self._data.logs / f"{name}.log").open("ab")
-        with log:
-            self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments, "--ready-file", str(ready)],
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "TZ": "UTC", **ALLOCATORS},
+    def fill(self, messages: Sequence[bytes], count: int) -> None:
+        """Append messages, the tenants' in turn."""
+        folder = None if self.kafka else self.data.messages
+        with contextlib.closing(open_producer(kafka=self.kafka, log_folder=folder, now_ns=time.time_ns)) as producer:
+            outgoing = (
+                Outgoing(value, ((TENANT_HEADER, f"tenant-{number % self.plan.tenants}".encode()),))
+                for number, value in enumerate(islice(cycle(messages), count))
             )
-        deadline = time.monotonic() + _READY_WITHIN_S
-        while not ready.exists():
-            if self._running[name].poll() is not None or time.monotonic() > deadline:
-                said = (self._data.logs / f"{name}.log").read_text(errors="replace").strip().splitlines()
-                raise OnshoreError(f"{name} did not start: {said[-1] if said else 'no message'}")
-            time.sleep(_LOOK_EVERY_S)
+            while batch := list(islice(outgoing, _AT_ONCE)):
+                producer.send(_TOPIC, batch)
 
-    def cpu_s(self) -> dict[str, float]:
-        """CPU seconds used by each part so far."""
-        used = {name: psutil.Process(process.pid).cpu_times() for name, process in self._running.items()}
-        return {name: times.user + times.system for name, times in used.items()}
+    def clocked(self, names: Sequence[str], visible: str, wanted: int) -> dict[str, Any]:
+        """From now until the query `visible` gives `wanted`: seconds, and CPU of the parts `names`."""
+        began, before = time.perf_counter(), self.parts.cpu_s()
+        seen = start = self.seen(visible)
+        events = wanted - start
+        while seen < wanted:
+            if time.perf_counter() - began > self.plan.timeout_s:
+                raise OnshoreError(f"only {seen:,} of {wanted:,} events were visible after {self.plan.timeout_s:.0f} s")
+            time.sleep(LOOK_EVERY_S)
+            self.parts.check()
+            seen = self.seen(visible)
+        took = time.perf_counter() - began
+        used = {name: cpu - before[name] for name, cpu in self.parts.cpu_s().items() if name in names}
+        return {
+            "events": events,
+            "seconds": round(took, 3),
+            "events_a_second": round(events / took),
+            "cpu_us_an_event_by_process": {name: an_event(cpu, events) for name, cpu in used.items()},
+            "peak_memory_mib": {name: mib for name, mib in self.parts.peak_mib().items() if name in names},
+        }
 
-    def peak_mib(self) -> dict[str, int]:
-        """Peak resident memory of each part, where the kernel tells."""
-        peaks = {}
-        for name, process in self._running.items():
-            status = Path(f"/proc/{process.pid}/status")
-            if status.exists():
-                line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-                peaks[name] = int(line.split()[1]) // 1024
-        return peaks
+    def seen(self, query: str) -> int:
+        return int(self.client.query(query).result_rows[0][0])
+
+
+class _Ours(_Side):
+    """Store and sequencer all the time, workers from round to round."""
+
+    def __init__(self, stack: ExitStack, plan: Plan) -> None:
+        super().__init__(stack, plan)
+        if plan.workers > 1 and self.kafka is None:
+            raise OnshoreError("a local log has one reader: set ONSHORE_KAFKA_BOOTSTRAP_SERVERS for several workers")
+        self.parts.start_part("sequencer", "sequencer", self.url)
+        self._visible = 0
+
+    def round(self, messages: Sequence[bytes], count: int) -> dict[str, Any]:
+        self.fill(messages, count)
+        self._visible += count * RECORDS_A_MESSAGE
+        names = [f"worker-{number}" if number else "worker" for number in range(self.plan.workers)]
+        for name in names:
+            self.parts.start_part(name, "worker", self.url)
+        told = self.clocked([*names, "store", "sequencer"], "SELECT sum(events) FROM evidence_log", self._visible)
+        for name in names:
+            self.parts.stop(name)
+        stored = self.seen("SELECT count() FROM events_current")
+        if stored != self._visible:
+            raise OnshoreError(f"{stored:,} events are visible, {self._visible:,} were sent")
+        return told
+
+
+class _Baseline(_Side):
+    """The per-record program on a store of its own."""
+
+    def __init__(self, stack: ExitStack, plan: Plan) -> None:
+        super().__init__(stack, plan)
+        self._visible = 0
+        password = load_or_create(self.data.credentials).passwords[Role.WRITER]
+        self._dsn = self.url.replace("http://", f"http://{USER_OF_ROLE[Role.WRITER]}:{password}@")
+
+    def round(self, messages: Sequence[bytes], count: int) -> dict[str, Any]:
+        if self.kafka is None:
+            self.fill(messages, count)
+            self._visible += count * RECORDS_A_MESSAGE
+        else:  # it reads the very messages that ours has read
+            self._visible += self.plan.messages * RECORDS_A_MESSAGE
+        reads = ("--data-dir", str(self.data.path))
+        if self.kafka is not None:
+            reads = ("--kafka", ",".join(self.kafka.bootstrap_servers))
+        self.parts.start("baseline", str(self.plan.baseline), "--store", self._dsn, *reads)
+        told = self.clocked(["baseline", "store"], "SELECT count() FROM baseline_events", self._visible)
+        self.parts.stop("baseline")
+        return told
+
+
+def _kafka(settings: Settings, plan: Plan) -> KafkaSettings | None:
+    if not settings.kafka_bootstrap_servers:
+        return None
+    from onshore_pipeline.kafka_security import kafka_settings
+    from onshore_pipeline.kafka_topics import ensure_topics
+
+    kafka = kafka_settings(settings)
+    ensure_topics(kafka, partitions=plan.partitions)
+    return kafka
+
+
+__all__ = ["Plan", "bench_ingest"]

@@ -62,11 +62,11 @@ def log_messages(count: int, traffic: Traffic | None = None, *, records: int = R
             record.span_id = rng.randbytes(8)
             record.body.string_value = "object copied"
             for key, given in _attributes(rng, traffic)[: traffic.attributes]:
-                value = record.attributes.add(key=key).value
+                sent = record.attributes.add(key=key).value
                 if isinstance(given, int):
-                    value.int_value = given
+                    sent.int_value = given
                 else:
-                    value.string_value = given
+                    sent.string_value = given
             for key in own:
                 record.attributes.add(key=key).value.string_value = f"value-{rng.randrange(100)}"
         yield request.SerializeToString()
