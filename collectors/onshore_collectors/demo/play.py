@@ -59,7 +59,13 @@ class _Due:
 
 
 def requests_of(
-    cells: Sequence[Cell], truth: Truth, *, seed: int, end_ns: int, stored_as: Callable[[str], str]
+    cells: Sequence[Cell],
+    truth: Truth,
+    *,
+    seed: int,
+    end_ns: int,
+    stored_as: Callable[[str], str],
+    events_a_request: int = EVENTS_A_REQUEST,
 ) -> Iterator[Request]:
     """The requests of a play, earliest first; `truth` is complete when all of them were taken.
 
@@ -69,6 +75,7 @@ def requests_of(
         seed: of what is drawn; equal arguments give equal requests.
         end_ns: where the played day ends.
         stored_as: a tenant's name → the one that the store will know it by.
+        events_a_request: events in one request at most.
     """
     for cell in cells:
         truth.expect(cell, stored_as(cell.tenant.id))
@@ -77,7 +84,7 @@ def requests_of(
     keyed = sorted(cells, key=_stream)
     for (tenant, signal), group in groupby(keyed, key=_stream):
         own = list(group)
-        streams.append(_stream_of(own, tenant, signal, truth, seed, end_ns, first))
+        streams.append(_stream_of(own, tenant, signal, truth, seed, end_ns, first, events_a_request))
         first += sum(cell.events for cell in own)
     yield from heapq.merge(*streams, key=lambda request: request.first_ns)
 
@@ -87,7 +94,14 @@ def _stream(cell: Cell) -> tuple[str, Signal]:
 
 
 def _stream_of(
-    cells: Sequence[Cell], tenant: str, signal: Signal, truth: Truth, seed: int, end_ns: int, first: int
+    cells: Sequence[Cell],
+    tenant: str,
+    signal: Signal,
+    truth: Truth,
+    seed: int,
+    end_ns: int,
+    first: int,
+    events_a_request: int,
 ) -> Iterator[Request]:
     """One tenant's requests of one signal; its events are numbered from `first` on."""
     planned: list[tuple[int, int, int]] = []
@@ -101,8 +115,8 @@ def _stream_of(
     planned.sort()
     build = _BUILDERS[signal]
     salt = int.from_bytes(hashlib.sha256(truth.run.encode()).digest()[:8], "big")
-    for start in range(0, len(planned), EVENTS_A_REQUEST):
-        part = planned[start : start + EVENTS_A_REQUEST]
+    for start in range(0, len(planned), events_a_request):
+        part = planned[start : start + events_a_request]
         due = []
         for number, (time_ns, place, pick) in enumerate(part, first + start):
             variants, violated = ready[place]

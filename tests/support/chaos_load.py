@@ -1,0 +1,78 @@
+"""What the chaos suite sends: a play of the demo with its truth, cut into rounds that touch every table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+from onshore_collectors.demo.play import requests_of
+from onshore_collectors.demo.scenario import TEMPLATES, TENANTS
+from onshore_collectors.demo.schedule import allot
+from onshore_collectors.demo.truth import Truth
+from onshore_pipeline.broker import TENANT_HEADER, Outgoing
+from otlp_messages import AT_NS, logs, movement
+
+if TYPE_CHECKING:
+    from onshore_collectors.demo.play import Request
+
+TOPICS = {"log": "otlp_logs", "span": "otlp_spans", "metric": "otlp_metrics"}
+NO_REQUEST = b"\xff not OTLP"
+Round = list[tuple[str, Outgoing]]
+
+
+@dataclass(frozen=True)
+class Load:
+    """Rounds of messages with their topics, and the truth of all the rounds together."""
+
+    rounds: tuple[Round, ...]
+    truth: Truth
+
+    @property
+    def messages(self) -> int:
+        return sum(map(len, self.rounds))
+
+
+def load(rounds: int, *, events: int = 1500, seed: int = 1) -> Load:
+    """A play of `events` events in `rounds` rounds; each has metrics, a model call and an unreadable message too."""
+    truth = Truth("chaos")
+    cells = allot(TENANTS, TEMPLATES, events)
+    end_ns = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp()) * 10**9
+    played = list(
+        requests_of(
+            cells, truth, seed=seed, end_ns=end_ns, stored_as=lambda name: name, events_a_request=events // rounds // 2
+        )
+    )
+    cut = [played[number::rounds] for number in range(rounds)]
+    return Load(tuple([*map(_message, some), *_each_round(number)] for number, some in enumerate(cut)), truth)
+
+
+def _each_round(number: int) -> Round:
+    call: dict[str, str | int] = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "server.address": "::1"}
+    return [
+        ("otlp_metrics", _outgoing("default", metrics(f"host-{number}"))),
+        ("otlp_logs", _outgoing("default", logs([movement(), call], event_name="round"))),
+        ("otlp_logs", _outgoing("default", NO_REQUEST + str(number).encode())),
+    ]
+
+
+def metrics(host: str, points: int = 2) -> bytes:
+    """One message with a gauge of so many points."""
+    request = ExportMetricsServiceRequest()
+    group = request.resource_metrics.add()
+    group.resource.attributes.add(key="host.name").value.string_value = host
+    metric = group.scope_metrics.add().metrics.add(name="system.cpu.utilization", unit="1")
+    for number in range(points):
+        point = metric.gauge.data_points.add(time_unix_nano=AT_NS, as_double=number / points)
+        point.attributes.add(key="cpu").value.string_value = str(number)
+    return request.SerializeToString()
+
+
+def _outgoing(tenant: str, value: bytes) -> Outgoing:
+    return Outgoing(value, ((TENANT_HEADER, tenant.encode()),))
+
+
+def _message(request: Request) -> tuple[str, Outgoing]:
+    return TOPICS[request.signal], _outgoing(request.tenant, request.payload)
