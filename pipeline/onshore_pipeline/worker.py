@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Event
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -25,13 +27,14 @@ from onshore_pipeline.memory import give_back_unused
 from onshore_pipeline.registration import registration
 from onshore_pipeline.store.connect import StoreRefused
 from onshore_pipeline.store.writer import insert
+from onshore_pipeline.waits import Waits
 from onshore_pipeline.worker_status import Progress, StageClock, StatusFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from threading import Event
 
+    import pyarrow as pa
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.assess import Attempt, Judgement, MessageId
@@ -39,9 +42,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("worker")
 
-_FIRST_PAUSE_S: Final = 0.2
-_LONGEST_PAUSE_S: Final = 10.0
 _IDLE_POLLS_BEFORE_REST: Final = 20
+_TICK_S: Final = 0.5  # how often a worker that waits keeps its partitions, says so and looks whether to stop
+_LAST_ANSWER_S: Final = 2.0  # twice this is below what the supervisor grants
+_PING_S: Final = 2.0
 # Beyond this the store, not the messages, is what is wrong.
 _MOST_REFUSED_IN_A_ROW: Final = 5
 
@@ -74,8 +78,9 @@ class Worker:
         self._consumer, self._client, self._judgement, self._limits = consumer, client, judgement, limits
         self._status = StatusFile(status_file)
         self._at = at
+        self._waits = Waits()
+        self._broken = Event()  # a write failed: nothing behind it is written either
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._pause_s = _FIRST_PAUSE_S
         self._waiting: deque[Polled] = deque()  # polled, and not begun for want of room
         self._under_way: deque[_UnderWay] = deque()
         self._idle_polls = 0
@@ -84,12 +89,16 @@ class Worker:
         self._refused_in_a_row = 0
         self.progress = Progress()
 
-    def run(self, stop: Event) -> None:
-        """Work until `stop` is set; attempts under way are finished first."""
-        with (
-            ThreadPoolExecutor(self._limits.assess_at_once, thread_name_prefix="assess") as assessing,
-            ThreadPoolExecutor(1, thread_name_prefix="write") as writing,
-        ):
+    def run(self, stop: Event) -> bool:
+        """Work until `stop` is set; attempts under way are finished first.
+
+        Returns:
+            False when an insert still had no answer in the end: its thread lives on, and only the end of the process
+            ends it.
+        """
+        assessing = ThreadPoolExecutor(self._limits.assess_at_once, thread_name_prefix="assess")
+        writing = ThreadPoolExecutor(1, thread_name_prefix="write")
+        try:
             while not stop.is_set():
                 try:
                     if not self._begin(assessing, writing):
@@ -97,14 +106,18 @@ class Worker:
                             self._commit_oldest()
                         else:
                             self._rest()
-                    self._pause_s = _FIRST_PAUSE_S
                 except (StoreUnavailable, BrokerUnavailable, CommitFenced) as error:
                     self._give_up(error, stop)
                 except StoreRefused as error:
                     self._find_refused(error)
                     self._give_up(error, stop)
-                self._status.publish(self._consumer, self.progress)
+                self._say()
             self._finish()
+        finally:
+            answered = self._all_answered(_LAST_ANSWER_S)
+            for threads in (assessing, writing):
+                threads.shutdown(wait=answered, cancel_futures=True)
+        return answered
 
     def _begin(self, assessing: ThreadPoolExecutor, writing: ThreadPoolExecutor) -> bool:
         """Step 1, and 2 to 4 in the background; false when there is no room for another attempt or nothing to read."""
@@ -123,6 +136,7 @@ class Worker:
 
     def _rest(self) -> None:
         """Give memory back once after work, when nothing has come for a while."""
+        self._waits.end()
         self._idle_polls += 1
         if self._idle_polls == _IDLE_POLLS_BEFORE_REST:
             give_back_unused()
@@ -152,28 +166,42 @@ class Worker:
         """Steps 3 and 4: what is written here is invisible until step 5."""
         attempt = assessed.result()
         clock.restart()
-        self._at("3.before")
-        insert(
-            self._client, "attempts", registration(attempt, self._name, self._judgement, datetime.now(UTC))
-        )  # 3 register
-        self._at("3.after")
-        self._at("4.before")
-        for name, table in attempt.tables.items():  # 4 write, durably
-            insert(self._client, name, table)
-            self._at(f"4.{name}")
-        self._at("4.after")
+        row = registration(attempt, self._name, self._judgement, datetime.now(UTC))
+        try:
+            self._at("3.before")
+            self._insert("attempts", row)  # 3 register
+            self._at("3.after")
+            self._at("4.before")
+            for name, table in attempt.tables.items():  # 4 write, durably
+                self._insert(name, table)
+                self._at(f"4.{name}")
+            self._at("4.after")
+        except BaseException:
+            self._broken.set()
+            raise
         clock.lap("insert")
 
+    def _insert(self, name: str, table: pa.Table) -> None:
+        if self._broken.is_set():
+            raise StoreUnavailable("an earlier insert failed, and attempts are written in order")
+        insert(self._client, name, table)
+
     def _commit_oldest(self) -> None:
-        """Step 5, once 3 and 4 are done; attempts commit in the order in which they were polled."""
+        """Step 5, once 3 and 4 are known to be done; attempts commit in the order in which they were polled."""
         oldest = self._under_way[0]
-        oldest.written.result()
+        if not wait((oldest.written,), _TICK_S).done:
+            self._hold(0.0)
+            if oldest.assessed.done():
+                self._waits.for_answer("store", "an insert has no answer yet")
+            return
+        oldest.written.result()  # raises: the outcome of steps 3 and 4 is not known to be good, so there is no step 5
         attempt = oldest.assessed.result()
         oldest.clock.restart()
         self._at("5.before")
         self._consumer.commit(attempt.entries, attempt.advances, attempt.dead_letters)  # 5 commit, fenced and atomic
         self._at("5.after")
         oldest.clock.lap("commit")
+        self._waits.end()
         self._under_way.popleft()
         for message in oldest.polled.messages:
             if self._refused.pop(message_id(message), None) is None:
@@ -198,30 +226,63 @@ class Worker:
         self._refused[message_id(messages[0])] = str(error)
 
     def _give_up(self, error: Exception, stop: Event) -> None:
-        """Forget every attempt under way, wait, start again at the committed position."""
-        for item in self._under_way:
-            item.written.cancel()
-        for item in self._under_way:
-            if not item.written.cancelled():
-                item.written.exception()
+        """Forget every attempt under way, wait until it may go better, start again at the committed position."""
+        self._waits.begin_after(error)
+        self.progress.failed_attempts += 1
+        pause_s = self._waits.next_pause_s()
+        log.warning("attempts given up", reason=str(error), retry_in_s=round(pause_s, 1))
+        self._broken.set()
+        while not (self._all_answered(_TICK_S) or stop.is_set()):
+            self._hold(0.0)
+            self._say()
         self._under_way.clear()
         self._waiting.clear()
-        self.progress.failed_attempts += 1
-        log.warning("attempts given up", reason=str(error), retry_in_s=round(self._pause_s, 1))
-        stop.wait(self._pause_s)
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        self._sit_out(pause_s, stop)
+        self._broken.clear()
         try:
             self._consumer.rewind()
         except BrokerUnavailable as unavailable:
             log.warning("broker unavailable", reason=str(unavailable))
 
-    def _finish(self) -> None:
-        """Commit what is under way if it can be; otherwise it is tried again after the next start."""
+    def _sit_out(self, pause_s: float, stop: Event) -> None:
+        """Fetch and compute nothing for `pause_s`, and until a store that was down answers again."""
+        until = time.monotonic() + pause_s
+        while not stop.is_set():
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                if not self._waits.is_for("store") or self._client.ping(_PING_S):
+                    return
+                until = time.monotonic() + self._waits.next_pause_s()
+            self._hold(max(0.0, min(_TICK_S, left_s)), stop)
+            self._say()
+
+    def _hold(self, timeout_s: float, stop: Event | None = None) -> None:
+        """Keep the partitions; a broker that is away does not end the wait for the store."""
         try:
-            while self._under_way:
+            self._consumer.hold(timeout_s)
+        except BrokerUnavailable as error:
+            log.warning("broker unavailable", reason=str(error))
+            if stop is not None:
+                stop.wait(timeout_s)
+
+    def _all_answered(self, timeout_s: float) -> bool:
+        """Whether no attempt under way is being written any more, within `timeout_s`."""
+        for item in self._under_way:
+            item.written.cancel()
+        return not wait([item.written for item in self._under_way], timeout_s).not_done
+
+    def _say(self) -> None:
+        self._status.publish(self._consumer, self.progress, self._waits.state())
+
+    def _finish(self) -> None:
+        """Commit what is under way if it can be soon; otherwise it is tried again after the next start."""
+        until = time.monotonic() + _LAST_ANSWER_S
+        try:
+            while self._under_way and time.monotonic() < until:
                 self._commit_oldest()
         except (StoreUnavailable, StoreRefused, BrokerUnavailable, CommitFenced) as error:
             log.warning("last attempts not committed", reason=str(error))
+        self._broken.set()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from onshore_pipeline.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from onshore_pipeline.assess import Attempt
@@ -72,18 +74,17 @@ class StatusFile:
         """Nothing is written yet."""
         self._path = path
         self._due = 0.0
+        self._lag: list[dict[str, Any]] = []
 
-    def publish(self, consumer: Consumer, progress: Progress) -> None:
-        """Replace lag and counts, if it is time to."""
+    def publish(self, consumer: Consumer, progress: Progress, state: Mapping[str, str]) -> None:
+        """Replace lag, counts and what the worker waits for, if it is time to; the lag is the last known one."""
         now = time.monotonic()
         if self._path is None or now < self._due:
             return
         self._due = now + _STATUS_EVERY_S
-        try:
-            lag = [asdict(partition) for partition in consumer.lag()]
-        except BrokerUnavailable:
-            return
-        status = {"at": datetime.now(UTC).isoformat(), "lag": lag, "progress": asdict(progress)}
+        with suppress(BrokerUnavailable):
+            self._lag = [asdict(partition) for partition in consumer.lag()]
+        status = {"at": datetime.now(UTC).isoformat(), "lag": self._lag, "progress": asdict(progress), **state}
         part = self._path.with_suffix(f".{os.getpid()}.part")
         try:
             part.write_text(json.dumps(status))

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import psutil
+
 from onshore_pipeline import assembly
 from onshore_pipeline.assess import Attempt, Judgement, assess
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
@@ -36,6 +38,8 @@ class Pipeline:
     settings: Settings
     client: Client
     judgement: Judgement
+    store: psutil.Process
+    url: str
 
     def send(self, topic: str, values: Sequence[bytes], *, tenant: str = "default") -> None:
         producer = assembly.local_log(self.settings).producer()
@@ -114,9 +118,10 @@ def running_pipeline(folder: Path) -> Iterator[Pipeline]:
                 assert store.poll() is None, "the store did not start"
                 assert time.monotonic() < deadline, "the store was not ready in time"
                 pause.wait(0.02)
-            client = assembly.store_client(settings, json.loads(ready.read_text())["url"])
+            url = json.loads(ready.read_text())["url"]
+            client = assembly.store_client(settings, url)
             migrate(client)
-            yield Pipeline(settings, client, assembly.judgement(settings))
+            yield Pipeline(settings, client, assembly.judgement(settings), psutil.Process(store.pid), url)
             client.close()
         finally:
             store.kill()

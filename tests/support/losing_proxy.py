@@ -31,12 +31,13 @@ class LosingProxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._way: Way | None = None
+        self._to = b""
         self.lost = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def lose(self, way: Way | None) -> None:
-        """Lose every answer from now on in this `way`; None hands them on again."""
-        self._way = way
+    def lose(self, way: Way | None, to: bytes = b"") -> None:
+        """Lose every answer from now on in this `way`, or those `to` requests with these bytes; None loses none."""
+        self._way, self._to = way, to
 
     def close(self) -> None:
         self._listener.close()
@@ -56,9 +57,10 @@ class LosingProxy:
             with client, socket.create_connection(self._upstream) as server:
                 # the embedded store answers to its own name only
                 renamed = tuple(f"Host: 127.0.0.1:{port}".encode() for port in (self.port, self._upstream[1]))
-                threading.Thread(target=_copy, args=(client, server, renamed), daemon=True).start()
+                asked = bytearray()
+                threading.Thread(target=_copy, args=(client, server, renamed, asked), daemon=True).start()
                 while answer := server.recv(1 << 16):
-                    if self._way is not None:
+                    if self._way is not None and self._to in asked:
                         self.lost += 1
                         self._end(client, self._way)
                         return
@@ -73,9 +75,12 @@ class LosingProxy:
         client.shutdown(socket.SHUT_RD if way == "reset" else socket.SHUT_RDWR)
 
 
-def _copy(source: socket.socket, target: socket.socket, renamed: tuple[bytes, bytes]) -> None:
+def _copy(source: socket.socket, target: socket.socket, renamed: tuple[bytes, bytes], asked: bytearray) -> None:
     with suppress(OSError):
         while data := source.recv(1 << 16):
+            if data.startswith((b"GET ", b"POST ")):
+                asked.clear()
+            asked += data
             target.sendall(data.replace(*renamed, 1))
 
 

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import itertools
+import os
 import signal
 import socket
 import threading
@@ -61,10 +62,12 @@ def worker(
         consumer = assembly.consumer(settings, member, at)
         try:
             _ready(ready_file)
-            Worker(consumer, client, judgement, limits, status_file=status, at=at).run(stop)
+            answered = Worker(consumer, client, judgement, limits, status_file=status, at=at).run(stop)
         finally:
             consumer.close()
             client.close()
+    if not answered:
+        os._exit(0)  # a thread waits for a store that hangs; what it wrote is not committed and is tried again
 
 
 def sequencer(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from onshore_pipeline.domain.event import EVENT_COLUMNS, Column, InLine, Kind
-from onshore_pipeline.evidence.rows import Part, Spelling, digests
+from onshore_pipeline.evidence.row_code import Spelling
+from onshore_pipeline.evidence.rows import Part, digests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import evidence_reference as reference
 from onshore_pipeline.compiled import address_of, compiled
 from onshore_pipeline.evidence import merkle, rows, sha256
-from onshore_pipeline.evidence.rows import Part, Spelling
+from onshore_pipeline.evidence.row_code import Spelling
+from onshore_pipeline.evidence.rows import Part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,3 +151,17 @@ def test_threads_that_hash_at_once_do_not_share_memory() -> None:
         assert list(pool.map(work, values)) == alone
     expected = [hashlib.sha256(text.encode()).digest() for text in values[0]]
     assert alone[0][5] == b"".join(expected)
+
+
+@pytest.mark.parametrize("of_two", [sha256._two_by_arithmetic, sha256._two_digests])
+def test_two_at_once_are_each_hashed_right(of_two: Callable[[int, int, int, int, int], None]) -> None:
+    @compiled
+    def run(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        one, first = address_of(data), address_of(out)
+        of_two(one, one + 128, 2, first, first + 32)
+
+    contents = [bytes([letter]) * 100 for letter in b"ab"]
+    padded = b"".join(each + b"\x80" + bytes(19) + (800).to_bytes(8, "big") for each in contents)
+    out = np.zeros(64, np.uint8)
+    run(np.frombuffer(padded, np.uint8), out)
+    assert out.tobytes() == b"".join(hashlib.sha256(each).digest() for each in contents)
