@@ -16,7 +16,7 @@ from onshore_pipeline.assess import Judgement
 from onshore_pipeline.broker import TENANT_HEADER
 from onshore_pipeline.controls.load import PACKS, load_controls
 from onshore_pipeline.embedded.local_log import LocalLog
-from onshore_pipeline.evidence.rows import check_compiled
+from onshore_pipeline.evidence.self_check import check_compiled
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.isolate import header
 from onshore_pipeline.settings import refuse_unsupported
@@ -24,6 +24,7 @@ from onshore_pipeline.stack import DataDir, StoreAddress, pipeline_identity, sal
 from onshore_pipeline.store.connect import connect, store_errors
 from onshore_pipeline.store.tables import SCHEMAS
 from onshore_pipeline.store.writer import insert
+from onshore_pipeline.wire.strict import well_formed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +51,7 @@ def judgement(settings: Settings) -> Judgement:
         CompiledWrongly: this machine does not compute SHA-256 as the standard library does.
     """
     check_compiled()
+    well_formed("logs", b"")  # compiled now, and not when the first message waits
     geoip = [path for name in _GEOIP_FILES if (path := _geoip_folder(settings) / name).is_file()]
     databases = [settings.mmdb_file] if settings.mmdb_file is not None else []
     folders = [PACKS, settings.controls_dir] if settings.controls_dir is not None else [PACKS]

@@ -6,9 +6,7 @@ Arrow's layout; the work is compiled code that holds no interpreter lock.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,7 +15,7 @@ import pyarrow as pa
 
 from onshore_pipeline.evidence import row_code as code
 from onshore_pipeline.evidence.row_code import SALT_SIZE, Spelling
-from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING, CompiledWrongly
+from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,22 +91,6 @@ def map_roots(
     tree = held.room(DIGEST_SIZE * (int(counts.max()) + 1) + PADDING, b"\x03")
     code.hash_maps(table, room, len(block), leaf_size, tree, held.array(salts), counts, out.ctypes.data)
     return out
-
-
-def check_compiled() -> None:
-    """Compare what is compiled with the standard library, at sizes around the block's end.
-
-    Raises:
-        CompiledWrongly: they differ.
-    """
-    values = [bytes(range(size)) for size in (0, 1, 55, 56, 63, 64, 65, 119, 120, 250)]
-    found = digests([Part(pl.Series(values, dtype=pl.Binary), lead=b"\x00")], len(values))
-    expected = [hashlib.sha256(b"\x00" + value).digest() for value in values]
-    if [row.tobytes() for row in found] != expected:
-        raise CompiledWrongly(
-            f"compiled SHA-256 differs from the standard library's: delete {Path(__file__).parent / '__pycache__'}"
-            " and start again; if it stays, this processor cannot be trusted with evidence"
-        )
 
 
 _GROWTHS: Final = {Spelling.RAW: 1, Spelling.HEX: 2, Spelling.JSON: 6}  # bytes that one byte can become

@@ -1,7 +1,7 @@
 """SHA-256 (FIPS 180-4) as compiled code that other compiled code calls: no Python object, no interpreter lock.
 
 On x86-64 processors with the SHA extensions the compression function is made of their instructions, elsewhere of plain
-integer arithmetic. `rows.check_compiled` compares with the standard library before a worker seals anything
+integer arithmetic. `self_check` compares with the standard library before a worker seals anything
 (docs/decisions/0011).
 """
 

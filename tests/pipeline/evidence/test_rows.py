@@ -18,9 +18,11 @@ from onshore_pipeline.compiled import address_of, compiled
 from onshore_pipeline.evidence import merkle, rows, sha256
 from onshore_pipeline.evidence.row_code import Spelling
 from onshore_pipeline.evidence.rows import Part
+from onshore_pipeline.evidence.self_check import check_compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from numpy.typing import NDArray
 
@@ -122,11 +124,21 @@ def test_roots_of_maps_are_those_of_the_written_format(maps: list[dict[str, str]
         )
 
 
-def test_a_check_finds_machine_code_that_hashes_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows.check_compiled()
-    monkeypatch.setattr(rows, "digests", lambda _, count: np.zeros((count, 32), np.uint8))
+@pytest.mark.parametrize(
+    ("part", "name", "wrong"),
+    [
+        (rows, "digests", lambda _, count: np.zeros((count, 32), np.uint8)),
+        (rows, "map_roots", lambda *_: np.zeros((1, 32), np.uint8)),
+        (merkle, "roots", lambda _, sizes: np.zeros((len(sizes), 32), np.uint8)),
+    ],
+)
+def test_a_check_finds_machine_code_that_computes_wrongly(
+    part: ModuleType, name: str, wrong: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_compiled()
+    monkeypatch.setattr(part, name, wrong)
     with pytest.raises(sha256.CompiledWrongly, match="__pycache__"):
-        rows.check_compiled()
+        check_compiled()
 
 
 def test_a_row_of_many_megabytes_is_hashed_in_memory_that_is_still_there() -> None:
