@@ -29,6 +29,19 @@ class BrokerUnavailable(OnshoreError):
     """The broker did not answer: commit nothing, back off, try again."""
 
 
+class BrokerFull(BrokerUnavailable):
+    """The broker takes no more until what waits has been worked off: put senders off, try again later.
+
+    Attributes:
+        room_in_s: when there may be room, at the pace of late; None when nothing is worked off.
+    """
+
+    def __init__(self, why: str, room_in_s: float | None = None) -> None:
+        """Say what is full."""
+        super().__init__(why)
+        self.room_in_s = room_in_s
+
+
 class MessageTooLarge(OnshoreError):
     """The broker takes no message of this size: refuse it, do not try again."""
 

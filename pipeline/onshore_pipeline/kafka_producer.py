@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import kafka
 from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
 
-from onshore_pipeline.errors import BrokerUnavailable, MessageTooLarge
+from onshore_pipeline.errors import BrokerFull, MessageTooLarge
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class KafkaProducer:
                 lambda: not self._in_flight_bytes or self._in_flight_bytes + size <= limit,
                 timeout=self._settings.request_timeout_s,
             ):
-                raise BrokerUnavailable(f"Kafka at {self._settings.servers}: too slow: {limit >> 20} MiB wait already")
+                raise BrokerFull(f"Kafka at {self._settings.servers}: too slow: {limit >> 20} MiB wait already")
             self._in_flight_bytes += size
         try:
             yield

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.broker import Producer
 
 _CLOSE_TIMEOUT_S: Final = 0.5
+_ANSWER_WITHIN_S: Final = 8.0  # senders give up after 10 s, and are better told to try again
 _HEADERS_BYTES: Final = 65_536  # of a message's limit, kept for its headers
 
 
@@ -98,7 +100,7 @@ def _open(local_log: Path | None) -> tuple[Producer, int]:
         )
     from onshore_pipeline.kafka_security import kafka_settings
 
-    kafka = kafka_settings(settings)
+    kafka = replace(kafka_settings(settings), request_timeout_s=_ANSWER_WITHIN_S)
     return open_producer(kafka=kafka, now_ns=time.time_ns), kafka.max_message_bytes - _HEADERS_BYTES
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import grpc
 import structlog
 
-from onshore_collectors.receiver.refusals import Refusal, unavailable
+from onshore_collectors.receiver.refusals import Refusal, failed
 from onshore_collectors.receiver.signals import SIGNALS, Signal
 from onshore_pipeline.errors import SettingsError
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _STREAMS_A_CONNECTION: Final = 64
 
+# OTLP wants the RetryInfo inside the status's details; the SDK for Python (1.3x to this day) looks here instead.
+_RETRY_INFO_KEY: Final = "google.rpc.retryinfo-bin"
+
 _log = structlog.get_logger("receiver")
 
 
@@ -29,15 +32,14 @@ def _exporter(intake: Intake, signal: Signal) -> Callable[[bytes, grpc.ServicerC
     def export(body: bytes, context: grpc.ServicerContext) -> bytes:
         try:
             with intake.reservation() as held:
+                held.tenant = intake.tenant_of(_authorization(context))
                 held.grow(len(body))
-                tenant = intake.tenant_of(_authorization(context))
-                intake.accept(signal, body, held, coding=_coding(body), encoding="otlp_proto", tenant=tenant)
+                intake.accept(signal, body, held, coding=_coding(body), encoding="otlp_proto")
         except Refusal as refusal:
             _refuse(context, refusal)
-        except Exception:  # noqa: BLE001 - see below
-            # Whatever it is, the body is not durable: the sender must keep it and try again.
+        except Exception:  # noqa: BLE001 - a sender must hear that it has to try again
             _log.exception("request failed", service=signal.grpc_service)
-            _refuse(context, unavailable("the receiver failed; nothing was taken, send it again"))
+            _refuse(context, failed())
         return b""  # an Export response without a partial success has no fields
 
     return export
@@ -55,7 +57,10 @@ def _coding(body: bytes) -> str:
 
 
 def _refuse(context: grpc.ServicerContext, refusal: Refusal) -> NoReturn:
-    context.set_trailing_metadata((("grpc-status-details-bin", refusal.details()),))
+    trailing = [("grpc-status-details-bin", refusal.details())]
+    if (retry := refusal.retry_info()) is not None:
+        trailing.append((_RETRY_INFO_KEY, retry))
+    context.set_trailing_metadata(tuple(trailing))
     context.abort(refusal.code, refusal.why)
     raise AssertionError  # abort raises
 

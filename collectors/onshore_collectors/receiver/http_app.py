@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from onshore_collectors.receiver.bodies import CODINGS
-from onshore_collectors.receiver.refusals import Refusal, too_large, unavailable
+from onshore_collectors.receiver.refusals import Refusal, failed, too_large
 from onshore_collectors.receiver.signals import SIGNAL_BY_PATH, Encoding, Signal
 
 if TYPE_CHECKING:
@@ -67,24 +67,23 @@ class OtlpHttp:
             return _refuse(refusal, encoding)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody is left to read it
-        except Exception:  # noqa: BLE001 - see below
-            # Whatever it is, the body is not durable: the sender must keep it and try again.
+        except Exception:  # noqa: BLE001 - a sender must hear that it has to try again
             _log.exception("request failed", path=request.url.path)
-            return _refuse(unavailable("the receiver failed; nothing was taken, send it again"), encoding)
+            return _refuse(failed(), encoding)
         return Response(b"{}" if encoding == "otlp_json" else b"", media_type=_MEDIA_TYPES[encoding])
 
     async def _take(self, request: Request, signal: Signal, media_type: str) -> None:
         with self._intake.reservation() as held:
             if media_type not in _ENCODINGS:
                 raise _unsupported(f"Content-Type {media_type!r} is none of {', '.join(_ENCODINGS)}")
-            tenant = self._intake.tenant_of(request.headers.get("authorization"))
+            held.tenant = self._intake.tenant_of(request.headers.get("authorization"))
             coding = request.headers.get("content-encoding", "identity").strip().lower()
             if coding not in CODINGS:
                 raise _unsupported(f"Content-Encoding {coding!r} is none of {', '.join(CODINGS)}")
             body = await self._read(request, held)
 
             def accept() -> None:
-                self._intake.accept(signal, body, held, coding=coding, encoding=_ENCODINGS[media_type], tenant=tenant)
+                self._intake.accept(signal, body, held, coding=coding, encoding=_ENCODINGS[media_type])
 
             await asyncio.get_running_loop().run_in_executor(self._threads, accept)
 

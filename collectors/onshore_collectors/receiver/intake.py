@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from onshore_collectors.receiver.bodies import check_json, check_protobuf, unpack
+from onshore_collectors.receiver.pace import Pace, wait_s
 from onshore_collectors.receiver.refusals import MIB, Refusal, busy, too_large_to_store, unavailable
 from onshore_pipeline.broker import COLLECTOR_HEADER, ENCODING_HEADER, TENANT_HEADER, Outgoing
-from onshore_pipeline.errors import BrokerUnavailable, MessageTooLarge
+from onshore_pipeline.errors import BrokerFull, BrokerUnavailable, MessageTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("receiver")
 
+_TENANT_SHARE: Final = 3  # times what is left free: Choudhury and Hahne's dynamic thresholds, for memory
+_FULL_S: Final = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class IntakeLimits:
@@ -33,7 +39,8 @@ class IntakeLimits:
         max_body_bytes: a request's body as it travels.
         max_message_bytes: a request's body unpacked: the message it becomes.
         max_json_bytes: a JSON body unpacked; reading one takes a multiple of its size.
-        max_in_flight_bytes: bodies held in memory by all requests together.
+        max_in_flight_bytes: bodies held in memory by all requests together; a tenant may hold three times what is left
+            free, so that one alone gets three quarters and never shuts out the others.
         body_timeout_s: how long a body may take to arrive.
         threads: requests that are unpacked and made durable at the same time, for HTTP and gRPC each.
     """
@@ -47,19 +54,24 @@ class IntakeLimits:
 
 
 class Reservation:
-    """A request's share of the memory that all requests may hold together."""
+    """A request's share of the memory that all requests may hold together.
+
+    Attributes:
+        tenant: whose request it is; set before anything is held.
+    """
 
     def __init__(self, intake: Intake) -> None:
         self._intake, self._held = intake, 0
+        self.tenant = ""
 
     def grow(self, size: int) -> None:
         """Take `size` bytes more. Raises `Refusal` (429) when there is no room."""
-        self._intake.take(size)
+        self._intake.take(size, self.tenant)
         self._held += size
 
     def release(self) -> None:
         """Give all of it back."""
-        self._intake.take(-self._held)
+        self._intake.give_back(self._held, self.tenant)
         self._held = 0
 
 
@@ -77,37 +89,60 @@ class Intake:
         self.limits = limits
         self._producer, self._tenants, self._collector = producer, tenants, collector_id.encode()
         self._lock = threading.Lock()
-        self._in_flight = 0
+        self._held: Counter[str] = Counter()
+        self._pace = Pace()
+        self._full_until = 0.0
         self._accepted: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
+        self._put_off_at: str | None = None
 
     @contextmanager
     def reservation(self) -> Iterator[Reservation]:
-        """A request's memory, given back at the end; a refusal inside is counted."""
+        """A request's memory, given back at the end; a refusal inside is counted by its reason.
+
+        Raises `Refusal` (503) for a moment after the broker said that it is full: a body need not be read for that.
+        """
         held = Reservation(self)
         try:
+            if time.monotonic() < self._full_until:
+                raise _full(None)
             yield held
         except Refusal as refusal:
             with self._lock:
-                self._refused[refusal.http.phrase] += 1
+                self._refused[refusal.reason] += 1
+                if refusal.retry_after_s is not None:
+                    self._put_off_at = datetime.now(UTC).isoformat()
             raise
         finally:
             held.release()
 
-    def take(self, size: int) -> None:
-        """Account for `size` bytes held (negative: given back). Raises `Refusal` (429) when there is no room."""
+    def take(self, size: int, tenant: str) -> None:
+        """Account for `size` bytes more that `tenant` holds. Raises `Refusal` (429) when there is no room."""
         with self._lock:
-            if size > 0 and self._in_flight + size > self.limits.max_in_flight_bytes:
-                raise busy(f"{self._in_flight / MIB:.0f} MiB of requests are under way; send this one again shortly")
-            self._in_flight += size
+            held = self._held.total()
+            left = self.limits.max_in_flight_bytes - held - size
+            is_greedy = self._held[tenant] + size > _TENANT_SHARE * left
+            if left >= 0 and not is_greedy:
+                self._held[tenant] += size
+                return
+        shown, retry_after_s = f"{held / MIB:.0f} MiB of requests are under way", wait_s(self._pace.seconds_for(held))
+        if left >= 0:
+            why = f"{shown}, a large part of them this tenant's; send this one again shortly"
+            raise busy(why, "tenant's share in flight", retry_after_s)
+        raise busy(f"{shown}; send this one again shortly", "too much in flight", retry_after_s)
+
+    def give_back(self, size: int, tenant: str) -> None:
+        """Account for `size` bytes that `tenant` no longer holds."""
+        with self._lock:
+            self._held[tenant] -= size
+            if not self._held[tenant]:
+                del self._held[tenant]
 
     def tenant_of(self, authorization: str | None) -> str:
         """The sender's tenant. Raises `Refusal` (401)."""
         return self._tenants.tenant_of(authorization)
 
-    def accept(
-        self, signal: Signal, body: bytes, held: Reservation, *, coding: str, encoding: Encoding, tenant: str
-    ) -> None:
+    def accept(self, signal: Signal, body: bytes, held: Reservation, *, coding: str, encoding: Encoding) -> None:
         """Unpack, check and append one request; returns when it is durable.
 
         Raises `Refusal`: 400, 413, 429 or 503.
@@ -121,7 +156,7 @@ class Intake:
             check_protobuf(value)
         headers = (
             (ENCODING_HEADER, encoding.encode()),
-            (TENANT_HEADER, tenant.encode()),
+            (TENANT_HEADER, held.tenant.encode()),
             (COLLECTOR_HEADER, self._collector),
         )
         try:
@@ -129,10 +164,17 @@ class Intake:
         except MessageTooLarge as error:
             _log.warning("refused for its size", topic=signal.topic, bytes=len(value), why=str(error))
             raise too_large_to_store(len(value)) from error
+        except BrokerFull as error:
+            if len(value) <= MIB:  # there may be room for less than a larger one
+                self._full_until = time.monotonic() + _FULL_S
+            _log.warning("full, so not acknowledged", topic=signal.topic, why=str(error))
+            raise _full(error.room_in_s) from error
         except BrokerUnavailable as error:
             _log.warning("not durable, so not acknowledged", topic=signal.topic, why=str(error))
             # The text may name files and hosts of ours, which are no business of the sender.
-            raise unavailable("nothing can be stored right now; nothing was taken, send it again") from error
+            why = "nothing can be stored right now; nothing was taken, send it again"
+            raise unavailable(why, "broker unavailable", wait_s(None)) from error
+        self._pace.add(len(value))
         with self._lock:
             self._accepted[signal.topic] += 1
 
@@ -141,7 +183,14 @@ class Intake:
         with self._lock:
             return {
                 "status": "ok",
-                "in_flight_bytes": self._in_flight,
+                "in_flight_bytes": self._held.total(),
+                "max_in_flight_bytes": self.limits.max_in_flight_bytes,
                 "accepted": dict(self._accepted),
                 "refused": dict(self._refused),
+                "last_put_off_at": self._put_off_at,
             }
+
+
+def _full(room_in_s: float | None) -> Refusal:
+    why = "no more can be stored until what waits is worked off; nothing was taken, send it again"
+    return unavailable(why, "log full", wait_s(room_in_s))

@@ -29,12 +29,20 @@ class Refusal(OnshoreError):
         http: the HTTP status to answer with.
         code: the gRPC status to answer with.
         why: what is wrong and how to mend it, one line.
+        reason: as it is counted; by default what the HTTP status says.
         retry_after_s: when trying again may help; None when it will not.
     """
 
-    def __init__(self, http: HTTPStatus, code: StatusCode, why: str, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, http: HTTPStatus, code: StatusCode, why: str, *, reason: str = "", retry_after_s: int | None = None
+    ) -> None:
         super().__init__(why)
         self.http, self.code, self.why, self.retry_after_s = http, code, why, retry_after_s
+        self.reason = reason or http.phrase.lower()
+
+    def retry_info(self) -> bytes | None:
+        """When to try again, as a serialised google.rpc.RetryInfo; None when trying again will not help."""
+        return None if self.retry_after_s is None else bytes(self._retry().SerializeToString())
 
     def details(self) -> bytes:
         """All of it as a serialised google.rpc.Status: a protobuf body, or gRPC's `grpc-status-details-bin`."""
@@ -47,10 +55,13 @@ class Refusal(OnshoreError):
     def _status(self) -> Status:
         status = Status(code=self.code.value[0], message=self.why)
         if self.retry_after_s is not None:
-            retry = RetryInfo()
-            retry.retry_delay.FromSeconds(self.retry_after_s)
-            status.details.add().Pack(retry)
+            status.details.add().Pack(self._retry())
         return status
+
+    def _retry(self) -> RetryInfo:
+        retry = RetryInfo()
+        retry.retry_delay.FromSeconds(self.retry_after_s)
+        return retry
 
 
 def malformed(why: str) -> Refusal:
@@ -75,11 +86,20 @@ def unauthenticated(why: str) -> Refusal:
     return Refusal(HTTPStatus.UNAUTHORIZED, StatusCode.UNAUTHENTICATED, why)
 
 
-def busy(why: str) -> Refusal:
+def busy(why: str, reason: str, retry_after_s: int) -> Refusal:
     """Too much is under way: send the same again in a moment."""
-    return Refusal(HTTPStatus.TOO_MANY_REQUESTS, StatusCode.RESOURCE_EXHAUSTED, why, retry_after_s=1)
+    return Refusal(
+        HTTPStatus.TOO_MANY_REQUESTS, StatusCode.RESOURCE_EXHAUSTED, why, reason=reason, retry_after_s=retry_after_s
+    )
 
 
-def unavailable(why: str) -> Refusal:
+def unavailable(why: str, reason: str, retry_after_s: int) -> Refusal:
     """Nothing can be made durable right now: send the same again later."""
-    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, StatusCode.UNAVAILABLE, why, retry_after_s=2)
+    return Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE, StatusCode.UNAVAILABLE, why, reason=reason, retry_after_s=retry_after_s
+    )
+
+
+def failed() -> Refusal:
+    """Whatever it was, the body is not durable: the sender must keep it and try again."""
+    return unavailable("the receiver failed; nothing was taken, send it again", "internal error", 2)

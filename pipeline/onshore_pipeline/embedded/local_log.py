@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVENT_TOPICS, EVIDENCE_LOG_TOPIC
+from onshore_pipeline.embedded.drain import Drain
 from onshore_pipeline.embedded.local_consumer import LocalConsumer
 from onshore_pipeline.embedded.local_messages import LocalMessageReader
 from onshore_pipeline.embedded.local_reader import LocalEntryReader
 from onshore_pipeline.embedded.log_file import MIB, LogFile, LogLimits
 from onshore_pipeline.embedded.log_records import Appender, message_bytes
-from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.errors import BrokerFull, BrokerUnavailable
 from onshore_pipeline.failpoints import nowhere
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class _Sending:
     messages: tuple[Outgoing, ...]
     size: int
     done: threading.Event = field(default_factory=threading.Event)
-    refusal: str | None = None
+    refusal: BrokerUnavailable | None = None
 
 
 class LocalProducer:
@@ -143,18 +144,19 @@ class LocalProducer:
         self._queued_bytes = 0
         self._changed = threading.Condition()
         self._closed = False
+        self._drain = Drain(file.worked_off_bytes)
         self._writer = threading.Thread(target=self._write_all, name="local-log-writer", daemon=True)
         self._writer.start()
 
     def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
-        """Append in order; return when it is on disk. Raises `BrokerUnavailable`, also when the log is full."""
+        """Append in order; return when it is on disk. Raises `BrokerFull` when there is no room for it."""
         if not messages:
             return
         sending = _Sending(topic, tuple(messages), sum(map(message_bytes, messages)))
         self._enqueue(sending)
         sending.done.wait()
         if sending.refusal is not None:
-            raise BrokerUnavailable(sending.refusal)
+            raise sending.refusal
 
     def close(self) -> None:
         """Write what is queued and stop; safe to call twice."""
@@ -175,7 +177,7 @@ class LocalProducer:
             if self._closed or not self._writer.is_alive():
                 raise BrokerUnavailable(f"local log {self._file.path}: the producer is closed")
             if not has_room:
-                raise BrokerUnavailable(f"local log {self._file.path}: too slow: senders waited for room in its queue")
+                raise BrokerFull(f"local log {self._file.path}: too slow: senders waited for room in its queue")
             self._queue.append(sending)
             self._queued_bytes += sending.size
             self._changed.notify_all()
@@ -190,29 +192,32 @@ class LocalProducer:
                 self._changed.notify_all()
             if not group:
                 return
-            refusal: str | None = f"local log {self._file.path}: its writer stopped"
+            failure: BrokerUnavailable | None = BrokerUnavailable(f"local log {self._file.path}: its writer stopped")
             try:
                 self._write(group)
-                refusal = None
+                failure = None
             except BrokerUnavailable as error:
-                refusal = str(error)
+                failure = error
             finally:
                 for sending in group:
-                    sending.refusal = sending.refusal or refusal
+                    if failure is not None:  # one of its own for every thread that raises it
+                        sending.refusal = type(failure)(str(failure))
                     sending.done.set()
             with suppress(BrokerUnavailable):  # acknowledged already; a log that only grows is refused by room()
                 self._file.bound_wal()
 
     def _write(self, group: Sequence[_Sending]) -> None:
         room = self._file.room()
+        self._drain.look()
         with self._file.writing("append") as connection:
             appender = Appender(connection, self._now_ns())
             for sending in group:
                 if sending.topic in EVENT_TOPICS:
                     if sending.size > room:
-                        sending.refusal = (
+                        sending.refusal = BrokerFull(
                             f"local log {self._file.path}: full:"
-                            f" {self._file.waiting_limit // MIB} MiB may wait for the worker"
+                            f" {self._file.waiting_limit // MIB} MiB may wait for the worker",
+                            self._drain.seconds_for(sending.size - room),
                         )
                         continue
                     room -= sending.size

@@ -16,7 +16,7 @@ from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVENT_TOPICS
 from onshore_pipeline.embedded.log_records import EVENT_PARTITIONS, SCHEMA, add_topic, message_key
 from onshore_pipeline.embedded.log_window import Window, outside_window
 from onshore_pipeline.embedded.turnstile import Turnstile
-from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.errors import BrokerFull, BrokerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +31,7 @@ _APPLICATION_ID: Final = 0x4F4E5348  # "ONSH"
 _PAGE_BYTES: Final = 16_384  # a 300 kB message needs 19 overflow pages instead of 74
 
 _WAITING_BYTES: Final = f"SELECT coalesce(sum(end_bytes - position_bytes), 0) FROM {EVENT_PARTITIONS}"  # noqa: S608
+_WORKED_OFF_BYTES: Final = f"SELECT coalesce(sum(position_bytes), 0) FROM {EVENT_PARTITIONS}"  # noqa: S608
 _DEAD_LETTER_BYTES: Final = (
     "SELECT coalesce(sum(end_bytes - begin_bytes), 0) FROM partitions JOIN topics USING (topic) WHERE name = ?"
 )
@@ -204,17 +205,17 @@ class LogFile:
     def room(self) -> int:
         """Bytes that may still be sent before the log counts as full; negative or 0 when it is.
 
-        Raises `BrokerUnavailable` when the disk is nearly full or the write-ahead log cannot be folded in.
+        Raises `BrokerFull` when the disk is nearly full or the write-ahead log cannot be folded in.
         """
         with readable_errors(self.path, "see how full it is"):
             free = shutil.disk_usage(self.path.parent).free
             if free < self.limits.min_free_bytes:
-                raise BrokerUnavailable(
+                raise BrokerFull(
                     f"local log {self.path}: the disk is full: {free // MIB} MiB are free,"
                     f" {self.limits.min_free_bytes // MIB} MiB stay reserved for the worker"
                 )
             if self.wal_bytes() > self.limits.max_wal_bytes:
-                raise BrokerUnavailable(
+                raise BrokerFull(
                     f"local log {self.path}: full: a process that reads it hangs, so that {self.wal_bytes() // MIB} MiB"
                     " of write-ahead log cannot be folded in"
                 )
@@ -222,6 +223,11 @@ class LogFile:
             (dead,) = self.connection.execute(_DEAD_LETTER_BYTES, (DEAD_LETTER_TOPIC,)).fetchone()
             # those beyond their bound are about to be deleted: they must not make a log look full for ever
             return self.waiting_limit - int(waiting) - min(int(dead), self._kept_dead_letter_bytes)
+
+    def worked_off_bytes(self) -> int:
+        """Bytes in front of the worker's positions, since the log began."""
+        with readable_errors(self.path, "see how far the worker is"):
+            return int(self.connection.execute(_WORKED_OFF_BYTES, EVENT_TOPICS).fetchone()[0])
 
     def trim(self, now_ns: int) -> int:
         """Delete a step's worth of messages that nobody waits for, see `Window`; returns how many were deleted."""

@@ -16,6 +16,7 @@ import pytest
 from onshore_collectors.receiver.intake import Intake, IntakeLimits
 from onshore_collectors.receiver.serving import Listening, listen
 from onshore_collectors.receiver.tenants import TenantRegistry
+from onshore_pipeline.broker import Advance
 from onshore_pipeline.embedded.local_log import LocalLog
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onshore_pipeline.broker import Consumer, Message, Producer
+    from onshore_pipeline.embedded.log_file import LogLimits
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,15 @@ class Receiver:
     http: str
     grpc: str
     consumer: Consumer
+
+    def work_off(self) -> tuple[Message, ...]:
+        """Take what arrived, and commit it as a worker would."""
+        messages = self.messages()
+        if messages:
+            last = messages[-1]
+            advance = Advance(last.topic, last.topic_id, last.partition, messages[0].offset, last.offset + 1)
+            self.consumer.commit([], [advance])
+        return messages
 
     def messages(self) -> tuple[Message, ...]:
         """What arrived since the last call."""
@@ -51,6 +62,7 @@ class Start(Protocol):
         producer: Producer | None = None,
         tenants: TenantRegistry | None = None,
         limits: IntakeLimits = IntakeLimits(),  # noqa: B008 - frozen
+        log: LogLimits | None = None,
     ) -> Receiver: ...
 
 
@@ -82,12 +94,13 @@ def _starting(folder: Path) -> Iterator[Start]:
             producer: Producer | None = None,
             tenants: TenantRegistry | None = None,
             limits: IntakeLimits = IntakeLimits(),  # noqa: B008 - frozen
+            log: LogLimits | None = None,
         ) -> Receiver:
-            log = LocalLog(folder, now_ns=time.time_ns)
-            consumer = log.consumer()
+            opened = LocalLog(folder, now_ns=time.time_ns, limits=log)
+            consumer = opened.consumer()
             running.callback(consumer.close)
             if producer is None:
-                producer = log.producer()
+                producer = opened.producer()
                 running.callback(producer.close)
             intake = Intake(producer, tenants or TenantRegistry(None), "receiver-1", limits)
             return running.enter_context(_running(intake, consumer))

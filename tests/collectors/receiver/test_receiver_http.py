@@ -15,6 +15,7 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from onshore_collectors.receiver.intake import IntakeLimits
+from onshore_collectors.receiver.pace import LONGEST_WAIT_S
 from onshore_collectors.receiver.serving import bind
 from onshore_pipeline.errors import BrokerUnavailable
 
@@ -237,7 +238,8 @@ def test_json_has_a_lower_limit_because_reading_it_takes_more(start: Start) -> N
 
 def test_a_silent_broker_is_a_503_that_says_when_to_come_back_and_nothing_about_us(start: Start) -> None:
     answer = start(producer=Broken()).post("/v1/logs", request_of(1), content_type=PROTOBUF)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert answer.status_code == 503
+    assert 1 <= int(answer.headers["retry-after"]) <= LONGEST_WAIT_S
     status = Status.FromString(answer.content)
     assert status.code == 14
     assert "send it again" in status.message
@@ -254,7 +256,8 @@ def test_too_many_bytes_under_way_are_a_429_and_their_room_comes_back(start: Sta
     sender.start()
     assert held.entered.acquire(timeout=10)
     answer = receiver.post("/v1/logs", request_of(30), content_type=PROTOBUF)
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["retry-after"]) <= LONGEST_WAIT_S
     held.let_go.set()
     sender.join()
     assert first[0].status_code == 200
@@ -262,7 +265,7 @@ def test_too_many_bytes_under_way_are_a_429_and_their_room_comes_back(start: Sta
     health = httpx.get(receiver.http + "/healthz").json()
     assert health["in_flight_bytes"] == 0
     assert health["accepted"] == {"otlp_logs": 2}
-    assert health["refused"] == {"Too Many Requests": 1}
+    assert health["refused"] == {"too much in flight": 1}
 
 
 def test_nothing_is_acknowledged_before_it_is_durable(start: Start) -> None:
