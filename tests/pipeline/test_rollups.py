@@ -170,13 +170,25 @@ def test_a_backlog_is_rebuilt_in_portions_that_fit_an_address(
     running: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempts, position = _copy(running, records=3)
-    assert [len(some) for some in portioned.portions(range(12_001))] == [5000, 5000, 2001]
+    assert [len(some) for some in portioned.portions(range(2_001))] == [1000, 1000, 1]
     many = {*attempts, *(uuid4() for _ in range(30_000))}
-    monkeypatch.setattr(portioned.portions, "__defaults__", (5_000,))
     rebuild(running.client, many, *position)
     _assert_equal_to_facts(running)
     monkeypatch.setattr(portioned.portions, "__defaults__", (1,))
     rebuild(running.client, attempts, *position)
+    _assert_equal_to_facts(running)
+
+
+def test_more_findings_than_an_address_holds_are_rebuilt(running: Pipeline) -> None:
+    attempts, position = _copy(running)
+    running.client.command(
+        "INSERT INTO violations SELECT one.* REPLACE (generateUUIDv4(many.number) AS finding_id) FROM"
+        " (SELECT * FROM violations_current WHERE attempt_id IN {attempts:Array(UUID)} LIMIT 1) AS one"
+        " CROSS JOIN numbers(3000) AS many",
+        parameters={"attempts": [str(attempt) for attempt in attempts]},
+    )
+    rebuilt = rebuild(running.client, attempts, *position)
+    assert rebuilt.findings > 3000
     _assert_equal_to_facts(running)
 
 

@@ -19,7 +19,7 @@ from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.measured import an_event, middle
 from onshore_pipeline.bench.parts import LOOK_EVERY_S, Parts, open_store
 from onshore_pipeline.bench.stages import profile
-from onshore_pipeline.bench.traffic import RECORDS_A_MESSAGE, Traffic, log_messages
+from onshore_pipeline.bench.traffic import Traffic, log_messages
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
 from onshore_pipeline.embedded.credentials import USER_OF_ROLE, Role, load_or_create
 from onshore_pipeline.errors import OnshoreError
@@ -38,7 +38,7 @@ _TOPIC: Final = "otlp_logs"
 _AT_ONCE: Final = 20
 _FIRST_LOOKS_EVERY_S: Final = 0.5
 _LONGEST_BLINK_S: Final = 2.0
-_MOST_DISTINCT: Final = 400
+_MOST_DISTINCT: Final = 200_000
 _SEALING: Final = ("seal", "entries")
 
 
@@ -73,7 +73,7 @@ class Plan:
     @property
     def messages(self) -> int:
         """Messages a round."""
-        return max(1, self.events // RECORDS_A_MESSAGE)
+        return max(1, self.events // self.traffic.records)
 
 
 class _Contender(Protocol):
@@ -93,13 +93,14 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
         program, and the ratio.
     """
     about = machine()
-    messages = list(log_messages(min(plan.messages, _MOST_DISTINCT), plan.traffic))
+    records = plan.traffic.records
+    messages = list(log_messages(min(plan.messages, _MOST_DISTINCT // records), plan.traffic))
     with contextlib.ExitStack() as stack:
         ours = _Ours(stack, plan)
         stages = profile(messages, ours.settings, plan.rounds)
         contenders: dict[str, tuple[_Contender, int]] = {"onshore": (ours, plan.messages)}
         if plan.baseline is not None:
-            fewer = (plan.baseline_events or plan.events // 10) // RECORDS_A_MESSAGE
+            fewer = (plan.baseline_events or plan.events // 10) // records
             contenders["baseline"] = (_Baseline(stack, plan), max(1, fewer))
         rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
         for _ in range(plan.rounds):
@@ -111,9 +112,9 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
         "bench": "ingest",
         "broker": "Kafka" if ours.kafka else "local log",
         "workers": plan.workers,
-        "bytes_an_event": round(sum(map(len, messages)) / (len(messages) * RECORDS_A_MESSAGE)),
+        "bytes_an_event": round(sum(map(len, messages)) / (len(messages) * records)),
         "attributes_an_event": plan.traffic.attributes,
-        "distinct_events": len(messages) * RECORDS_A_MESSAGE,
+        "distinct_events": len(messages) * records,
         **ours_told,
         "cpu_us_an_event": round(total, 2),
         "cpu_us_an_event_by_stage": stages,
@@ -201,7 +202,7 @@ class _Ours(_Side):
 
     def round(self, messages: Sequence[bytes], count: int) -> dict[str, Any]:
         self.fill(messages, count)
-        self._visible += count * RECORDS_A_MESSAGE
+        self._visible += count * self.plan.traffic.records
         names = [f"worker-{number}" if number else "worker" for number in range(self.plan.workers)]
         for name in names:
             self.parts.start_part(name, "worker", self.url)
@@ -226,9 +227,9 @@ class _Baseline(_Side):
     def round(self, messages: Sequence[bytes], count: int) -> dict[str, Any]:
         if self.kafka is None:
             self.fill(messages, count)
-            self._visible += count * RECORDS_A_MESSAGE
+            self._visible += count * self.plan.traffic.records
         else:  # it reads the very messages that ours has read
-            self._visible += self.plan.messages * RECORDS_A_MESSAGE
+            self._visible += self.plan.messages * self.plan.traffic.records
         reads = ("--data-dir", str(self.data.path))
         if self.kafka is not None:
             reads = ("--kafka", ",".join(self.kafka.bootstrap_servers))

@@ -35,16 +35,18 @@ class Traffic:
     Attributes:
         attributes: an event; beyond 12 they are the application's own, short texts.
         addresses: distinct client addresses, evenly used.
+        records: a message.
         seed: of the generator.
     """
 
     attributes: int = 12
     addresses: int = 5_000
+    records: int = RECORDS_A_MESSAGE
     seed: int = 1
 
 
-def log_messages(count: int, traffic: Traffic | None = None, *, records: int = RECORDS_A_MESSAGE) -> Iterator[bytes]:
-    """`count` serialized log requests of `records` records each, a second of event time apart."""
+def log_messages(count: int, traffic: Traffic | None = None) -> Iterator[bytes]:
+    """`count` serialized log requests, a second of event time apart."""
     traffic = traffic or Traffic()
     rng = random.Random(traffic.seed)  # noqa: S311 - repeatable traffic, not a secret
     own = [f"app.field.{number}" for number in range(max(0, traffic.attributes - 12))]
@@ -54,7 +56,7 @@ def log_messages(count: int, traffic: Traffic | None = None, *, records: int = R
         for key, value in _RESOURCE.items():
             resource_logs.resource.attributes.add(key=key).value.string_value = value
         log_records = resource_logs.scope_logs.add().log_records
-        for index in range(records):
+        for index in range(traffic.records):
             record = log_records.add()
             record.time_unix_nano = _START_NS + number * 1_000_000_000 + index * 1_000_000
             record.observed_time_unix_nano = record.time_unix_nano + 5_000
@@ -76,6 +78,8 @@ def _attributes(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | i
     """The twelve, the ones that controls read first."""
     address = _FIRST_ADDRESS + rng.randrange(traffic.addresses) * _SCATTER % _ADDRESS_SPAN
     octets = ".".join(map(str, address.to_bytes(4, "big")))
+    data_set = rng.randrange(200)
+    who = 5 * data_set + rng.randrange(5)  # whoever works with data works with few of its sets
     return [
         ("onshore.domain", "data_movement"),
         ("onshore.action", rng.choices(("data.copy", "data.read", "backup.write"), (60, 35, 5))[0]),
@@ -85,9 +89,9 @@ def _attributes(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | i
         ("onshore.destination.country", rng.choices(("AU", "JP", "SG", "US", "EU"), (60, 25, 10, 3, 2))[0]),
         ("onshore.data.categories", rng.choice(("personal", "health", "telemetry"))),
         ("onshore.transfer.basis", rng.choices(("contract", "consent", "none"), (60, 37, 3))[0]),
-        ("onshore.actor.id", f"user-{rng.randrange(1000)}"),
+        ("onshore.actor.id", f"user-{who}"),
         ("onshore.source.country", rng.choice(("AU", "JP", "MY"))),
-        ("onshore.data.set", f"dataset-{rng.randrange(200)}"),
+        ("onshore.data.set", f"dataset-{data_set}"),
         ("client.address", octets),
         ("onshore.data.bytes", rng.getrandbits(30)),
     ]

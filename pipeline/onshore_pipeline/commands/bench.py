@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -19,6 +19,7 @@ class Benchmark(StrEnum):
     JUDGE = "judge"
     SEAL = "seal"
     INSERT = "insert"
+    GROWTH = "growth"
 
 
 _BASELINE_HELP = "The per-record program to compare with; in a checkout tests/benchmarks/baseline.py"
@@ -31,21 +32,25 @@ def bench(
     workers: Annotated[int, typer.Option(help="Workers (ingest, on Kafka)", min=1)] = 1,
     partitions: Annotated[int, typer.Option(help="Partitions of the topic (ingest, on Kafka)", min=1)] = 1,
     baseline: Annotated[Path | None, typer.Option(help=_BASELINE_HELP)] = None,
+    axis: Annotated[list[str] | None, typer.Option(help="What grows (growth); all when not given")] = None,
+    backlog: Annotated[int, typer.Option(help="The largest backlog (growth)", min=500)] = 3_000_000,
 ) -> None:
     """Run a benchmark with real parts in a temporary folder and print the figures as JSON."""
     from onshore_pipeline.bench.baseline import baseline_file
 
-    file = baseline_file(baseline)
-    typer.echo(json.dumps(_measure(name, events, rounds, workers, partitions, file)))
+    if name is Benchmark.GROWTH:
+        from onshore_pipeline.bench.growth import AXES, bench_growth
 
-
-def _measure(
-    name: Benchmark, events: int | None, rounds: int, workers: int, partitions: int, baseline: Path | None
-) -> dict[str, Any]:
-    if name is Benchmark.INGEST:
+        told = bench_growth(
+            events or 200_000, axis or AXES, most_backlog=backlog, say=lambda row: typer.echo(row, err=True)
+        )
+    elif name is Benchmark.INGEST:
         from onshore_pipeline.bench.ingest import Plan, bench_ingest
 
-        return bench_ingest(Plan(events or 500_000, baseline, rounds=rounds, workers=workers, partitions=partitions))
-    from onshore_pipeline.bench.stages import bench_stage
+        file = baseline_file(baseline)
+        told = bench_ingest(Plan(events or 500_000, file, rounds=rounds, workers=workers, partitions=partitions))
+    else:
+        from onshore_pipeline.bench.stages import bench_stage
 
-    return bench_stage(name, events or 50_000, baseline=baseline, rounds=rounds)
+        told = bench_stage(name, events or 50_000, baseline=baseline_file(baseline), rounds=rounds)
+    typer.echo(json.dumps(told))

@@ -1,0 +1,51 @@
+"""More controls to measure with: the shipped ones again, each as the law of another country."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from onshore_pipeline.controls.load import PACKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# The traffic's own homes first, so that some variants judge every event.
+_COUNTRIES: Final = (
+    "AU JP MY SG US NZ IN ID TH VN PH KR TW HK CN GB IE FR DE NL BE LU CH AT IT ES PT DK SE NO FI PL CZ EE LV LT CA MX "
+    "BR AR CL CO PE ZA KE NG EG MA AE SA QA IL TR GR"
+)
+_HOME: Final = re.compile(r"array_contains\(home_jurisdictions, '([A-Z]{2})'\)")
+_APPLIES: Final = re.compile(r"^applies:\s*(>-\s+)?", re.MULTILINE)
+
+
+def write_variants(folder: Path, count: int) -> None:
+    """Write `count` variants of the shipped controls into `folder`; the loader takes them as it takes any control."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, (name, text) in enumerate(_variants()):
+        if number == count:
+            return
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    raise ValueError(f"there are fewer than {count} variants")
+
+
+def shipped() -> int:
+    """How many controls ship."""
+    return len(list(PACKS.rglob("*.yaml")))
+
+
+def _variants() -> Iterator[tuple[str, str]]:
+    originals = [(path.stem, path.read_text(encoding="utf-8")) for path in sorted(PACKS.rglob("*.yaml"))]
+    for country in _COUNTRIES.split():
+        for stem, text in originals:
+            yield f"{stem}-{country}", _of_country(text.replace(f"id: {stem}", f"id: {stem}-{country}", 1), country)
+
+
+def _of_country(text: str, country: str) -> str:
+    """The same requirement for data that must stay in `country`."""
+    home = _HOME.search(text)
+    if home is None:
+        own = f"array_contains(home_jurisdictions, '{country}') AND "
+        return _APPLIES.sub(lambda found: f"applies: {found[1] or ''}{own}", text, count=1)
+    return re.sub(rf"(?<=[\[' ]){home[1]}(?=[\]',}}\n])", country, text)
