@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apache_kafka import KafkaUnavailable, delete_topics, running_kafka
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from apache_kafka import KafkaCluster
 
 
 @pytest.hookimpl(wrapper=True)
@@ -79,3 +83,20 @@ def mortal_tansu() -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Address and process of a Tansu broker that the test may kill."""
     with _running_tansu() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Apache Kafka, one broker, for the whole run."""
+    try:
+        with running_kafka(tmp_path_factory.mktemp("kafka")) as cluster:
+            yield cluster
+    except KafkaUnavailable as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def fresh_kafka(kafka_cluster: KafkaCluster) -> str:
+    """Address of an Apache Kafka without topics, for one test; use a group of your own."""
+    delete_topics(kafka_cluster.bootstrap)
+    return kafka_cluster.bootstrap

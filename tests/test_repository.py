@@ -41,6 +41,13 @@ def test_the_compose_file_publishes_ports_on_loopback_only_and_has_no_way_out() 
     assert all(service["networks"] == ["inside"] for service in compose["services"].values())
 
 
+def test_the_tests_run_the_kafka_that_the_compose_file_ships() -> None:
+    image = YAML(typ="safe").load(COMPOSE.read_text())["services"]["kafka"]["image"]
+    pom = (ROOT / "tests" / "support" / "kafka_jars" / "pom.xml").read_text()
+    (version,) = re.findall(r"<artifactId>kafka_2\.13</artifactId>\s*<version>([^<]+)</version>", pom)
+    assert image.removesuffix("}").endswith(f":{version}")
+
+
 def test_the_collector_loses_nothing_by_its_configuration() -> None:
     config = YAML(typ="safe").load((ROOT / "compose" / "otelcol" / "config.yaml").read_text())
     kafka = config["exporters"]["kafka"]

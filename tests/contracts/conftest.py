@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from uuid import uuid4
 
 import pytest
 
@@ -46,6 +47,7 @@ class Broker:
         dead_letters: all dead letters, in order.
         outwait: waits until the broker has given up on a consumer that does not poll.
         clock: the broker's clock, where it stamps messages and we hold it.
+        stamped_by: whose clock the broker's messages carry.
         join_s: how long a consumer may need until it owns its partitions.
     """
 
@@ -57,6 +59,7 @@ class Broker:
     outwait: Callable[[Consumer], None]
     clock: Clock | None
     join_s: float
+    stamped_by: Literal["broker", "sender"] = "broker"
     opened: ExitStack = field(default_factory=ExitStack)
 
     def producer(self) -> Producer:
@@ -118,28 +121,44 @@ def local_broker(tmp_path: Path) -> Iterator[Broker]:
 
 @pytest.fixture
 def tansu_broker(fresh_tansu: str) -> Iterator[Broker]:
+    with _broker(kafka_settings(fresh_tansu), stamped_by="sender") as broker:
+        yield broker
+
+
+@pytest.fixture
+def apache_kafka_broker(fresh_kafka: str) -> Iterator[Broker]:
+    own = uuid4().hex
+    with _broker(kafka_settings(fresh_kafka, group_id=own, transactional_id_prefix=own)) as broker:
+        yield broker
+
+
+@contextmanager
+def _broker(settings: KafkaSettings, stamped_by: Literal["broker", "sender"] = "broker") -> Iterator[Broker]:
+    """What speaks Kafka's protocol, with our topics in it and nothing else."""
     from onshore_pipeline.kafka_broker import KafkaConsumer, KafkaEntryReader
     from onshore_pipeline.kafka_messages import KafkaMessageReader
     from onshore_pipeline.kafka_producer import KafkaProducer
     from onshore_pipeline.kafka_topics import ensure_topics
 
-    settings = kafka_settings(fresh_tansu)
     ensure_topics(settings)
     broker = Broker(
         lambda: KafkaProducer(settings),
         lambda: KafkaConsumer(settings),
         lambda: KafkaEntryReader(settings),
         lambda: KafkaMessageReader(settings),
-        lambda: _kafka_dead_letters(fresh_tansu),
+        lambda: _kafka_dead_letters(settings.servers),
         _wait_until_out_of_group,
         clock=None,
         join_s=8.0,
+        stamped_by=stamped_by,
     )
     with broker.opened:
         yield broker
 
 
-@pytest.fixture(params=["local_broker", "tansu_broker"], ids=["local-log", "tansu"])
+@pytest.fixture(
+    params=["local_broker", "tansu_broker", "apache_kafka_broker"], ids=["local-log", "tansu", "apache-kafka"]
+)
 def broker(request: pytest.FixtureRequest) -> Broker:
     chosen: Broker = request.getfixturevalue(request.param)
     return chosen
