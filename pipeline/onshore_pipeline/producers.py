@@ -15,13 +15,18 @@ if TYPE_CHECKING:
 
 
 def open_producer(
-    *, kafka: KafkaSettings | None = None, log_folder: Path | None = None, now_ns: Callable[[], int]
+    *,
+    kafka: KafkaSettings | None = None,
+    log_folder: Path | None = None,
+    max_waiting_bytes: int | None = None,
+    now_ns: Callable[[], int],
 ) -> Producer:
     """A producer whose `send` may be called by many threads.
 
     Args:
         kafka: the cluster to send to; wins over the local log.
         log_folder: folder of the local log.
+        max_waiting_bytes: how much may wait in the local log (see `LogLimits`).
         now_ns: clock of the local log, nanoseconds since 1970-01-01T00:00:00Z.
 
     Raises:
@@ -34,6 +39,8 @@ def open_producer(
         return KafkaProducer(kafka)
     if log_folder is not None:
         from onshore_pipeline.embedded.local_log import LocalLog
+        from onshore_pipeline.embedded.log_file import LogLimits
 
-        return LocalLog(log_folder, now_ns=now_ns).producer()
+        limits = LogLimits(max_waiting_bytes=max_waiting_bytes)
+        return LocalLog(log_folder, now_ns=now_ns, limits=limits).producer()
     raise SettingsError("kafka_bootstrap_servers", "is needed where there is no data folder for a local log")

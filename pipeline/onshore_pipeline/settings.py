@@ -44,6 +44,10 @@ class Settings(BaseSettings):
         mmdb_file: a country database of yours in MaxMind's format.
         max_batch_messages: messages in one attempt.
         max_batch_mib: bytes of messages in one attempt, in MiB; one larger message still goes through.
+        max_waiting_mib: bytes that may wait in the local log for the worker, in MiB; beyond that the receiver puts
+            senders off. 0 = a fifth of the disk space that is free at the start, 8 GiB at most.
+        max_in_flight_mib: bytes of requests that the receiver holds in memory together, in MiB, as unpacked; no request
+            may be larger than half of it.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=_FILE, extra="forbid", frozen=True)
@@ -73,6 +77,8 @@ class Settings(BaseSettings):
     mmdb_file: Path | None = None
     max_batch_messages: int = Field(default=400, ge=1, le=100_000)
     max_batch_mib: int = Field(default=16, ge=1, le=1024)
+    max_waiting_mib: int = Field(default=0, ge=0, le=1 << 30)
+    max_in_flight_mib: int = Field(default=192, ge=1, le=65_536)
 
     @classmethod
     def settings_customise_sources(

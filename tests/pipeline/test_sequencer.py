@@ -173,7 +173,8 @@ def test_status_shows_a_halted_sequencer_gaps_and_dead_letters_of_the_last_day(
 
 def test_a_log_that_is_not_copied_for_long_calls_for_attention() -> None:
     fine = {
-        "worker": "running", "worker_silent_s": 0, "sequencer": "running", "sequencer_silent_s": 0,
+        "store": "answers", "worker": "running", "worker_silent_s": 0, "sequencer": "running", "sequencer_silent_s": 0,
+        "receiver": "answers", "refused": {}, "put_off_s": None,
         "sequencer_error": "", "log_behind": 3, "log_behind_s": 30, "log_error": "", "dead_lettered_last_day": 0,
         "gaps_last_day": 0, "offsets_lost_last_day": 0,
     }  # fmt: skip
@@ -182,3 +183,17 @@ def test_a_log_that_is_not_copied_for_long_calls_for_attention() -> None:
     assert "10,000 entries or more" in attention(fine | {"log_behind_s": 99, "log_behind": 10_000})[0]
     silent = attention(fine | {"sequencer": "silent", "sequencer_silent_s": 45, "sequencer_error": "step 6: no"})
     assert silent == ["the sequencer is silent (45 s); it last said: step 6: no"]
+
+
+def test_a_worker_that_waits_and_senders_that_are_put_off_call_for_attention() -> None:
+    waiting = {
+        "store": "does not answer", "worker": "waiting", "worker_waits_for": "store", "worker_waits_s": 1200,
+        "worker_waits_because": "connection refused", "receiver": "answers", "sequencer": "running", "log_behind": 0,
+        "log_behind_s": 0, "log_error": "", "put_off_s": 3, "refused": {"log full": 1234, "bad request": 1},
+    }  # fmt: skip
+    assert attention(waiting) == [
+        "the store does not answer; what is acknowledged waits in the log and is not lost",
+        "the worker waits for the store for 1,200 s: connection refused; it goes on by itself",
+        "the receiver put senders off 3 s ago (refused since its start: bad request 1, log full 1,234)",
+    ]
+    assert len(attention(waiting | {"put_off_s": 61})) == 2, "what is over calls for nothing"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onshore_pipeline.broker import Producer
+    from onshore_pipeline.settings import Settings
 
 _CLOSE_TIMEOUT_S: Final = 0.5
 _ANSWER_WITHIN_S: Final = 8.0  # senders give up after 10 s, and are better told to try again
@@ -42,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         tenants = TenantRegistry(options.tenants, require_token=options.require_token)
-        producer, max_message_bytes = _open(options.local_log)
-        limits = IntakeLimits(max_body_bytes=options.max_body_mib * MIB, max_message_bytes=max_message_bytes)
+        settings = load_settings()
+        producer, max_message_bytes = _open(options.local_log, settings)
+        limits = _limits(options.max_body_mib * MIB, max_message_bytes, settings.max_in_flight_mib * MIB)
         serving = serve(
             Intake(producer, tenants, options.collector_id, limits),
             http_port=options.http_port,
@@ -89,11 +91,23 @@ def _mib(text: str) -> int:
     return number
 
 
-def _open(local_log: Path | None) -> tuple[Producer, int]:
+def _limits(max_body_bytes: int, max_message_bytes: int, max_in_flight_bytes: int) -> IntakeLimits:
+    """What was asked for, so that one request never needs more than half of what all of them may hold."""
+    most = max_in_flight_bytes // 2
+    return IntakeLimits(
+        max_body_bytes=min(max_body_bytes, most),
+        max_message_bytes=min(max_message_bytes, most),
+        max_json_bytes=min(IntakeLimits().max_json_bytes, most),
+        max_in_flight_bytes=max_in_flight_bytes,
+    )
+
+
+def _open(local_log: Path | None, settings: Settings) -> tuple[Producer, int]:
     """The producer, and the largest message it takes in bytes."""
     if local_log is not None:
-        return open_producer(log_folder=local_log, now_ns=time.time_ns), IntakeLimits().max_message_bytes
-    settings = load_settings()
+        most = settings.max_waiting_mib * MIB or None
+        producer = open_producer(log_folder=local_log, max_waiting_bytes=most, now_ns=time.time_ns)
+        return producer, IntakeLimits().max_message_bytes
     if not settings.kafka_bootstrap_servers:
         raise SettingsError(
             "kafka_bootstrap_servers", "is needed without --local-log; set ONSHORE_KAFKA_BOOTSTRAP_SERVERS"

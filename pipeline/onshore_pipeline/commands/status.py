@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
-from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.errors import BrokerUnavailable, SettingsError
 from onshore_pipeline.sequencer_status import last_words, status_path
 from onshore_pipeline.settings import Settings, load_settings
-from onshore_pipeline.stack import DataDir, store_address
+from onshore_pipeline.stack import DataDir, running_stack, store_address
 
 if TYPE_CHECKING:
     from onshore_pipeline.store.reader import Reader
@@ -23,6 +24,9 @@ _SEQUENCER_FRESH_S: Final = 30.0
 _LOG_BEHIND_S: Final = 30
 _MOST_BEHIND: Final = 10_000
 _READ_TIMEOUT_S: Final = 1.0
+_PUT_OFF_S: Final = 60
+_NO_WAIT: Final = {"worker_waits_for": "", "worker_waits_because": "", "worker_waits_s": 0}
+_direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands before this machine
 
 # An entry copied twice stands in the table twice until its parts merge: FINAL counts it once.
 _LOGGED: Final = """
@@ -51,26 +55,38 @@ WHERE log_id IN ({log:UUID}, toUUID('00000000-0000-0000-0000-000000000000')) GRO
 
 
 def status(data_dir: DataDirOption = None, as_json: JsonOption = False) -> int:
-    """Say what is stored, how far worker and sequencer are behind, and what needs attention; exit 1 if something does.
+    """Say what is stored, who waits for whom, who is put off, and what needs attention; exit 1 if something does.
 
-    Dead letters and gaps call for attention for a day; older ones are only counted.
+    Dead letters and gaps call for attention for a day; older ones are only counted. A store that does not answer leaves
+    out what only it knows.
     """
+    from onshore_pipeline.store.connect import answers
     from onshore_pipeline.store.reader import Reader
 
     settings = load_settings({"data_dir": data_dir})
     address = store_address(settings, writing=False)
-    reader = Reader(address.url, address.user, address.password)
-    report = {**_stored(reader), **_worker(settings), **_sequencer(settings, reader)}
+    parts = {**_worker(settings), **_receiver(settings)}
+    if answers(address.url, ca_file=address.ca_file):
+        reader = Reader(address.url, address.user, address.password, ca_file=address.ca_file)
+        report = {"store": "answers", **_stored(reader), **parts, **_sequencer(settings, reader)}
+    else:
+        report = {"store": "does not answer", **parts, **_sequencer(settings, None)}
     found = attention(report)
     if as_json:
         typer.echo(json.dumps({**report, "attention": found}))
     else:
         for name, value in report.items():
-            shown = f"{value:,}" if isinstance(value, int) else value
-            typer.echo(f"{name.replace('_', ' '):<24} {shown}")
+            typer.echo(f"{name.replace('_', ' '):<24} {_shown(value)}")
         for line in found:
             typer.echo(f"ATTENTION: {line}")
     return 1 if found else 0
+
+
+def _shown(value: object) -> str:
+    """A figure with its thousands apart, counts by name in one line, and a dash for nothing."""
+    if isinstance(value, dict):
+        value = ", ".join(f"{name} {count:,}" for name, count in sorted(value.items()))
+    return f"{value:,}" if isinstance(value, int) else str(value or "-")
 
 
 def _stored(reader: Reader) -> dict[str, Any]:
@@ -83,18 +99,39 @@ def _stored(reader: Reader) -> dict[str, Any]:
 def _worker(settings: Settings) -> dict[str, Any]:
     path = DataDir(settings.data_dir).worker_status
     if not path.exists():
-        return {"worker": "never heard of", "waiting_messages": 0, "worker_silent_s": 0}
+        return {"worker": "never heard of", "waiting_messages": 0, "worker_silent_s": 0, **_NO_WAIT}
     said = json.loads(path.read_text())
     waiting = sum(part["end_offset"] - part["next_offset"] for part in said["lag"])
-    silent = (datetime.now(UTC) - datetime.fromisoformat(said["at"])).total_seconds()
+    now = datetime.now(UTC)
+    silent_s = (now - datetime.fromisoformat(said["at"])).total_seconds()
+    waits = said.get("state") == "waiting"
     return {
-        "worker": "running" if silent < _FRESH_S else "silent",
+        "worker": "silent" if silent_s >= _FRESH_S else "waiting" if waits else "running",
         "waiting_messages": waiting,
-        "worker_silent_s": int(silent),
+        "worker_silent_s": int(silent_s),
+        "worker_waits_for": said["waits_for"] if waits else "",
+        "worker_waits_because": said["waits_because"] if waits else "",
+        "worker_waits_s": int((now - datetime.fromisoformat(said["waits_since"])).total_seconds()) if waits else 0,
     }
 
 
-def _sequencer(settings: Settings, reader: Reader) -> dict[str, Any]:
+def _receiver(settings: Settings) -> dict[str, Any]:
+    """Whether the embedded stack's receiver answers, and whom it refused since it started, by reason."""
+    try:
+        address = running_stack(settings)["otlp_http"]
+    except (SettingsError, KeyError):
+        return {"receiver": "not of this stack", "refused": {}, "put_off_s": None}
+    try:
+        with _direct.open(f"{address}/healthz", timeout=_READ_TIMEOUT_S) as answer:
+            said = json.load(answer)
+    except (OSError, ValueError):
+        return {"receiver": "does not answer", "refused": {}, "put_off_s": None}
+    last = said["last_put_off_at"]
+    put_off_s = int((datetime.now(UTC) - datetime.fromisoformat(last)).total_seconds()) if last else None
+    return {"receiver": "answers", "refused": said["refused"], "put_off_s": put_off_s}
+
+
+def _sequencer(settings: Settings, reader: Reader | None) -> dict[str, Any]:
     said = last_words(status_path(settings))
     if said is None:
         state = "never heard of"
@@ -106,7 +143,7 @@ def _sequencer(settings: Settings, reader: Reader) -> dict[str, Any]:
         "sequencer": state,
         "sequencer_silent_s": int(said.age_s) if said else 0,
         "sequencer_error": (said.error if said else None) or "",
-        **_behind(settings, reader),
+        **(_behind(settings, reader) if reader else {"log_behind": 0, "log_behind_s": 0, "log_error": ""}),
     }
 
 
@@ -132,9 +169,32 @@ def _behind(settings: Settings, reader: Reader) -> dict[str, Any]:
 
 def attention(report: dict[str, Any]) -> list[str]:
     """What a person should look at, a line each."""
+    return [*_pressure(report), *_trouble(report)]
+
+
+def _pressure(report: dict[str, Any]) -> list[str]:
+    """Who waits for whom."""
     found = []
-    if report["worker"] != "running":
+    if report["store"] != "answers":
+        found.append("the store does not answer; what is acknowledged waits in the log and is not lost")
+    if report["worker"] == "waiting":
+        found.append(
+            f"the worker waits for the {report['worker_waits_for']} for {report['worker_waits_s']:,} s:"
+            f" {report['worker_waits_because']}; it goes on by itself"
+        )
+    elif report["worker"] != "running":
         found.append(f"the worker is {report['worker']} ({report['worker_silent_s']} s)")
+    if report["receiver"] == "does not answer":
+        found.append("the receiver does not answer")
+    if report["put_off_s"] is not None and report["put_off_s"] <= _PUT_OFF_S:
+        why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report["refused"].items()))
+        found.append(f"the receiver put senders off {report['put_off_s']} s ago (refused since its start: {why})")
+    return found
+
+
+def _trouble(report: dict[str, Any]) -> list[str]:
+    """What does not work, and what was lost."""
+    found = []
     if report["sequencer"] != "running":
         words = f"; it last said: {report['sequencer_error']}" if report["sequencer_error"] else ""
         found.append(f"the sequencer is {report['sequencer']} ({report['sequencer_silent_s']} s){words}")
@@ -146,11 +206,11 @@ def attention(report: dict[str, Any]) -> list[str]:
         )
     if report["log_error"]:
         found.append(f"the evidence log cannot be read: {report['log_error']}")
-    if report["dead_lettered_last_day"]:
+    if report.get("dead_lettered_last_day"):
         found.append(
             f"{report['dead_lettered_last_day']:,} records of the last 24 hours could not be read and are dead letters"
         )
-    if report["gaps_last_day"]:
+    if report.get("gaps_last_day"):
         found.append(
             f"{report['gaps_last_day']:,} gaps of the last 24 hours: the broker had no message at"
             f" {report['offsets_lost_last_day']:,} offsets (deleted before it was read, or a transaction's marker)"

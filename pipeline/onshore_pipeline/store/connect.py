@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -91,6 +92,15 @@ def connect(url: str, user: str, password: str, *, ca_file: Path | None = None) 
         if known is not None and not known.readonly and known.value != value:
             client.set_client_setting(name, value)
     return client
+
+
+def answers(url: str, *, ca_file: Path | None = None, timeout_s: float = 3.0) -> bool:
+    """Whether a store answers at `url` within `timeout_s`, whoever asks."""
+    try:
+        asked = _connections(ca_file).request("GET", f"{url.rstrip('/')}/ping", timeout=timeout_s, retries=False)
+    except HTTPError:
+        return False
+    return bool(asked.status == HTTPStatus.OK)
 
 
 @cache
