@@ -96,7 +96,7 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
     records = plan.traffic.records
     messages = list(log_messages(min(plan.messages, _MOST_DISTINCT // records), plan.traffic))
     with contextlib.ExitStack() as stack:
-        ours = _Ours(stack, plan)
+        ours = OursAlone(stack, plan)
         stages = profile(messages, ours.settings, plan.rounds)
         contenders: dict[str, tuple[_Contender, int]] = {"onshore": (ours, plan.messages)}
         if plan.baseline is not None:
@@ -190,7 +190,7 @@ class _Side:
         return int(self.client.query(query).result_rows[0][0])
 
 
-class _Ours(_Side):
+class OursAlone(_Side):
     """Store and sequencer all the time, workers from round to round."""
 
     def __init__(self, stack: ExitStack, plan: Plan) -> None:
@@ -201,6 +201,7 @@ class _Ours(_Side):
         self._visible = 0
 
     def round(self, messages: Sequence[bytes], count: int) -> dict[str, Any]:
+        """Append `count` messages; then let the workers run until all are visible."""
         self.fill(messages, count)
         self._visible += count * self.plan.traffic.records
         names = [f"worker-{number}" if number else "worker" for number in range(self.plan.workers)]
@@ -250,4 +251,4 @@ def _kafka(settings: Settings, plan: Plan) -> KafkaSettings | None:
     return kafka
 
 
-__all__ = ["Plan", "bench_ingest"]
+__all__ = ["OursAlone", "Plan", "bench_ingest"]

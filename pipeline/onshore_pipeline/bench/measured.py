@@ -38,5 +38,5 @@ def middle(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name, first in rounds[0].items():
         values = [each[name] for each in rounds]
-        told[name] = middle(values) if isinstance(first, dict) else type(first)(median(values))
+        told[name] = middle(values) if isinstance(first, dict) else type(first)(round(median(values), 3))
     return told

@@ -19,6 +19,8 @@ class Benchmark(StrEnum):
     JUDGE = "judge"
     SEAL = "seal"
     INSERT = "insert"
+    QUERY = "query"
+    END_TO_END = "end-to-end"
     GROWTH = "growth"
 
 
@@ -27,7 +29,7 @@ _BASELINE_HELP = "The per-record program to compare with; in a checkout tests/be
 
 def bench(
     name: Annotated[Benchmark, typer.Argument(help="What to measure")],
-    events: Annotated[int | None, typer.Option(help="Events; each benchmark has its own default", min=500)] = None,
+    events: Annotated[int | None, typer.Option(help="Events; each benchmark has its own default", min=5)] = None,
     rounds: Annotated[int, typer.Option(help="Rounds, of which the median is told", min=1)] = 3,
     workers: Annotated[int, typer.Option(help="Workers (ingest, on Kafka)", min=1)] = 1,
     partitions: Annotated[int, typer.Option(help="Partitions of the topic (ingest, on Kafka)", min=1)] = 1,
@@ -44,6 +46,14 @@ def bench(
         told = bench_growth(
             events or 200_000, axis or AXES, most_backlog=backlog, say=lambda row: typer.echo(row, err=True)
         )
+    elif name is Benchmark.QUERY:
+        from onshore_pipeline.bench.query import bench_query
+
+        told = bench_query(events or 10_000_000, baseline=baseline_file(baseline))
+    elif name is Benchmark.END_TO_END:
+        from onshore_pipeline.bench.end_to_end import bench_end_to_end
+
+        told = bench_end_to_end(events or 40)
     elif name is Benchmark.INGEST:
         from onshore_pipeline.bench.ingest import Plan, bench_ingest
 

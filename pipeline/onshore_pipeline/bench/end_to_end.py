@@ -1,0 +1,156 @@
+"""`onshore bench end-to-end`: from an application's OTLP exporter to what the dashboard reads, on an idle stack.
+
+One event at a time, each a breach of its own: it is visible when the read-only user sees it among the committed events,
+and again when its finding stands in the list.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import psutil
+from clickhouse_connect import get_client
+
+from onshore_pipeline.bench.machine import machine
+from onshore_pipeline.errors import OnshoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from clickhouse_connect.driver.client import Client
+
+_READY_WITHIN_S: Final = 90.0
+_VISIBLE_WITHIN_S: Final = 60.0
+_LOOK_EVERY_S: Final = 0.02
+_QUIET_S: Final = 1.0
+_ASK: Final = {
+    "event": "SELECT count() FROM events_current WHERE dataset = {dataset:String}",
+    "finding": "SELECT count() FROM findings WHERE fingerprint['dataset'] = {dataset:String}",
+}
+
+
+def bench_end_to_end(events: int) -> dict[str, Any]:
+    """Send `events` events, each when the one before has been seen and the stack has been idle for a second.
+
+    Returns:
+        Seconds from the call of the exporter to each sight: p50, p95, largest; peak memory of each process.
+    """
+    about = machine()
+    with tempfile.TemporaryDirectory(prefix="onshore-bench-") as folder, _stack(Path(folder)) as (stack, peaks):
+        host, _, port = stack["store"].removeprefix("http://").rpartition(":")
+        client = get_client(
+            host=host, port=int(port), username=stack["store_user"], password=stack["store_password"],
+            autogenerate_session_id=False,
+        )  # fmt: skip
+        send = _Sender(stack["otlp_http"])
+        _seen(client, send, "warm")
+        taken: dict[str, list[float]] = {name: [] for name in _ASK}
+        for number in range(events):
+            time.sleep(_QUIET_S)
+            for name, seconds in _seen(client, send, f"dataset-{number}").items():
+                taken[name].append(seconds)
+        client.close()
+        peak = peaks()
+    return {
+        "bench": "end-to-end",
+        "events": events,
+        "seconds_until_visible": {name: _spread(seconds) for name, seconds in taken.items()},
+        "peak_memory_mib": peak,
+        "baseline": None,
+        "machine": about,
+    }
+
+
+def _spread(seconds: list[float]) -> dict[str, float]:
+    found = {f"p{share}": round(float(np.percentile(seconds, share)), 3) for share in (50, 95)}
+    return {**found, "largest": round(max(seconds), 3)}
+
+
+def _seen(client: Client, send: _Sender, dataset: str) -> dict[str, float]:
+    began = time.perf_counter()
+    send(dataset)
+    seen: dict[str, float] = {}
+    while len(seen) < len(_ASK):
+        for name, question in _ASK.items():
+            if name not in seen and client.query(question, parameters={"dataset": dataset}).result_rows[0][0]:
+                seen[name] = time.perf_counter() - began
+        if time.perf_counter() - began > _VISIBLE_WITHIN_S:
+            raise OnshoreError(f"an event was not visible after {_VISIBLE_WITHIN_S:.0f} s: {seen}")
+        time.sleep(_LOOK_EVERY_S)
+    return seen
+
+
+class _Sender:
+    """OpenTelemetry's own SDK and OTLP/HTTP exporter; a call returns when the receiver has acknowledged."""
+
+    def __init__(self, url: str) -> None:
+        from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+        from opentelemetry.sdk._logs import LoggerProvider
+        from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+
+        provider = LoggerProvider(shutdown_on_exit=False)
+        provider.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(endpoint=f"{url}/v1/logs")))
+        self._logger = provider.get_logger("onshore.bench")
+
+    def __call__(self, dataset: str) -> None:
+        """One copy of Australian personal data to the United States without a basis."""
+        from opentelemetry._logs import LogRecord
+
+        attributes: Mapping[str, str] = {
+            "onshore.domain": "data_movement", "onshore.action": "data.copy", "onshore.outcome": "success",
+            "onshore.data.set": dataset, "onshore.data.home": "AU", "onshore.data.categories": "personal",
+            "onshore.destination.country": "US", "onshore.transfer.basis": "none", "onshore.actor.id": "bench",
+        }  # fmt: skip
+        now = time.time_ns()
+        self._logger.emit(LogRecord(timestamp=now, observed_timestamp=now, body="copied", attributes=attributes))
+
+
+@contextmanager
+def _stack(folder: Path) -> Iterator[tuple[dict[str, str], Any]]:
+    """`onshore up` without the dashboard; gives its addresses, and what tells each process's peak memory."""
+    ready = folder / "ready.json"
+    ports = [f"--{name}-port=0" for name in ("otlp-http", "otlp-grpc", "store", "dashboard")]
+    command = [sys.executable, "-m", "onshore_pipeline", "up", "--data-dir", str(folder / "data"), "--no-dashboard"]
+    with (folder / "terminal.txt").open("wb") as terminal:
+        process = subprocess.Popen(
+            [*command, *ports, "--ready-file", str(ready)], stdout=terminal, stderr=terminal, env=dict(os.environ)
+        )
+    try:
+        deadline = time.monotonic() + _READY_WITHIN_S
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise OnshoreError(f"the stack did not start: {(folder / 'terminal.txt').read_text()[-500:]}")
+            time.sleep(_LOOK_EVERY_S)
+        yield json.loads(ready.read_text()), lambda: _peaks(process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _peaks(supervisor: int) -> dict[str, int]:
+    """Peak resident memory by process, named by what its command line says."""
+    peaks = {}
+    for process in psutil.Process(supervisor).children():
+        words = process.cmdline()
+        name = next((word for word in words[2:5] if word.isidentifier() or word.startswith("onshore_")), "part")
+        if name == "onshore_pipeline":
+            name = words[3]
+        status = Path(f"/proc/{process.pid}/status")
+        if status.exists():
+            line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+            peaks[name.rpartition(".")[2]] = int(line.split()[1]) // 1024
+    return peaks
