@@ -7,11 +7,14 @@ is counted by reason, and once items go through again the owner is told, so that
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from weakref import WeakMethod
 
 from onshore_pipeline.errors import BrokerUnavailable, OnshoreError
 
@@ -22,6 +25,8 @@ Item = TypeVar("Item")
 
 QUEUE_FULL: Final = "queue full"
 CLOSED: Final = "closed"
+NOT_SENT: Final = "not sent before the end"
+NO_ANSWER: Final = "no answer before the end"
 
 _log = logging.getLogger(__name__)
 
@@ -49,11 +54,13 @@ class Gap:
         reason: why they were lost.
         count: how many.
         since_ns: when the first of them was lost, nanoseconds since the epoch.
+        until_ns: when the last of them was lost.
     """
 
     reason: str
     count: int
     since_ns: int
+    until_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,11 @@ class BatchQueue(Generic[Item]):
     `report_gaps(gaps)` is called on the sending thread once a delivery succeeded after losses; it returns True when the
     report itself was taken, else it is asked again later.
 
+    `keep_gaps(gaps)` is told what is still unreported whenever that shrinks, and in the end: to be remembered until the
+    next start, which hands it over as `unreported`.
+
+    A forked child starts with an empty queue and a thread of its own: what was queued is the parent's to send.
+
     With `block`, `put` waits for room instead of losing the item, and the first lost batch stops everything: `put` and
     `flush` raise its error, so that a file reader knows not to move its position.
     """
@@ -90,20 +102,32 @@ class BatchQueue(Generic[Item]):
         limits: BatchLimits,
         block: bool,
         name: str,
+        keep_gaps: Callable[[Sequence[Gap]], None] = lambda _: None,
+        unreported: Sequence[Gap] = (),
     ) -> None:
-        self._deliver, self._report = deliver, report_gaps
+        self._deliver, self._report, self._keep = deliver, report_gaps, keep_gaps
         self._limits, self._block, self._name = limits, block, name
+        self._begin(unreported)
+        again = WeakMethod(self._begin_in_child)
+        os.register_at_fork(after_in_child=lambda: (begin := again()) and begin())
+
+    def _begin(self, unreported: Sequence[Gap]) -> None:
         self._changed = threading.Condition()
         self._items: deque[Item] = deque()
         self._in_flight = 0
         self._flushing = 0
-        self._closing = False
-        self._lost: dict[str, Gap] = {}
+        self._closing = self._given_up = self._said = False
+        self._lost = {gap.reason: gap for gap in unreported}
         self._failure: OnshoreError | None = None
         self.sent = 0
         self.dropped = 0
-        self._thread = threading.Thread(target=self._run, name=f"onshore-{name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"onshore-{self._name}", daemon=True)
         self._thread.start()
+
+    def _begin_in_child(self) -> None:
+        if not self._closing:
+            self._keep = lambda _: None  # the file is the parent's
+            self._begin(())
 
     def put(self, item: Item) -> bool:
         """Queue an item; False when it was lost (and counted). Raises the delivery's error when blocking."""
@@ -132,12 +156,33 @@ class BatchQueue(Generic[Item]):
             return emptied and self.dropped == lost_before
 
     def close(self, timeout_s: float) -> bool:
-        """Take nothing more, deliver what is queued, end the thread; False when that takes longer than `timeout_s`."""
+        """Take nothing more, deliver what is queued, end the thread; False when that takes longer than `timeout_s`.
+
+        What is left then is counted as lost. Losses that could not be reported are kept for the next start and said on
+        standard error.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        finished = not self._thread.is_alive()
+        if not finished:
+            self._count_rest()
+        with self._changed:
+            gaps, said, self._said = tuple(self._lost.values()), self._said, True
+        if gaps and not said:
+            self._keep(gaps)
+            reasons = ", ".join(f"{gap.count} {gap.reason}" for gap in gaps)
+            sys.stderr.write(f"onshore: {self._name}: lost at the end of the process: {reasons}\n")
+        return finished
+
+    def _count_rest(self) -> None:
+        with self._changed:
+            for count, reason in ((len(self._items), NOT_SENT), (self._in_flight, NO_ANSWER)):
+                if count:
+                    self._lose(count, reason)
+            self._items.clear()
+            self._in_flight, self._given_up = 0, True
 
     def _has_room(self) -> bool:
         while True:
@@ -160,8 +205,9 @@ class BatchQueue(Generic[Item]):
         return len(self._items) >= self._limits.max_batch or bool(self._flushing) or self._closing
 
     def _lose(self, count: int, reason: str) -> None:
-        earlier = self._lost.get(reason, Gap(reason, 0, time.time_ns()))
-        self._lost[reason] = replace(earlier, count=earlier.count + count)
+        now_ns = time.time_ns()
+        earlier = self._lost.get(reason, Gap(reason, 0, now_ns, now_ns))
+        self._lost[reason] = replace(earlier, count=earlier.count + count, until_ns=now_ns)
         self.dropped += count
 
     def _run(self) -> None:
@@ -184,6 +230,8 @@ class BatchQueue(Generic[Item]):
         if delivery.accepted:
             self._report_losses()
         with self._changed:
+            if self._given_up:
+                return  # counted as lost already; better one too many than one that nobody hears of
             self.sent += delivery.accepted
             self._in_flight = 0
             if failure is not None:
@@ -215,14 +263,16 @@ class BatchQueue(Generic[Item]):
     def _report_losses(self) -> None:
         with self._changed:
             gaps = tuple(self._lost.values())
-        if not gaps or not self._is_reported(gaps):
+        if not gaps or self._given_up or not self._is_reported(gaps):  # given up: the next start reports them
             return
         with self._changed:
             for gap in gaps:
                 # More may have been lost while the report was under way: that is the next report's.
-                more = self._lost.pop(gap.reason).count - gap.count
-                if more:
-                    self._lost[gap.reason] = Gap(gap.reason, more, time.time_ns())
+                now = self._lost.pop(gap.reason)
+                if now.count > gap.count:
+                    self._lost[gap.reason] = replace(now, count=now.count - gap.count, since_ns=gap.until_ns)
+            left = tuple(self._lost.values())
+        self._keep(left)
 
     def _is_reported(self, gaps: Sequence[Gap]) -> bool:
         try:

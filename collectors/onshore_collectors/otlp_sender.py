@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import os
 import ssl
 import threading
 import time
@@ -15,6 +16,7 @@ from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakMethod
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
@@ -82,6 +84,8 @@ class OtlpSender:
         }
         self._connection: http.client.HTTPConnection | None = None
         self._abandoned = threading.Event()
+        again = WeakMethod(self._disconnect)  # a forked child must not talk on its parent's connection
+        os.register_at_fork(after_in_child=lambda: (disconnect := again()) and disconnect())
 
     def send(self, payload: bytes) -> bytes:
         """Send one serialised request and return the response's body.

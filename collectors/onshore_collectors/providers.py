@@ -46,7 +46,7 @@ class CountedSpanProcessor(SpanProcessor):
         self.queue.put(span)
 
     def shutdown(self) -> None:
-        """Deliver what is queued, then take nothing more."""
+        """Deliver what is queued within 10 s, then take nothing more; what is left is counted and said."""
         self.queue.close(_CLOSE_TIMEOUT_S)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:

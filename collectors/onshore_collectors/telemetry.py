@@ -5,8 +5,10 @@ The SDK's logs API is still underscored; this is the only module that imports it
 
 from __future__ import annotations
 
+import atexit
 import copy
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry._logs import LogRecord, NoOpLogger, SeverityNumber
@@ -23,13 +25,16 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.resources import Resource
 
 from onshore_collectors.batching import BatchLimits, BatchQueue, Delivery, Gap
+from onshore_collectors.gap_file import GapFile
 from onshore_collectors.identity import build_resource, read_host_id
 from onshore_collectors.otlp_sender import OtlpDelivery, OtlpSender
 from onshore_collectors.providers import CountedSpanProcessor, open_meter_provider, open_tracer_provider
+from onshore_collectors.sendable import sendable, sendable_text
 from onshore_pipeline.errors import BrokerUnavailable, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -55,10 +60,7 @@ DEFAULT_ENDPOINT: Final = "http://127.0.0.1:4318"
 GAP_ACTION: Final = "telemetry.gap"
 
 _MOST_TIME_NS: Final = 2**64 - 1
-_LEAST_INT64: Final = -(2**63)
-_MOST_INT64: Final = 2**63 - 1
 _CLOSE_TIMEOUT_S: Final = 10.0
-_LAST_WORDS_S: Final = 1.0
 _NO_CONTEXT: Final = Context({"onshore": True})  # an empty one would make the SDK look for the thread's
 
 
@@ -74,13 +76,24 @@ class CountedLogProcessor(LogRecordProcessor):
         *,
         limits: BatchLimits | None = None,
         block: bool = False,
+        gap_file: GapFile | None = None,
     ) -> None:
         self._deliver = deliver
         self._like: ReadableLogRecord | None = None
-        self.queue = BatchQueue(deliver, self._report_gaps, limits=limits or BatchLimits(), block=block, name="logs")
+        self.queue = BatchQueue(
+            deliver,
+            self._report_gaps,
+            limits=limits or BatchLimits(),
+            block=block,
+            name="logs",
+            keep_gaps=gap_file.keep if gap_file else lambda _: None,
+            unreported=gap_file.load() if gap_file else (),
+        )
 
     @classmethod
-    def exporting_to(cls, exporter: LogRecordExporter, *, limits: BatchLimits | None = None) -> CountedLogProcessor:
+    def exporting_to(
+        cls, exporter: LogRecordExporter, *, limits: BatchLimits | None = None, gap_file: GapFile | None = None
+    ) -> CountedLogProcessor:
         """Batch for an SDK exporter; what it answers with FAILURE is lost and counted."""
 
         def deliver(batch: Sequence[ReadableLogRecord]) -> Delivery:
@@ -88,7 +101,7 @@ class CountedLogProcessor(LogRecordProcessor):
                 return Delivery(len(batch))
             return Delivery(0, len(batch), "export failed")
 
-        return cls(deliver, limits=limits)
+        return cls(deliver, limits=limits, gap_file=gap_file)
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Queue the record as it is now; later processors may change their own copy."""
@@ -100,7 +113,7 @@ class CountedLogProcessor(LogRecordProcessor):
         self.queue.put(readable)
 
     def shutdown(self) -> None:
-        """Deliver what is queued, then take nothing more."""
+        """Deliver what is queued within 10 s, then take nothing more; what is left is counted, said and kept."""
         self.queue.close(_CLOSE_TIMEOUT_S)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
@@ -128,6 +141,7 @@ def _gap_record(gap: Gap, like: ReadableLogRecord) -> ReadableLogRecord:
             "onshore.action": GAP_ACTION,
             "onshore.data.count": gap.count,
             "onshore.reason": gap.reason,
+            "onshore.gap.until": datetime.fromtimestamp(gap.until_ns / 1e9, UTC).isoformat(),
         },
     )
     return ReadableLogRecord(record, like.resource, like.instrumentation_scope)
@@ -157,16 +171,18 @@ class Telemetry:
         limits: BatchLimits,
         max_request_bytes: int,
         block: bool,
+        gap_file: GapFile | None,
     ) -> None:
         self._sender = sender
         delivery = OtlpDelivery(sender, _encode, _weigh, max_request_bytes=max_request_bytes)
-        processor = CountedLogProcessor(delivery.deliver, limits=limits, block=block)
+        processor = CountedLogProcessor(delivery.deliver, limits=limits, block=block, gap_file=gap_file)
         self._queue = processor.queue
         self._logger = open_logger_provider(processor, resource, shutdown_on_exit=False).get_logger(
             scope, attributes=dict(scope_attributes)
         )
         if isinstance(self._logger, NoOpLogger):
             raise SettingsError("OTEL_SDK_DISABLED", "is true, so that no event would ever be sent; unset it")
+        atexit.register(self.close)
 
     @property
     def sent(self) -> int:
@@ -196,8 +212,8 @@ class Telemetry:
             timestamp=time_ns if time_ns is not None and 0 <= time_ns <= _MOST_TIME_NS else None,
             observed_timestamp=observed_ns,
             context=_NO_CONTEXT,
-            body=None if body is None else _sendable_text(body),
-            attributes={key: _sendable(value) for key, value in attributes.items()},
+            body=None if body is None else sendable_text(body),
+            attributes={key: sendable(value) for key, value in attributes.items()},
             event_name=event_name,
         )
 
@@ -210,11 +226,13 @@ class Telemetry:
         return self._queue.flush(timeout_s)
 
     def close(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
-        """Send what is queued and end; True when nothing is left unsent. Safe to call twice."""
+        """Send what is queued and end; True when nothing is left unsent. Safe to call twice; called at exit, too.
+
+        What is left then is counted as lost, said on standard error, and kept where there is a gap file.
+        """
+        atexit.unregister(self.close)
         finished = self._queue.close(timeout_s)
-        if not finished:
-            self._sender.abandon()
-            self._queue.close(_LAST_WORDS_S)
+        self._sender.abandon()
         self._sender.close()
         return finished
 
@@ -240,6 +258,7 @@ def open_telemetry(
     limits: BatchLimits | None = None,
     give_up_after_s: float = 60.0,
     max_request_bytes: int = 900_000,
+    gap_file: Path | None = None,
 ) -> Telemetry:
     """Send events as OTLP/HTTP protobuf, gzipped, in batches, in order, each retried until it is acknowledged.
 
@@ -252,6 +271,7 @@ def open_telemetry(
         block: wait for room instead of dropping, and raise when a batch is lost: for readers of files, who can go back.
         limits: size of queue and batches.
         give_up_after_s: how long a batch is retried before it is lost.
+        gap_file: where losses are kept that could not be reported before the end; the next start reports them.
         max_request_bytes: where a batch is cut into several requests (about; Kafka's default limit is 1 MiB a message).
 
     Raises:
@@ -266,6 +286,7 @@ def open_telemetry(
         limits=limits or BatchLimits(),
         max_request_bytes=max_request_bytes,
         block=block,
+        gap_file=GapFile(gap_file) if gap_file is not None else None,
     )
 
 
@@ -277,17 +298,3 @@ def _weigh(record: ReadableLogRecord) -> int:
     # Close enough to cut batches: raw text dominates where records are large.
     body, attributes = record.log_record.body, record.log_record.attributes or {}
     return (len(body) if isinstance(body, str) else 0) + 64 * len(attributes)
-
-
-def _sendable(value: AttributeValue) -> AttributeValue:
-    if isinstance(value, str):
-        return _sendable_text(value)
-    if isinstance(value, int) and not _LEAST_INT64 <= value <= _MOST_INT64:
-        # The encoder would leave the attribute out; the pipeline reads decimal text as well.
-        return str(value)
-    return value
-
-
-def _sendable_text(text: str) -> str:
-    # Lone surrogates (undecodable bytes of a file) would make protobuf refuse the whole batch.
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 
 from onshore_collectors.batching import BatchLimits, BatchQueue, Delivery, Gap
+from onshore_collectors.gap_file import GapFile
 from onshore_collectors.telemetry import build_resource, open_telemetry, read_host_id
 from onshore_pipeline.errors import BrokerUnavailable, SettingsError
 
@@ -334,3 +337,63 @@ def test_every_item_is_delivered_or_counted_and_every_loss_is_reported(
     assert queue.sent + queue.dropped == len(outcomes)
     still_unreported = sum(gap.count for gap in queue._lost.values())
     assert sum(gap.count for gap in reported) + still_unreported == queue.dropped
+
+
+def test_what_has_no_answer_in_the_end_is_counted_said_and_kept_for_the_next_start(
+    peer: Peer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "gaps.json"
+    peer.gate.clear()
+    telemetry = peer.open(gap_file=kept, limits=BatchLimits(max_batch=2, max_delay_s=0.01))
+    for _ in range(2):
+        telemetry.emit("under way", {})
+    assert peer.arrived.acquire(timeout=10)
+    for _ in range(3):
+        telemetry.emit("queued", {})
+    assert not telemetry.close(0.1)
+    assert not telemetry.close(0.1)
+    said = capsys.readouterr().err
+    assert said == (
+        "onshore: logs: lost at the end of the process: 3 not sent before the end, 2 no answer before the end\n"
+    )
+    assert (telemetry.sent, telemetry.dropped) == (0, 5)
+    assert len(GapFile(kept).load()) == 2
+    peer.gate.set()
+    with peer.open(gap_file=kept) as again:
+        again.emit("later", {})
+        assert again.flush(10)
+        assert again.dropped == 0, "they are the earlier process's losses"
+    assert sorted(gaps(peer)) == [("no answer before the end", 2), ("not sent before the end", 3)]
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{}", '[{"reason": "x"}]', "[1]"])
+def test_a_damaged_gap_file_stops_no_application(tmp_path: Path, content: str) -> None:
+    (tmp_path / "gaps.json").write_text(content)
+    assert GapFile(tmp_path / "gaps.json").load() == ()
+    GapFile(tmp_path / "no such folder" / "gaps.json").keep([Gap("x", 1, 2, 3)])
+
+
+FORKS = """
+import os, sys
+from onshore_collectors.batching import BatchLimits
+from onshore_collectors.telemetry import open_telemetry
+telemetry = open_telemetry(
+    endpoint=sys.argv[1], headers={}, resource={}, scope="probe", limits=BatchLimits(max_delay_s=60)
+)
+telemetry.emit("warm", {})
+assert telemetry.flush(10)
+telemetry.emit("queued by the parent", {})
+child = os.fork()
+telemetry.emit("of the child" if child == 0 else "of the parent", {})
+assert telemetry.flush(10), "a child has a sending thread of its own"
+assert telemetry.dropped == 0
+if child:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_forked_child_sends_its_own_events_and_none_of_its_parents(peer: Peer) -> None:
+    subprocess.run([sys.executable, "-c", FORKS, peer.address], check=True, timeout=60)
+    names = sorted(record.event_name for record in peer.records())
+    assert names == ["of the child", "of the parent", "queued by the parent", "warm"]
