@@ -33,7 +33,7 @@ fuzz: $(VENV)/.installed-dev
 	$(BIN)/python tests/fuzz/fuzz_wire.py --seconds $(SECONDS_OF_FUZZING) --corpus .fuzz-corpus
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/onshore bench ingest
+	$(BIN)/python tests/benchmarks/performance.py $(ARGS)
 
 # The versions that the tests ran with, with their digests; `make up` and `make test` install exactly these.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --generate-hashes \

@@ -6,6 +6,7 @@ and again when its finding stands in the list.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -33,6 +34,7 @@ _READY_WITHIN_S: Final = 90.0
 _VISIBLE_WITHIN_S: Final = 60.0
 _LOOK_EVERY_S: Final = 0.02
 _QUIET_S: Final = 1.0
+_SETTLED_S: Final = 5.0
 _ASK: Final = {
     "event": "SELECT count() FROM events_current WHERE dataset = {dataset:String}",
     "finding": "SELECT count() FROM findings WHERE fingerprint['dataset'] = {dataset:String}",
@@ -43,15 +45,18 @@ def bench_end_to_end(events: int) -> dict[str, Any]:
     """Send `events` events, each when the one before has been seen and the stack has been idle for a second.
 
     Returns:
-        Seconds from the call of the exporter to each sight: p50, p95, largest; peak memory of each process.
+        Seconds from the call of the exporter to each sight: p50, p95, largest; MiB of all processes together before the
+        first event (PSS where the kernel tells, so that what they share counts once); peak memory of each process.
     """
     about = machine()
-    with tempfile.TemporaryDirectory(prefix="onshore-bench-") as folder, _stack(Path(folder)) as (stack, peaks):
+    with tempfile.TemporaryDirectory(prefix="onshore-bench-") as folder, _stack(Path(folder)) as (stack, supervisor):
         host, _, port = stack["store"].removeprefix("http://").rpartition(":")
         client = get_client(
             host=host, port=int(port), username=stack["store_user"], password=stack["store_password"],
             autogenerate_session_id=False,
         )  # fmt: skip
+        time.sleep(_SETTLED_S)
+        idle = _resident_mib(supervisor)
         send = _Sender(stack["otlp_http"])
         _seen(client, send, "warm")
         taken: dict[str, list[float]] = {name: [] for name in _ASK}
@@ -60,11 +65,12 @@ def bench_end_to_end(events: int) -> dict[str, Any]:
             for name, seconds in _seen(client, send, f"dataset-{number}").items():
                 taken[name].append(seconds)
         client.close()
-        peak = peaks()
+        peak = _peaks(supervisor)
     return {
         "bench": "end-to-end",
         "events": events,
         "seconds_until_visible": {name: _spread(seconds) for name, seconds in taken.items()},
+        "idle_memory_mib": idle,
         "peak_memory_mib": peak,
         "baseline": None,
         "machine": about,
@@ -116,11 +122,20 @@ class _Sender:
 
 
 @contextmanager
-def _stack(folder: Path) -> Iterator[tuple[dict[str, str], Any]]:
-    """`onshore up` without the dashboard; gives its addresses, and what tells each process's peak memory."""
+def _stack(folder: Path) -> Iterator[tuple[dict[str, str], int]]:
+    """`onshore up`, with the dashboard where it is installed; gives its addresses, and the supervisor's process id."""
     ready = folder / "ready.json"
+    has_dashboard = importlib.util.find_spec("onshore_dashboard") is not None
     ports = [f"--{name}-port=0" for name in ("otlp-http", "otlp-grpc", "store", "dashboard")]
-    command = [sys.executable, "-m", "onshore_pipeline", "up", "--data-dir", str(folder / "data"), "--no-dashboard"]
+    command = [
+        sys.executable,
+        "-m",
+        "onshore_pipeline",
+        "up",
+        "--data-dir",
+        str(folder / "data"),
+        *([] if has_dashboard else ["--no-dashboard"]),
+    ]
     with (folder / "terminal.txt").open("wb") as terminal:
         process = subprocess.Popen(
             [*command, *ports, "--ready-file", str(ready)], stdout=terminal, stderr=terminal, env=dict(os.environ)
@@ -131,7 +146,7 @@ def _stack(folder: Path) -> Iterator[tuple[dict[str, str], Any]]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise OnshoreError(f"the stack did not start: {(folder / 'terminal.txt').read_text()[-500:]}")
             time.sleep(_LOOK_EVERY_S)
-        yield json.loads(ready.read_text()), lambda: _peaks(process.pid)
+        yield json.loads(ready.read_text()), process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -139,6 +154,12 @@ def _stack(folder: Path) -> Iterator[tuple[dict[str, str], Any]]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _resident_mib(supervisor: int) -> int:
+    parent = psutil.Process(supervisor)
+    taken = [process.memory_full_info() for process in (parent, *parent.children(recursive=True))]
+    return sum(getattr(each, "pss", each.rss) for each in taken) // 2**20
 
 
 def _peaks(supervisor: int) -> dict[str, int]:

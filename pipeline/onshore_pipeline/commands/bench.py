@@ -34,11 +34,14 @@ def bench(
     workers: Annotated[int, typer.Option(help="Workers (ingest, on Kafka)", min=1)] = 1,
     partitions: Annotated[int, typer.Option(help="Partitions of the topic (ingest, on Kafka)", min=1)] = 1,
     baseline: Annotated[Path | None, typer.Option(help=_BASELINE_HELP)] = None,
+    alone: Annotated[bool, typer.Option("--alone", help="Leave the per-record program out")] = False,
     axis: Annotated[list[str] | None, typer.Option(help="What grows (growth); all when not given")] = None,
     backlog: Annotated[int, typer.Option(help="The largest backlog (growth)", min=500)] = 3_000_000,
 ) -> None:
     """Run a benchmark with real parts in a temporary folder and print the figures as JSON."""
     from onshore_pipeline.bench.baseline import baseline_file
+
+    file = None if alone else baseline_file(baseline)
 
     if name is Benchmark.GROWTH:
         from onshore_pipeline.bench.growth import AXES, bench_growth
@@ -49,7 +52,7 @@ def bench(
     elif name is Benchmark.QUERY:
         from onshore_pipeline.bench.query import bench_query
 
-        told = bench_query(events or 10_000_000, baseline=baseline_file(baseline))
+        told = bench_query(events or 10_000_000, baseline=file)
     elif name is Benchmark.END_TO_END:
         from onshore_pipeline.bench.end_to_end import bench_end_to_end
 
@@ -57,10 +60,9 @@ def bench(
     elif name is Benchmark.INGEST:
         from onshore_pipeline.bench.ingest import Plan, bench_ingest
 
-        file = baseline_file(baseline)
         told = bench_ingest(Plan(events or 500_000, file, rounds=rounds, workers=workers, partitions=partitions))
     else:
         from onshore_pipeline.bench.stages import bench_stage
 
-        told = bench_stage(name, events or 50_000, baseline=baseline_file(baseline), rounds=rounds)
+        told = bench_stage(name, events or 50_000, baseline=file, rounds=rounds)
     typer.echo(json.dumps(told))

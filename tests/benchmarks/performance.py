@@ -1,0 +1,145 @@
+"""`make bench`: run every benchmark, one after the other, and write docs/performance.md from what they print.
+
+A benchmark that cannot run, fails or takes too long stands in the page with its reason; the others go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from performance_page import page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+CHECKOUT = Path(__file__).parents[2]
+PAGE = CHECKOUT / "docs" / "performance.md"
+
+
+@dataclass
+class Step:
+    """One benchmark.
+
+    Attributes:
+        name: of its result on the page.
+        command: as a reader of the page would type it.
+        within_s: it is ended after that.
+        kafka: it needs an Apache Kafka with nothing in it.
+        small: options that make it short, for a look at whether all of it works.
+    """
+
+    name: str
+    command: str
+    within_s: float
+    kafka: bool = False
+    small: str = ""
+
+
+@dataclass
+class Done:
+    """What came of a step: what it printed, or why not."""
+
+    step: Step
+    result: dict[str, Any] = field(default_factory=dict)
+    why_not: str = ""
+
+
+STEPS = (
+    Step("ingest", "onshore bench ingest", 400, small="--events 5000 --rounds 1"),
+    *(
+        Step(name, f"onshore bench {name} --rounds 5", 120, small="--events 2000 --rounds 1")
+        for name in ("decode", "locate", "judge", "seal", "insert")
+    ),
+    *(
+        Step(
+            f"kafka-{count}",
+            f"onshore bench ingest --events 300000 --rounds 1 --alone --workers {count} --partitions {count}",
+            200,
+            kafka=True,
+            small="--events 2000",
+        )
+        for count in (1, 2)
+    ),
+    Step("rotel", "python tests/benchmarks/rotel_peer.py", 120, small="--events 2000"),
+    Step("query", "onshore bench query", 420, small="--events 20000"),
+    Step("end-to-end", "onshore bench end-to-end", 180, small="--events 2"),
+    *(
+        Step(f"growth {axis}", f"onshore bench growth --axis {axis}", 300, small="--events 2000 --backlog 2000")
+        for axis in ("controls", "attributes", "tenants", "addresses", "backlog")
+    ),
+)
+
+
+def run(step: Step, *, small: bool) -> Done:
+    """Run one step; never raises for what the step does."""
+    print(f"{time.strftime('%H:%M:%S')}  {step.command}", file=sys.stderr, flush=True)  # noqa: T201 - progress
+    try:
+        with contextlib.ExitStack() as stack:
+            environment = stack.enter_context(_kafka()) if step.kafka else {}
+            return _run(step, environment, small=small)
+    except Exception as error:  # noqa: BLE001 - the page says it
+        return Done(step, why_not=f"{type(error).__name__}: {error}".splitlines()[0][:300])
+
+
+def _run(step: Step, environment: Mapping[str, str], *, small: bool) -> Done:
+    name, *arguments = [*step.command.split(), *(step.small.split() if small else [])]
+    start = {"onshore": [sys.executable, "-m", "onshore_pipeline"], "python": [sys.executable]}[name]
+    process = subprocess.Popen(
+        [*start, *arguments],
+        cwd=CHECKOUT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        printed, said = process.communicate(timeout=step.within_s)
+    except subprocess.TimeoutExpired:
+        process.terminate()  # it ends what it started
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+        return Done(step, why_not=f"was not done after {step.within_s:.0f} s")
+    if process.returncode:
+        return Done(step, why_not=(said.strip().splitlines() or ["no message"])[-1][:300])
+    return Done(step, json.loads(printed))
+
+
+@contextlib.contextmanager
+def _kafka() -> Iterator[dict[str, str]]:
+    """An Apache Kafka with nothing in it, as settings that name it."""
+    sys.path.append(str(CHECKOUT / "tests" / "support"))
+    from apache_kafka import running_kafka
+
+    with tempfile.TemporaryDirectory(prefix="onshore-bench-kafka-") as folder, running_kafka(Path(folder)) as cluster:
+        yield {"ONSHORE_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="a few events each, to see that all of it works")
+    parser.add_argument("--only", nargs="*", default=[], help="names of steps")
+    parser.add_argument("--page", type=Path, default=PAGE, help="where to write")
+    given = parser.parse_args()
+    began = time.monotonic()
+    steps = [step for step in STEPS if not given.only or step.name in given.only]
+    done = {step.name: run(step, small=given.small) for step in steps}
+    given.page.write_text(page(done, took_s=time.monotonic() - began, small=given.small), encoding="utf-8")
+    print(f"{given.page}: {len(done)} benchmarks", file=sys.stderr)  # noqa: T201
+    raise SystemExit(1 if any(each.why_not for each in done.values()) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""The page is written whatever happens to a benchmark, and leaves nothing out."""
+
+from __future__ import annotations
+
+from performance import Done, Step, run
+from performance_page import page
+
+
+def test_a_benchmark_that_fails_stands_in_the_page_with_its_reason() -> None:
+    failed = run(Step("odd", "onshore bench growth --axis planets", 60), small=False)
+    assert "planets" in failed.why_not
+    text = page({"odd": failed}, took_s=1, small=False)
+    assert f"| `{failed.step.command}`" in text or failed.step.command in text
+    assert "planets is no axis" in text
+
+
+def test_one_that_takes_too_long_is_ended_and_named() -> None:
+    slow = run(Step("slow", "onshore bench decode", 0.2), small=False)
+    assert slow.why_not == "was not done after 0 s"
+
+
+def test_what_was_measured_stands_against_its_budget() -> None:
+    ingest = {
+        "events_a_second": 61_000, "ratio": {"wall": 7.9, "cpu": 3.0}, "sealing_share_of_cpu": 0.29,
+        "peak_memory_mib": {"worker": 900}, "baseline": None, "rounds": {"onshore": []}, "bytes_an_event": 466,
+        "attributes_an_event": 12, "cpu_us_an_event_by_process": {"worker": 12.0}, "cpu_us_an_event_by_stage": {},
+        "machine": {"date": "d", "commit": "c", "processor": "p", "cores": 2, "memory_gib": 1.0, "system": "s",
+                    "python": "3", "libraries": {}, "load_before": 0.1},
+    }  # fmt: skip
+    text = page({"ingest": Done(Step("ingest", "onshore bench ingest", 1), ingest)}, took_s=60, small=False)
+    assert "| 60k events/s | 100k events/s | 61,000 events/s | floor |" in text
+    assert "| 8 times | 15 times | 7.9 times (CPU: 3.0) | **no** |" in text
+    assert "| 45 % | 30 % | 29% | aim |" in text
+    assert "| 5 s | 2 s | not measured |  |" in text
