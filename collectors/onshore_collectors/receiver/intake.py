@@ -41,6 +41,8 @@ class IntakeLimits:
         max_json_bytes: a JSON body unpacked; reading one takes a multiple of its size.
         max_in_flight_bytes: bodies held in memory by all requests together; a tenant may hold three times what is left
             free, so that one alone gets three quarters and never shuts out the others.
+        max_head_bytes: a request's line and headers (HTTP).
+        head_timeout_s: how long they may take to arrive, and a new connection may say nothing (HTTP).
         body_timeout_s: how long a body may take to arrive.
         threads: requests that are unpacked and made durable at the same time, for HTTP and gRPC each.
     """
@@ -49,6 +51,8 @@ class IntakeLimits:
     max_message_bytes: int = 64 * MIB
     max_json_bytes: int = 16 * MIB
     max_in_flight_bytes: int = 192 * MIB
+    max_head_bytes: int = 65_536
+    head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     threads: int = 16
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -16,17 +17,20 @@ import uvicorn
 
 from onshore_collectors.receiver.grpc_service import open_grpc_server
 from onshore_collectors.receiver.http_app import OtlpHttp
+from onshore_collectors.receiver.request_head import guarded_protocol
 from onshore_pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from onshore_collectors.receiver.intake import Intake
+    from onshore_collectors.receiver.intake import Intake, IntakeLimits
 
 # Together they stay below the 3 s within which the receiver must be gone.
 _LAST_REQUESTS_S: Final = 2.0
 _BACKLOG: Final = 512
+_OTHER_FILES: Final = 256
+_MOST_CONNECTIONS: Final = 4096
 # Longer than senders pause between batches (the SDK's metrics: 60 s), so that none finds its connection closed.
 _IDLE_S: Final = 75
 
@@ -80,7 +84,7 @@ async def listen(intake: Intake, *, http_port: int, grpc_port: int) -> AsyncIter
         bind(grpc_port, "--grpc-port").close()  # gRPC itself reports a busy port in three lines
         grpc_server, grpc_port = open_grpc_server(intake, grpc_port)
         threads = ThreadPoolExecutor(intake.limits.threads, thread_name_prefix="otlp-http")
-        http_server = _HttpServer(_http_config(OtlpHttp(intake, threads)))
+        http_server = _HttpServer(_http_config(OtlpHttp(intake, threads), intake.limits))
         http = asyncio.create_task(http_server.serve([listener]))
         http_port = listener.getsockname()[1]
         try:
@@ -111,10 +115,11 @@ async def serve(intake: Intake, *, http_port: int, grpc_port: int, ready_file: P
         stopped.cancel()
 
 
-def _http_config(app: OtlpHttp) -> uvicorn.Config:
+def _http_config(app: OtlpHttp, limits: IntakeLimits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=guarded_protocol(limits.max_head_bytes, limits.head_timeout_s),
+        limit_concurrency=_most_connections(),
         loop="asyncio",
         ws="none",
         lifespan="off",
@@ -125,6 +130,12 @@ def _http_config(app: OtlpHttp) -> uvicorn.Config:
         timeout_keep_alive=_IDLE_S,
         timeout_graceful_shutdown=int(_LAST_REQUESTS_S),
     )
+
+
+def _most_connections() -> int:
+    """As many as leave some file descriptors to the log and to gRPC; those beyond are answered 503."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, min(soft - _OTHER_FILES, _MOST_CONNECTIONS))
 
 
 def _write_ready(path: Path, addresses: dict[str, str]) -> None:

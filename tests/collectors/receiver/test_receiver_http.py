@@ -294,6 +294,47 @@ def test_a_body_that_never_arrives_is_given_up(start: Start) -> None:
     assert (answer.status_code, "0.2 s" in answer.json()["message"]) == (408, True)
 
 
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/logs HTTP/1.1\r\nHost: local", b"POST /v1/logs HTTP/1.1\r\na: b\r\n"])
+def test_a_connection_that_never_says_what_it_wants_is_closed(start: Start, sent: bytes) -> None:
+    receiver = start(limits=IntakeLimits(head_timeout_s=0.3))
+    with connection_to(receiver) as connection:
+        connection.sendall(sent)
+        assert closed_within(connection, 5)
+
+
+def test_headers_without_end_are_not_kept(start: Start) -> None:
+    receiver = start()
+    with connection_to(receiver) as connection:
+        endless = b"".join(b"x-%d: " % number + b"y" * 8000 + b"\r\n" for number in range(10_000))
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            connection.sendall(b"POST /v1/logs HTTP/1.1\r\n" + endless)
+    assert receiver.post("/v1/logs", b"{}", content_type=JSON).status_code == 200
+
+
+def test_a_connection_is_kept_between_requests_for_longer_than_a_head_may_take(start: Start) -> None:
+    receiver = start(limits=IntakeLimits(head_timeout_s=0.2))
+    with httpx.Client(base_url=receiver.http) as client:
+        for _ in range(2):
+            assert client.post("/v1/logs", content=b"{}", headers={"content-type": JSON}).status_code == 200
+            threading.Event().wait(0.5)
+        (connection,) = client._transport._pool.connections  # type: ignore[attr-defined]
+        assert connection.is_available()
+        assert client.post("/v1/logs", content=b"{}", headers={"content-type": JSON}).status_code == 200
+
+
+def connection_to(receiver: Receiver) -> socket.socket:
+    host, _, port = receiver.http.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+def closed_within(connection: socket.socket, seconds: float) -> bool:
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def test_json_written_by_a_person_is_kept_as_written(receiver: Receiver) -> None:
     body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"stringValue": "é"}}]}]}]}).encode()
     assert receiver.post("/v1/logs", body, content_type=JSON).status_code == 200
