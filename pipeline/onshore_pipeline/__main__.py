@@ -9,7 +9,19 @@ from typing import Annotated
 
 import typer
 
-from onshore_pipeline.commands import bench, controls, doctor, elsewhere, serve, status, store, topics, truth, up
+from onshore_pipeline.commands import (
+    bench,
+    controls,
+    doctor,
+    elsewhere,
+    restore,
+    serve,
+    status,
+    store,
+    topics,
+    truth,
+    up,
+)
 from onshore_pipeline.errors import EvidenceAltered, OnshoreError
 
 WRONG, COULD_NOT, INTERRUPTED = 1, 2, 130
@@ -44,6 +56,7 @@ app.command("check-truth")(truth.check_truth)
 app.command("worker")(serve.worker)
 app.command("sequencer")(serve.sequencer)
 app.command("migrate")(store.migrate)
+app.command("restore")(restore.restore)
 app.command("bench")(bench.bench)
 app.add_typer(controls.app, name="controls")
 app.add_typer(topics.app, name="topics")

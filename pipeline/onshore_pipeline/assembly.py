@@ -16,6 +16,7 @@ from onshore_pipeline.assess import Judgement
 from onshore_pipeline.broker import TENANT_HEADER
 from onshore_pipeline.controls.load import PACKS, load_controls
 from onshore_pipeline.embedded.local_log import LocalLog
+from onshore_pipeline.embedded.log_file import MIB, LogLimits
 from onshore_pipeline.evidence.self_check import check_compiled
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.isolate import header
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from onshore_pipeline.broker import Consumer, EntryReader, Message, MessageReader
+    from onshore_pipeline.broker import Consumer, EntryReader, Message, MessageReader, Producer
     from onshore_pipeline.controls.load import ControlSet
     from onshore_pipeline.domain.control import Control
     from onshore_pipeline.kafka_security import KafkaSettings
@@ -105,7 +106,12 @@ def store_client(settings: Settings, url: str | None = None) -> Client:
 
 def local_log(settings: Settings) -> LocalLog:
     """The local log of the data directory."""
-    return LocalLog(DataDir(settings.data_dir).messages, now_ns=time.time_ns)
+    limits = LogLimits(
+        kept_bytes=settings.local_log_kept_mib * MIB,
+        kept_messages=settings.local_log_kept_messages,
+        kept_s=settings.local_log_kept_hours * 3600,
+    )
+    return LocalLog(DataDir(settings.data_dir).messages, now_ns=time.time_ns, limits=limits)
 
 
 def consumer(settings: Settings, member: str = "", at: Callable[[str], None] = nowhere) -> Consumer:
@@ -128,6 +134,15 @@ def entry_reader(settings: Settings) -> EntryReader:
     from onshore_pipeline.kafka_entries import KafkaEntryReader
 
     return KafkaEntryReader(_kafka(settings))
+
+
+def producer(settings: Settings) -> Producer:
+    """A producer on the broker that settings name."""
+    if not settings.kafka_bootstrap_servers:
+        return local_log(settings).producer()
+    from onshore_pipeline.kafka_producer import KafkaProducer
+
+    return KafkaProducer(_kafka(settings))
 
 
 def message_reader(settings: Settings) -> MessageReader:

@@ -39,7 +39,11 @@ SEQUENCER_POINTS: Final = (
     "8.before", "8.claimed", "8.verdict_counts_built", "8.flows_hourly_built", "8.access_hourly_built",
     "8.findings_built", "8.after", "8.old.before", "8.old.after",
 )  # fmt: skip
-POINTS: Final = (*WORKER_POINTS, *SEQUENCER_POINTS)
+RESTORE_POINTS: Final = (
+    "9.hidden", "9.deleted", "9.events", "9.violations", "9.message_verdicts", "9.message_flows", "9.message_access",
+    "9.message_collectors", "9.metric_points", "9.dead_letters", "9.shown", "9.lost", "9.rebuilt", "9.cleared",
+)  # fmt: skip
+POINTS: Final = (*WORKER_POINTS, *SEQUENCER_POINTS, *RESTORE_POINTS)
 
 Action = Literal["kill", "pause"]
 _SIGNALS: Final[dict[str, signal.Signals]] = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP}

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         salt_key_file: 32 or more secret bytes that salt keys are derived from; shared by all workers of a deployment.
         geoip_dir: folder of IPFire location files (`geoip`, `geoip6`), used when it exists.
         mmdb_file: a country database of yours in MaxMind's format.
+        local_log_kept_hours: how long the local log keeps messages after they were committed, for `onshore restore` ...
+        local_log_kept_mib: ... and at most so much of them in each partition, in MiB ...
+        local_log_kept_messages: ... and at most so many.
         max_batch_messages: messages in one attempt.
         max_batch_mib: bytes of messages in one attempt, in MiB; one larger message still goes through.
         max_waiting_mib: bytes that may wait in the local log for the worker, in MiB; beyond that the receiver puts
@@ -75,6 +78,9 @@ class Settings(BaseSettings):
     salt_key_file: Path | None = None
     geoip_dir: Path = Field(default_factory=lambda: Path("/usr/share/tor"))
     mmdb_file: Path | None = None
+    local_log_kept_hours: float = Field(default=1.0, ge=0.0, le=87_600.0)
+    local_log_kept_mib: int = Field(default=256, ge=0, le=1 << 24)
+    local_log_kept_messages: int = Field(default=100_000, ge=0, le=1 << 39)
     max_batch_messages: int = Field(default=400, ge=1, le=100_000)
     max_batch_mib: int = Field(default=16, ge=1, le=1024)
     max_waiting_mib: int = Field(default=0, ge=0, le=1 << 30)

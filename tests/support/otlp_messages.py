@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 if TYPE_CHECKING:
@@ -66,6 +67,18 @@ def span(attributes: Mapping[str, str], resource: Mapping[str, str], *, kind: Li
     made.end_time_unix_nano = AT_NS + 1_000_000_001
     for key, text in attributes.items():
         made.attributes.add(key=key).value.string_value = text
+    return request.SerializeToString()
+
+
+def gauges(values: Mapping[str, float], resource: Mapping[str, str]) -> bytes:
+    """One message with one point of each metric."""
+    request = ExportMetricsServiceRequest()
+    group = request.resource_metrics.add()
+    for key, text in resource.items():
+        group.resource.attributes.add(key=key).value.string_value = text
+    metrics = group.scope_metrics.add().metrics
+    for name, value in values.items():
+        metrics.add(name=name).gauge.data_points.add(as_double=value, time_unix_nano=AT_NS)
     return request.SerializeToString()
 
 

@@ -75,6 +75,25 @@ def gap_entry(gap: Gap, *, pipeline: str, attempt: UUID) -> bytes:
     )
 
 
+def lost_entry(
+    *, topic: str, topic_id: UUID, partition: int, offset: int, end: int, pipeline: str, attempt: UUID
+) -> bytes:
+    """The entry that says of sealed messages at offsets [offset, end) that nobody has their rows or their bytes."""
+    return canonical_json(
+        {
+            "kind": "lost",
+            "line_version": LINE_VERSION,
+            "topic": topic,
+            "topic_id": str(topic_id),
+            "partition": partition,
+            "offset": offset,
+            "end": end,
+            "pipeline": pipeline,
+            "attempt": str(attempt),
+        }
+    )
+
+
 def canonical_json(value: dict[str, str | int]) -> bytes:
     """Members sorted by name, no white space, UTF-8."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
