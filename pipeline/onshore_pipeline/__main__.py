@@ -22,7 +22,7 @@ from onshore_pipeline.commands import (
     truth,
     up,
 )
-from onshore_pipeline.errors import EvidenceAltered, OnshoreError
+from onshore_pipeline.errors import STAYS_DOWN, EvidenceAltered, OnshoreError, TooManyDeadLetters
 
 WRONG, COULD_NOT, INTERRUPTED = 1, 2, 130
 
@@ -63,7 +63,7 @@ app.add_typer(topics.app, name="topics")
 
 
 def main() -> None:
-    """Run a command; exit 0 done and good, 1 done and something is wrong, 2 could not be done."""
+    """Run a command; exit 0 done and good, 1 done and something is wrong, 2 could not be done, 3 stopped itself."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -72,6 +72,8 @@ def main() -> None:
         if debug:
             raise
         print(f"onshore: {error}", file=sys.stderr)  # noqa: T201 - the command line's own error line
+        if isinstance(error, TooManyDeadLetters):
+            sys.exit(STAYS_DOWN)
         sys.exit(WRONG if isinstance(error, EvidenceAltered) else COULD_NOT)
     except typer.Abort:
         sys.exit(INTERRUPTED)

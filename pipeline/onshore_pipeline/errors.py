@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+# How a process ends that stopped for a person to look: whoever watches it must not start it again.
+STAYS_DOWN: Final = 3
 
 
 class OnshoreError(Exception):
@@ -44,6 +48,10 @@ class BrokerFull(BrokerUnavailable):
 
 class MessageTooLarge(OnshoreError):
     """The broker takes no message of this size: refuse it, do not try again."""
+
+
+class TooManyDeadLetters(OnshoreError):
+    """More than the limit would become dead letters: commit nothing, stop, and stay down until a person looked."""
 
 
 class LogInUse(OnshoreError):

@@ -51,6 +51,9 @@ class Settings(BaseSettings):
             senders off. 0 = a fifth of the disk space that is free at the start, 8 GiB at most.
         max_in_flight_mib: bytes of requests that the receiver holds in memory together, in MiB, as unpacked; no request
             may be larger than half of it.
+        max_dead_letter_share: the worker stops before more of the newest records than this share, 0 to 1, go there.
+        max_dead_letters_per_minute: the worker stops when more messages a minute than this would have dead letters.
+        dead_letter_floor: while fewer of the newest messages than this had dead letters, the share stops nobody.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, toml_file=_FILE, extra="forbid", frozen=True)
@@ -85,6 +88,9 @@ class Settings(BaseSettings):
     max_batch_mib: int = Field(default=16, ge=1, le=1024)
     max_waiting_mib: int = Field(default=0, ge=0, le=1 << 30)
     max_in_flight_mib: int = Field(default=192, ge=1, le=65_536)
+    max_dead_letter_share: float = Field(default=0.05, ge=0.0, le=1.0)
+    max_dead_letters_per_minute: int = Field(default=1_000, ge=0)
+    dead_letter_floor: int = Field(default=50, ge=1)
 
     @classmethod
     def settings_customise_sources(

@@ -21,6 +21,7 @@ import structlog
 
 from onshore_pipeline.assess import assess, message_id
 from onshore_pipeline.batches import split
+from onshore_pipeline.dead_letter_limit import DeadLetterWatch
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, StoreUnavailable
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.memory import give_back_unused
@@ -72,11 +73,12 @@ class Worker:
         limits: BatchLimits,
         *,
         status_file: Path | None = None,
+        dead_letters: DeadLetterWatch | None = None,
         at: Callable[[str], None] = nowhere,
     ) -> None:
         """Take ready parts; the caller closes them. `at` is told before and after every step (see `failpoints`)."""
         self._consumer, self._client, self._judgement, self._limits = consumer, client, judgement, limits
-        self._status = StatusFile(status_file)
+        self._status, self._dead_letters = StatusFile(status_file), dead_letters or DeadLetterWatch()
         self._at = at
         self._waits = Waits()
         self._broken = Event()  # a write failed: nothing behind it is written either
@@ -196,11 +198,13 @@ class Worker:
             return
         oldest.written.result()  # raises: the outcome of steps 3 and 4 is not known to be good, so there is no step 5
         attempt = oldest.assessed.result()
+        outcome = self._dead_letters.checked(attempt)  # raises: nothing of it is committed, and the worker stops
         oldest.clock.restart()
         self._at("5.before")
         self._consumer.commit(attempt.entries, attempt.advances, attempt.dead_letters)  # 5 commit, fenced and atomic
         self._at("5.after")
         oldest.clock.lap("commit")
+        self._dead_letters.add(outcome)
         self._waits.end()
         self._under_way.popleft()
         for message in oldest.polled.messages:

@@ -67,6 +67,16 @@ class Progress:
         self.attempts += 1
 
 
+def say_stopped(path: Path, why: str) -> None:
+    """Say that the worker stopped and stays down until a person looked; the rest stays as it was said."""
+    said = json.loads(path.read_text()) if path.exists() else {"lag": []}
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_text(
+        json.dumps(said | {"at": datetime.now(UTC).isoformat(), "state": "stopped", "stopped_because": why})
+    )
+    part.replace(path)
+
+
 class StatusFile:
     """The file for `onshore status` and the dashboard, replaced at most once a second; nothing without a path."""
 

@@ -18,7 +18,7 @@ import structlog
 import typer
 
 from onshore_pipeline.commands.options import DataDirOption, FailpointOption
-from onshore_pipeline.errors import BrokerUnavailable, OnshoreError, StoreUnavailable
+from onshore_pipeline.errors import BrokerUnavailable, OnshoreError, StoreUnavailable, TooManyDeadLetters
 from onshore_pipeline.failpoints import at_failpoint
 from onshore_pipeline.settings import Settings, load_settings
 from onshore_pipeline.stack import DataDir
@@ -40,11 +40,12 @@ def worker(
     with_parent: WithParent = False,
     failpoint: FailpointOption = None,
 ) -> None:
-    """Run one member of the consumer group until SIGTERM."""
-    from onshore_pipeline import assembly
+    """Run one member of the consumer group until SIGTERM; exit 3 when too much would become dead letters."""
+    from onshore_pipeline import assembly, dead_letter_history
     from onshore_pipeline.log_check import refuse_older_log
     from onshore_pipeline.memory import leave_out_pandas
     from onshore_pipeline.worker import BatchLimits, Worker
+    from onshore_pipeline.worker_status import say_stopped
 
     leave_out_pandas()
     settings = load_settings({"data_dir": data_dir})
@@ -55,6 +56,7 @@ def worker(
     with contextlib.closing(assembly.entry_reader(settings)) as reader:
         refuse_older_log(reader, client)
     assembly.publish_controls(client, judgement.controls)
+    watch = dead_letter_history.watch(client, settings)
     limits = BatchLimits(settings.max_batch_messages, settings.max_batch_mib * 1024 * 1024)
     status = DataDir(settings.data_dir).worker_status
     status.parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +64,11 @@ def worker(
         consumer = assembly.consumer(settings, member, at)
         try:
             _ready(ready_file)
-            answered = Worker(consumer, client, judgement, limits, status_file=status, at=at).run(stop)
+            worker = Worker(consumer, client, judgement, limits, status_file=status, dead_letters=watch, at=at)
+            answered = worker.run(stop)
+        except TooManyDeadLetters as error:
+            say_stopped(status, str(error))
+            raise
         finally:
             consumer.close()
             client.close()

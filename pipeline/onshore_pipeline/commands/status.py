@@ -25,7 +25,12 @@ _LOG_BEHIND_S: Final = 30
 _MOST_BEHIND: Final = 10_000
 _READ_TIMEOUT_S: Final = 1.0
 _PUT_OFF_S: Final = 60
-_NO_WAIT: Final = {"worker_waits_for": "", "worker_waits_because": "", "worker_waits_s": 0}
+_NO_WAIT: Final = {
+    "worker_waits_for": "",
+    "worker_waits_because": "",
+    "worker_waits_s": 0,
+    "worker_stopped_because": "",
+}
 _direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands before this machine
 
 # An entry copied twice stands in the table twice until its parts merge: FINAL counts it once.
@@ -104,9 +109,11 @@ def _worker(settings: Settings) -> dict[str, Any]:
     waiting = sum(part["end_offset"] - part["next_offset"] for part in said["lag"])
     now = datetime.now(UTC)
     silent_s = (now - datetime.fromisoformat(said["at"])).total_seconds()
-    waits = said.get("state") == "waiting"
+    waits, stopped = (said.get("state") == state for state in ("waiting", "stopped"))
+    state = "silent" if silent_s >= _FRESH_S else "waiting" if waits else "running"
     return {
-        "worker": "silent" if silent_s >= _FRESH_S else "waiting" if waits else "running",
+        "worker": "stopped" if stopped else state,
+        "worker_stopped_because": said["stopped_because"] if stopped else "",
         "waiting_messages": waiting,
         "worker_silent_s": int(silent_s),
         "worker_waits_for": said["waits_for"] if waits else "",
@@ -183,7 +190,8 @@ def _pressure(report: dict[str, Any]) -> list[str]:
             f" {report['worker_waits_because']}; it goes on by itself"
         )
     elif report["worker"] != "running":
-        found.append(f"the worker is {report['worker']} ({report['worker_silent_s']} s)")
+        words = f": {report['worker_stopped_because']}" if report.get("worker_stopped_because") else ""
+        found.append(f"the worker is {report['worker']} ({report['worker_silent_s']} s){words}")
     if report["receiver"] == "does not answer":
         found.append("the receiver does not answer")
     if report["put_off_s"] is not None and report["put_off_s"] <= _PUT_OFF_S:

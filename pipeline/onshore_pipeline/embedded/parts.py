@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
+from onshore_pipeline.errors import STAYS_DOWN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -50,6 +52,7 @@ class Part:
     _started: float = 0.0
     _pause_s: float = _FIRST_PAUSE_S
     _restart_at: float | None = None
+    _stays_down: bool = False
 
     def start(self) -> None:
         """Start the process in a session of its own, so that the terminal's Ctrl-C reaches only the supervisor."""
@@ -81,8 +84,9 @@ class Part:
         return self._process.poll() if self._process is not None else None
 
     def is_ready(self) -> bool:
-        """Whether it runs and has said that it can be used."""
-        return self.pid is not None and (self.ready_file is None or self.ready_file.exists())
+        """Whether it has said that it can be used, and runs or stopped for a person to look."""
+        said = self.ready_file is None or self.ready_file.exists()
+        return said and (self.pid is not None or self.exit_code == STAYS_DOWN)
 
     def last_words(self) -> str:
         """The last line it printed."""
@@ -93,10 +97,16 @@ class Part:
         return lines[-1] if lines else ""
 
     def revive(self) -> str | None:
-        """Restart it if it died and its pause is over; returns what to tell people, if anything happened."""
+        """Restart it if it died and its pause is over; returns what to tell people, if anything happened.
+
+        One that stopped for a person to look stays down.
+        """
         self._bound_log()
-        if self.pid is not None or self._process is None:
+        if self.pid is not None or self._process is None or self._stays_down:
             return None
+        if self.exit_code == STAYS_DOWN:
+            self._stays_down = True
+            return f"{self.name} stopped and stays down: {self.last_words().removeprefix('onshore: ')}"
         now = time.monotonic()
         if self._restart_at is None:
             if now - self._started > _SETTLED_S:
