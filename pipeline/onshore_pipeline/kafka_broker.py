@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["KafkaConsumer", "KafkaEntryReader", "KafkaSettings"]
 
 _FETCH_MESSAGES: Final = 200  # taken over from the client at once
+_FETCH_BYTES_A_PARTITION: Final = 2 << 20  # held for each, compressed, until handed out; one larger batch still comes
 _TOP_UP_MS: Final = 20  # how long to wait for more once there is something to hand out
 _CLOSE_MS: Final = 5000
 
@@ -87,7 +88,7 @@ class KafkaConsumer:
             self._consumer = connected(
                 settings,
                 kafka.KafkaConsumer,
-                **reading_options(settings),
+                **reading_options(settings) | {"max_partition_fetch_bytes": _FETCH_BYTES_A_PARTITION},
                 group_id=settings.group_id,
                 session_timeout_ms=int(settings.session_timeout_s * 1000),
                 heartbeat_interval_ms=int(min(3.0, settings.session_timeout_s / 4) * 1000),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _STREAMS_A_CONNECTION: Final = 64
 
-# OTLP wants the RetryInfo inside the status's details; the SDK for Python (1.3x to this day) looks here instead.
+# OTLP wants the RetryInfo inside the status's details; the SDK for Python (1.45) looks here instead.
 _RETRY_INFO_KEY: Final = "google.rpc.retryinfo-bin"
 
 _log = structlog.get_logger("receiver")
@@ -80,6 +80,9 @@ def open_grpc_server(intake: Intake, port: int) -> tuple[grpc.Server, int]:
             ("grpc.per_message_decompression", 0),
             ("grpc.max_receive_message_length", intake.limits.max_body_bytes),
             ("grpc.max_concurrent_streams", _STREAMS_A_CONNECTION),
+            # The only way to end a call whose message never arrives; senders in good order just connect again.
+            ("grpc.max_connection_age_ms", int(intake.limits.grpc_connection_s * 1000)),
+            ("grpc.max_connection_age_grace_ms", int(intake.limits.body_timeout_s * 1000)),
         ],
     )
     try:

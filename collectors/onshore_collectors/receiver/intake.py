@@ -43,7 +43,8 @@ class IntakeLimits:
             free, so that one alone gets three quarters and never shuts out the others.
         max_head_bytes: a request's line and headers (HTTP).
         head_timeout_s: how long they may take to arrive, and a new connection may say nothing (HTTP).
-        body_timeout_s: how long a body may take to arrive.
+        body_timeout_s: how long a body may take to arrive (HTTP).
+        grpc_connection_s: how long a connection is kept; calls that last `body_timeout_s` longer are cut (gRPC).
         threads: requests that are unpacked and made durable at the same time, for HTTP and gRPC each.
     """
 
@@ -54,6 +55,7 @@ class IntakeLimits:
     max_head_bytes: int = 65_536
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
+    grpc_connection_s: float = 300.0
     threads: int = 16
 
 

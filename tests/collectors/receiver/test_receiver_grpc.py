@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import zlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,18 @@ METRICS = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 class Broken:
     def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
         raise BrokerUnavailable(f"{topic}: {len(messages)} not taken")
+
+    def close(self) -> None:
+        pass
+
+
+class Held:
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
+        del topic, messages
+        self.let_go.wait(20)
 
     def close(self) -> None:
         pass
@@ -164,6 +177,14 @@ def test_too_many_bytes_under_way_are_resource_exhausted_with_a_time_to_come_bac
     error = refusal(start(limits=IntakeLimits(max_in_flight_bytes=10)), request_of(30).SerializeToString())
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert (retry_delay_s(error) or 0) in range(1, LONGEST_WAIT_S + 1)
+
+
+def test_a_call_that_lasts_for_ever_is_cut_so_that_it_cannot_keep_a_thread(start: Start) -> None:
+    held = Held()
+    limits = IntakeLimits(grpc_connection_s=0.3, body_timeout_s=0.3)
+    error = refusal(start(producer=held, limits=limits), request_of(1).SerializeToString())
+    held.let_go.set()
+    assert error.code() is grpc.StatusCode.UNAVAILABLE, "what a sender tries again"
 
 
 def test_the_tenant_comes_from_the_token_over_both_protocols(start: Start, tmp_path: Path) -> None:
