@@ -9,13 +9,17 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: up test lint format fuzz bench lock clean
+.PHONY: up test chaos lint format fuzz bench lock clean
 
 up: $(VENV)/.installed
 	@$(BIN)/onshore up $(ARGS)
 
 test: $(VENV)/.installed-dev lint
 	$(BIN)/pytest $(TESTS)
+
+# Breaks every part on purpose, for up to half an hour, and writes docs/chaos.md; CHAOS_SEED=... draws the same again.
+chaos: $(VENV)/.installed-dev
+	CHAOS_REPORT=docs/chaos.md $(BIN)/pytest -s -m "chaos or not chaos" $(or $(TESTS),tests/chaos)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

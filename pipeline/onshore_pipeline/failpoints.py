@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
@@ -56,34 +57,30 @@ def nowhere(point: str) -> None:
 
 @dataclass(slots=True)
 class Failpoint:
-    """Counts how often its point is reached and acts once, at the `nth` time; safe from any thread.
+    """Acts once, the first time that its point is reached while its file is there; safe from any thread.
 
     Attributes:
         point: one of `POINTS`.
         action: 'kill' is SIGKILL to this process, 'pause' is SIGSTOP.
-        nth: from 1.
+        armed_by: the file; None acts the first time.
     """
 
     point: str
     action: Action
-    nth: int = 1
-    _reached: int = 0
-    _counting: threading.Lock = field(default_factory=threading.Lock)
+    armed_by: Path | None = None
+    _acting: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, point: str) -> None:
         """Say where the process is; it may not survive that."""
-        if point != self.point:
+        if point != self.point or not (self.armed_by is None or self.armed_by.exists()):
             return
-        with self._counting:
-            self._reached += 1
-            acts = self._reached == self.nth
-        if acts:
-            log.error("FAILPOINT REACHED", point=point, action=self.action, nth=self.nth)
+        if self._acting.acquire(blocking=False):  # never released: once is enough
+            log.error("FAILPOINT REACHED", point=point, action=self.action)
             os.kill(os.getpid(), _SIGNALS[self.action])
 
 
 def at_failpoint(text: str | None) -> At:
-    """What to pass to libraries, from the option's text: POINT:kill|pause[:NTH], or nothing at all.
+    """What to pass to libraries, from the option's text: POINT:kill|pause[:FILE], or nothing at all.
 
     Raises:
         SettingsError: there is no such point or action.
@@ -91,18 +88,20 @@ def at_failpoint(text: str | None) -> At:
     if not text:
         return nowhere
     point, _, rest = text.partition(":")
-    action, _, nth = rest.partition(":")
+    action, _, file = rest.partition(":")
     if point not in POINTS:
         near = difflib.get_close_matches(point, POINTS, n=1)
         raise SettingsError(
             "failpoint", f"there is no point {point!r}" + (f"; did you mean {near[0]}?" if near else "")
         )
-    if action not in _SIGNALS or not (nth or "1").isdecimal() or int(nth or 1) < 1:
-        raise SettingsError(
-            "failpoint", f"{text!r} is not POINT:kill or POINT:pause, with the NTH time after another colon"
-        )
-    armed = Failpoint(point, "kill" if action == "kill" else "pause", int(nth or 1))
+    if action not in _SIGNALS:
+        why = f"{text!r} is not POINT:kill or POINT:pause, with a file that arms it after another colon"
+        raise SettingsError("failpoint", why)
+    armed_by = Path(file) if file else None
     log.error(
-        "FAILPOINT ARMED: this process will end itself; never in production", point=point, action=action, nth=armed.nth
+        "FAILPOINT ARMED: this process will end or stop itself; never in production",
+        point=point,
+        action=action,
+        armed_by=file or "the first time",
     )
-    return armed
+    return Failpoint(point, "kill" if action == "kill" else "pause", armed_by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -17,12 +18,17 @@ from running_stack import run_onshore
 
 SOURCES = Path(failpoints.__file__).parent
 REACH = """
+import sys
+from pathlib import Path
 from onshore_pipeline.failpoints import at_failpoint
-at = at_failpoint("5.before:kill:3")
+at = at_failpoint("5.before:" + sys.argv[1] + ":" + sys.argv[2])
 for number in range(5):
     at("5.after")
     at("5.before")
     print(number, flush=True)
+    if number == 1:
+        Path(sys.argv[2]).touch()
+print("left", flush=True)
 """
 
 
@@ -31,13 +37,27 @@ def test_nothing_happens_where_nothing_is_asked_for() -> None:
     assert at_failpoint("") is nowhere
 
 
-def test_a_failpoint_kills_its_process_the_time_it_was_told_to_and_says_so() -> None:
-    done = subprocess.run([sys.executable, "-c", REACH], capture_output=True, text=True, timeout=60, check=False)
+def test_a_failpoint_kills_its_process_once_its_file_is_there_and_says_so(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", REACH, "kill", str(tmp_path / "armed")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == -signal.SIGKILL
-    printed = [line for line in done.stdout.splitlines() if line.isdecimal()]
-    assert printed == ["0", "1"]
+    assert [line for line in done.stdout.splitlines() if line.isdecimal()] == ["0", "1"]
     assert "FAILPOINT ARMED" in done.stdout + done.stderr
     assert "FAILPOINT REACHED" in done.stdout + done.stderr
+
+
+def test_a_process_that_a_failpoint_stopped_goes_on_when_it_is_told_to_and_is_not_stopped_again(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", REACH, "pause", str(tmp_path / "armed")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            process.send_signal(signal.SIGCONT)
+            said, _ = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert said.splitlines()[-1] == "left"
+    assert said.count("FAILPOINT REACHED") == 1
 
 
 @pytest.mark.parametrize(
@@ -46,8 +66,6 @@ def test_a_failpoint_kills_its_process_the_time_it_was_told_to_and_says_so() -> 
         ("5.befor:kill", "did you mean 5.before"),
         ("5.before", "POINT:kill"),
         ("5.before:explode", "POINT:kill"),
-        ("5.before:kill:0", "NTH"),
-        ("5.before:kill:x", "NTH"),
     ],
 )
 def test_a_failpoint_that_is_none_is_refused_by_name(text: str, why: str) -> None:

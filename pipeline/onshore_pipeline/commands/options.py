@@ -13,7 +13,7 @@ DataDirOption = Annotated[
 FailpointOption = Annotated[
     str | None,
     typer.Option(
-        "--failpoint", envvar="ONSHORE_FAILPOINT", hidden=True, help="For tests: POINT:kill or POINT:pause[:NTH time]"
+        "--failpoint", envvar="ONSHORE_FAILPOINT", hidden=True, help="For tests: POINT:kill or POINT:pause[:FILE]"
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output")]
