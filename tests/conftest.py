@@ -100,3 +100,10 @@ def fresh_kafka(kafka_cluster: KafkaCluster) -> str:
     """Address of an Apache Kafka without topics, for one test; use a group of your own."""
     delete_topics(kafka_cluster.bootstrap)
     return kafka_cluster.bootstrap
+
+
+@pytest.fixture(params=["fresh_tansu", "fresh_kafka"], ids=["tansu", "apache-kafka"])
+def fresh_broker(request: pytest.FixtureRequest) -> str:
+    """Address of a broker that speaks Kafka's protocol, without topics, for one test."""
+    chosen: str = request.getfixturevalue(request.param)
+    return chosen

@@ -257,36 +257,42 @@ def _entries(
     dead = [0] * len(messages)
     for failure in failures:
         dead[failure.message] += _dead_records(failure)
-    gaps = [entry.gap_entry(gap, pipeline=judgement.pipeline, attempt=attempt_id) for gap in polled.gaps]
-    return (
-        *gaps,
-        *(
-            entry.message_entry(
-                message,
-                tenant=about["tenant"][index],
-                records=int(sizes[index]) + dead[index],
-                events=int(sizes[index]),
-                dead_lettered=dead[index],
-                events_root=events_roots[index].tobytes(),
-                verdicts_root=verdicts_roots[index].tobytes(),
-                pipeline=judgement.pipeline,
-                context=judgement.context.digest,
-                controls=judgement.controls.digest,
-                salt_key_id=sealed[index].salt.key_id,
-                attempt=attempt_id,
-            )
-            for index, message in enumerate(messages)
-        ),
-    )
+    entries = [
+        entry.message_entry(
+            message,
+            tenant=about["tenant"][index],
+            records=int(sizes[index]) + dead[index],
+            events=int(sizes[index]),
+            dead_lettered=dead[index],
+            events_root=events_roots[index].tobytes(),
+            verdicts_root=verdicts_roots[index].tobytes(),
+            pipeline=judgement.pipeline,
+            context=judgement.context.digest,
+            controls=judgement.controls.digest,
+            salt_key_id=sealed[index].salt.key_id,
+            attempt=attempt_id,
+        )
+        for index, message in enumerate(messages)
+    ]
+    gaps = {
+        (gap.topic_id, gap.partition, gap.end): entry.gap_entry(gap, pipeline=judgement.pipeline, attempt=attempt_id)
+        for gap in polled.gaps
+    }
+    if not gaps:
+        return tuple(entries)
+    ordered: list[bytes] = []
+    for message, told in zip(messages, entries, strict=True):
+        gap = gaps.pop(message_id(message), None)  # it ends where this message begins
+        ordered += [told] if gap is None else [gap, told]
+    return (*ordered, *gaps.values())
 
 
 def _advances(polled: Polled) -> tuple[Advance, ...]:
     """How far every polled partition gets, gaps included."""
     spans: dict[tuple[str, UUID, int], tuple[int, int]] = {}
-    for gap in polled.gaps:
-        spans[gap.topic, gap.topic_id, gap.partition] = (gap.first, gap.end)
-    for message in polled.messages:
-        key = (message.topic, message.topic_id, message.partition)
-        first = spans[key][0] if key in spans else message.offset
-        spans[key] = (first, message.offset + 1)
+    gaps = (((gap.topic, gap.topic_id, gap.partition), gap.first, gap.end) for gap in polled.gaps)
+    messages = (((each.topic, *message_id(each)[:2]), each.offset, each.offset + 1) for each in polled.messages)
+    for key, first, end in (*gaps, *messages):
+        known = spans.get(key, (first, end))
+        spans[key] = (min(first, known[0]), max(end, known[1]))
     return tuple(Advance(*key, first, end) for key, (first, end) in spans.items())

@@ -9,7 +9,7 @@ from onshore_pipeline.isolate import encoding_of
 from onshore_pipeline.wire.decode import count_at_most
 
 if TYPE_CHECKING:
-    from onshore_pipeline.broker import Message
+    from onshore_pipeline.broker import Gap, Message
 
 
 def split(polled: Polled, max_records: int) -> tuple[Polled, ...]:
@@ -17,12 +17,15 @@ def split(polled: Polled, max_records: int) -> tuple[Polled, ...]:
     attempts: list[Polled] = []
     begun: list[Message] = []
     records = 0
-    gaps = polled.gaps
+    gaps = {(gap.topic_id, gap.partition, gap.end): gap for gap in polled.gaps}
+    taken: list[Gap] = []
     for message in polled.messages:
         held = count_at_most(message.topic, message.value, encoding_of(message))
         if begun and records + held > max_records:
-            attempts.append(Polled(tuple(begun), gaps))
-            begun, records, gaps = [], 0, ()
+            attempts.append(Polled(tuple(begun), tuple(taken)))
+            begun, taken, records = [], [], 0
+        if gap := gaps.pop((message.topic_id, message.partition, message.offset), None):
+            taken.append(gap)
         begun.append(message)
         records += held
-    return (*attempts, Polled(tuple(begun), gaps))
+    return (*attempts, Polled(tuple(begun), (*taken, *gaps.values())))

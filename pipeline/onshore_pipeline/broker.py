@@ -63,7 +63,14 @@ class Outgoing:
 class Gap:
     """Offsets [first, end) of a partition that nobody processed and the broker has no message for.
 
-    Deleted before we came, or never a message (Kafka's transaction markers).
+    Attributes:
+        topic: the topic's name.
+        topic_id: the topic's own UUID.
+        partition: partition number.
+        first: the first of these offsets.
+        end: behind the last of them.
+        empty: how many of them, the last ones, never were a committed message, as the broker's log still shows: Kafka's
+            transaction markers and what was aborted. Those in front of them were deleted before anybody processed them.
     """
 
     topic: str
@@ -71,11 +78,12 @@ class Gap:
     partition: int
     first: int
     end: int
+    empty: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What one poll returned: messages in offset order within each partition, behind at most one gap a partition."""
+    """What one poll returned, in offset order within each partition; a gap ends where the next message begins."""
 
     messages: tuple[Message, ...] = ()
     gaps: tuple[Gap, ...] = ()

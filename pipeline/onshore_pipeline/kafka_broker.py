@@ -16,7 +16,7 @@ from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from onshore_pipeline.broker import Advance, Gap, Message, Outgoing, PartitionLag, Polled
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
 from onshore_pipeline.failpoints import nowhere
-from onshore_pipeline.kafka_entries import KafkaEntryReader, message_of, reading_options
+from onshore_pipeline.kafka_entries import KafkaEntryReader, gap_before, message_of, reading_options
 from onshore_pipeline.kafka_positions import LoggedPositions, Owned
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import describe_topics
@@ -193,21 +193,29 @@ class KafkaConsumer:
         messages: list[Message] = []
         gaps: list[Gap] = []
         size = 0
+        begins: dict[TopicPartition, int] = {}
         while self._waiting and len(messages) < max_messages:
             message = self._waiting[0]
             size += len(message.value)
             if messages and size > max_bytes:
                 break
-            place = self._places[TopicPartition(message.topic, message.partition)]
+            source = TopicPartition(message.topic, message.partition)
+            place = self._places[source]
             if message.offset > place.next_offset:
-                if any((each.topic, each.partition) == (message.topic, message.partition) for each in messages):
-                    break  # a gap stands in front of its partition's messages: it begins the next poll
-                gaps.append(Gap(message.topic, message.topic_id, message.partition, place.next_offset, message.offset))
+                if source not in begins:
+                    begins |= self._begins([source])
+                gaps.append(gap_before(message, place.next_offset, begins[source]))
             self._waiting.popleft()
             self._waiting_bytes -= len(message.value)
             place.next_offset = message.offset + 1
             messages.append(message)
         return Polled(tuple(messages), tuple(gaps))
+
+    def _begins(self, sources: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """The oldest offset that the broker still has the log of. Raises `BrokerUnavailable`."""
+        with kafka_errors(self._settings, "look at the beginnings"):
+            found: dict[TopicPartition, int] = self._consumer.beginning_offsets(sources, timeout_ms=self._timeout_ms)
+            return found
 
     def _forget(self) -> None:
         self._places.clear()
@@ -232,7 +240,7 @@ class KafkaConsumer:
             return
         try:
             topics = describe_topics(self._settings, self._admin, {source.topic for source in sources})
-            begins = self._consumer.beginning_offsets(sources, timeout_ms=self._timeout_ms)
+            begins = self._begins(sources)
             ends = self._consumer.end_offsets(sources, timeout_ms=self._timeout_ms)
             owned = [
                 Owned(each, topics[each.topic].topic_id, begins[each], ends[each], self._committed(each))
@@ -256,7 +264,7 @@ class KafkaConsumer:
 
     def _go_on_behind_lost(self, positions: dict[TopicPartition, int]) -> None:
         """Move to the oldest message left; the gap shows when it is handed out."""
-        begins = self._consumer.beginning_offsets(list(positions), timeout_ms=self._timeout_ms)
+        begins = self._begins(list(positions))
         for source, position in positions.items():
             if position > begins[source]:
                 raise BrokerUnavailable(

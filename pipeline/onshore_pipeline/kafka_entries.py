@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import kafka
 from kafka import TopicPartition
 
-from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, LoggedEntry, Message
+from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, Gap, LoggedEntry, Message
 from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import admin_client, describe_topics
@@ -45,6 +45,15 @@ def message_of(record: ConsumerRecord, topic_id: UUID) -> Message:
         tuple((name, value or b"") for name, value in record.headers),
         record.value or b"",
     )
+
+
+def gap_before(message: Message, first: int, begin: int) -> Gap:
+    """The offsets [first, message) without a message, where `begin` is the oldest one the broker has the log of.
+
+    `begin` is asked for after the message was fetched: what lies behind it then was there to be fetched, too.
+    """
+    empty = message.offset - max(first, min(begin, message.offset))
+    return Gap(message.topic, message.topic_id, message.partition, first, message.offset, empty)
 
 
 def reading_options(settings: KafkaSettings) -> dict[str, object]:

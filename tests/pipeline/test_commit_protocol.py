@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -9,10 +10,12 @@ from uuid import uuid4
 import pytest
 
 import otlp_messages as otlp
+from demo_judgement import shipped_judgement
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
+from onshore_pipeline.assess import assess
 from onshore_pipeline.batches import split
-from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, Gap, Message, Polled
+from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, TENANT_HEADER, Advance, Gap, Message, Polled
 from onshore_pipeline.errors import BrokerUnavailable, EvidenceAltered
 from onshore_pipeline.isolate import find_broken, isolate, without_records
 from onshore_pipeline.jobs.aggregate import attempts_behind, rebuild
@@ -217,10 +220,27 @@ def test_batches_hold_a_bounded_number_of_records_and_keep_their_order() -> None
     values = [otlp.logs([otlp.movement()] * 40) for _ in range(5)]
     topic = uuid4()
     messages = tuple(Message("otlp_logs", topic, 0, n, 1, "broker", (), value) for n, value in enumerate(values))
-    gap = Gap("otlp_logs", topic, 0, 0, 0)
-    parts = split(Polled(messages, (gap,)), 100)
-    assert [[message.offset for message in part.messages] for part in parts] == [[0, 1], [2, 3], [4]]
-    assert [part.gaps for part in parts] == [(gap,), (), ()]
+    assert [[each.offset for each in part.messages] for part in split(Polled(messages), 100)] == [[0, 1], [2, 3], [4]]
+
+
+def test_a_gap_stays_in_front_of_the_message_at_which_it_ends() -> None:
+    judgement = shipped_judgement()
+    topic = uuid4()
+    value = otlp.logs([otlp.movement()] * 40)
+    tenant = ((TENANT_HEADER, b"acme"),)
+    messages = tuple(Message("otlp_logs", topic, 0, offset, 1, "broker", tenant, value) for offset in (2, 3, 5, 8))
+    gaps = (Gap("otlp_logs", topic, 0, 0, 2), Gap("otlp_logs", topic, 0, 4, 5, 1), Gap("otlp_logs", topic, 0, 6, 8, 2))
+    whole = assess(Polled(messages, gaps), judgement, uuid4())
+    told = [json.loads(each) for each in whole.entries]
+    assert [(each["kind"], each["offset"], each.get("empty")) for each in told] == [
+        ("gap", 0, 0), ("message", 2, None), ("message", 3, None), ("gap", 4, 1), ("message", 5, None), ("gap", 6, 2),
+        ("message", 8, None),
+    ]  # fmt: skip
+    assert whole.advances == (Advance("otlp_logs", topic, 0, 0, 9),)
+    parts = split(Polled(messages, gaps), 100)
+    assert [part.gaps for part in parts] == [gaps[:1], gaps[1:]]
+    spans = [assess(part, judgement, uuid4()).advances for part in parts]
+    assert spans == [(Advance("otlp_logs", topic, 0, 0, 4),), (Advance("otlp_logs", topic, 0, 4, 9),)]
 
 
 def test_what_breaks_a_stage_is_found_by_halving() -> None:

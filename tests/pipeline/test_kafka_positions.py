@@ -80,10 +80,10 @@ def set_offset(kafka: KafkaSettings, offset: int) -> None:
 
 
 @pytest.mark.parametrize("offset", [1, 6], ids=["backward", "forward"])
-def test_offsets_that_somebody_reset_are_set_right_by_the_log(fresh_tansu: str, offset: int) -> None:
+def test_offsets_that_somebody_reset_are_set_right_by_the_log(fresh_broker: str, offset: int) -> None:
     from onshore_pipeline.kafka_broker import KafkaConsumer
 
-    kafka = settings(fresh_tansu)
+    kafka = settings(fresh_broker)
     four_of_six_committed(kafka)
     set_offset(kafka, offset)
     with capture_logs() as logs, closing(KafkaConsumer(kafka)) as consumer:
@@ -94,12 +94,12 @@ def test_offsets_that_somebody_reset_are_set_right_by_the_log(fresh_tansu: str, 
     assert (warning["group_offset"], warning["begins_at"]) == (offset, 4)
 
 
-def test_an_older_offset_of_ours_is_set_right_and_a_log_that_lost_entries_is_refused(fresh_tansu: str) -> None:
+def test_an_older_offset_of_ours_is_set_right_and_a_log_that_lost_entries_is_refused(fresh_broker: str) -> None:
     from kafka import OffsetAndMetadata, TopicPartition
 
     from onshore_pipeline.kafka_positions import LoggedPositions, Owned
 
-    kafka = settings(fresh_tansu)
+    kafka = settings(fresh_broker)
     topic_id = four_of_six_committed(kafka)
     source = TopicPartition("otlp_logs", 0)
 
@@ -116,10 +116,10 @@ def test_an_older_offset_of_ours_is_set_right_and_a_log_that_lost_entries_is_ref
         positions.starts(at(5, uuid4()))
 
 
-def test_a_position_that_moved_while_we_worked_fences_the_commit(fresh_tansu: str) -> None:
+def test_a_position_that_moved_while_we_worked_fences_the_commit(fresh_broker: str) -> None:
     from onshore_pipeline.kafka_broker import KafkaConsumer
 
-    kafka = settings(fresh_tansu)
+    kafka = settings(fresh_broker)
     topic_id = four_of_six_committed(kafka)
     with closing(KafkaConsumer(kafka)) as consumer:
         messages = poll(consumer, 2)
@@ -133,12 +133,12 @@ def test_a_position_that_moved_while_we_worked_fences_the_commit(fresh_tansu: st
 
 
 @pytest.mark.parametrize("tail_entries", [1, 100])
-def test_the_tail_of_the_log_settles_most_and_the_whole_log_the_rest(fresh_tansu: str, tail_entries: int) -> None:
+def test_the_tail_of_the_log_settles_most_and_the_whole_log_the_rest(fresh_broker: str, tail_entries: int) -> None:
     from kafka import OffsetAndMetadata, TopicPartition
 
     from onshore_pipeline.kafka_positions import LoggedPositions, Owned
 
-    kafka = settings(fresh_tansu)
+    kafka = settings(fresh_broker)
     topic_id, other = four_of_six_committed(kafka), uuid4()
     positions = LoggedPositions(kafka, tail_entries)
     known = Owned(TopicPartition("otlp_logs", 0), topic_id, 0, 6, OffsetAndMetadata(4, str(topic_id), -1))
@@ -163,11 +163,11 @@ def test_a_sender_with_a_wrong_unit_of_time_does_not_leave_the_range_of_nanoseco
         assert timestamp_ns(SimpleNamespace(timestamp=sent)) == expected
 
 
-def test_a_message_that_is_too_large_is_told_apart_from_a_broker_that_is_away(fresh_tansu: str) -> None:
+def test_a_message_that_is_too_large_is_told_apart_from_a_broker_that_is_away(fresh_broker: str) -> None:
     from onshore_pipeline.kafka_producer import KafkaProducer
     from onshore_pipeline.kafka_topics import ensure_topics
 
-    kafka = settings(fresh_tansu, max_message_bytes=100_000)
+    kafka = settings(fresh_broker, max_message_bytes=100_000)
     ensure_topics(kafka)
     with closing(KafkaProducer(kafka)) as producer:
         with pytest.raises(MessageTooLarge, match="a message of 200000 bytes is more than otlp_logs takes"):

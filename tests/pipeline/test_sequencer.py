@@ -45,8 +45,8 @@ def _message(topic: UUID, offset: int, *, kind: str = "message", partition: int 
     )  # fmt: skip
 
 
-def _gap(topic: UUID, first: int, end: int) -> bytes:
-    return gap_entry(Gap("otlp_logs", topic, 0, first, end), pipeline="", attempt=_ATTEMPT)
+def _gap(topic: UUID, first: int, end: int, empty: int = 0) -> bytes:
+    return gap_entry(Gap("otlp_logs", topic, 0, first, end, empty), pipeline="", attempt=_ATTEMPT)
 
 
 def _copy(pipeline: Pipeline, *entries: bytes) -> int:
@@ -169,6 +169,21 @@ def test_status_shows_a_halted_sequencer_gaps_and_dead_letters_of_the_last_day(
     code, told = _status(pipeline, capsys)
     assert (code, told["attention"]) == (0, [])
     assert (told["gaps"], told["offsets_lost"], told["dead_lettered"]) == (1, 4, 1)
+
+
+def test_offsets_that_never_were_a_message_are_counted_and_call_for_nobody(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _announce(pipeline)
+    topic = uuid4()
+    say(status_path(pipeline.settings), {})
+    _copy(pipeline, _message(topic, 4), _gap(topic, 5, 9, empty=4))
+    code, told = _status(pipeline, capsys)
+    assert (code, told["attention"]) == (0, [])
+    assert (told["gaps"], told["offsets_lost"], told["offsets_empty"]) == (0, 0, 4)
+    _copy(pipeline, _message(topic, 9), _gap(topic, 10, 15, empty=2))
+    code, told = _status(pipeline, capsys)
+    assert (code, told["gaps"], told["offsets_lost"], told["offsets_empty"]) == (1, 1, 3, 6)
 
 
 def test_a_log_that_is_not_copied_for_long_calls_for_attention() -> None:

@@ -44,10 +44,11 @@ FROM evidence_log AS l FINAL
 """
 
 _GAPS: Final = """
-SELECT count() AS gaps, sum(lost) AS offsets_lost, countIf(is_recent) AS gaps_last_day,
-    sumIf(lost, is_recent) AS offsets_lost_last_day
+SELECT countIf(lost > 0) AS gaps, sum(lost) AS offsets_lost, countIf(lost > 0 AND is_recent) AS gaps_last_day,
+    sumIf(lost, is_recent) AS offsets_lost_last_day, sum(empty) AS offsets_empty
 FROM (
-    SELECT end_offset - offset AS lost, appended_at >= now() - INTERVAL 1 DAY AS is_recent
+    SELECT JSONExtractUInt(entry, 'empty') AS empty, end_offset - offset - empty AS lost,
+        appended_at >= now() - INTERVAL 1 DAY AS is_recent
     FROM evidence_log WHERE kind = 'gap' LIMIT 1 BY topic_id, partition, log_index
 )
 """
@@ -220,7 +221,7 @@ def _trouble(report: dict[str, Any]) -> list[str]:
         )
     if report.get("gaps_last_day"):
         found.append(
-            f"{report['gaps_last_day']:,} gaps of the last 24 hours: the broker had no message at"
-            f" {report['offsets_lost_last_day']:,} offsets (deleted before it was read, or a transaction's marker)"
+            f"{report['gaps_last_day']:,} gaps of the last 24 hours: {report['offsets_lost_last_day']:,} offsets were"
+            " deleted from the broker before they were read"
         )
     return found

@@ -59,7 +59,7 @@ def message_entry(
 
 
 def gap_entry(gap: Gap, *, pipeline: str, attempt: UUID) -> bytes:
-    """The entry that stands for offsets [first, end) which the broker no longer had."""
+    """The entry that stands for offsets [first, end) which the broker had no message at; `empty`: see `Gap`."""
     return canonical_json(
         {
             "kind": "gap",
@@ -69,6 +69,7 @@ def gap_entry(gap: Gap, *, pipeline: str, attempt: UUID) -> bytes:
             "partition": gap.partition,
             "offset": gap.first,
             "end": gap.end,
+            "empty": gap.empty,
             "pipeline": pipeline,
             "attempt": str(attempt),
         }
