@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import json
 import time
 import uuid
@@ -38,6 +39,7 @@ _STATUS_OF_CODE: Final[Mapping[int, int]] = {
     **dict.fromkeys((223, bodies.TOO_LARGE), 413),
     48: 501,
 }
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _EXCEPTION_TAG_BYTES: Final = 16
 
 
@@ -100,6 +102,10 @@ class _Interface:
             return _error(error)
         except ClientDisconnect:
             return Response(status_code=499)
+        except OSError as error:
+            if error.errno not in _DISK_FULL:
+                raise
+            return _error(refusal(243, "NOT_ENOUGH_SPACE", f"the store's disk: {error.strerror}"))
 
     def _authenticate(self, request: Request, arguments: Mapping[str, str]) -> Role:
         role = self._credentials.role_of(*_login(request, arguments))

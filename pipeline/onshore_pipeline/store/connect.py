@@ -29,10 +29,41 @@ _ANSWER_TIMEOUT_S: Final = 300
 # A NULL for a column that cannot hold it is an error, never '' or 0; an answer to an insert means that it is stored.
 _SETTINGS: Final = {"input_format_null_as_default": "0", "async_insert": "0"}
 
-# ClickHouse's codes for "not now": out of memory, time or space, too busy, network or Keeper trouble, read-only.
+# ClickHouse's codes for "not now": out of memory, time or space, too busy, network or Keeper trouble, read-only, files
+# that cannot be read, written, opened, closed or cut.
 _RETRY_CODES: Final = frozenset(
-    {159, 202, 203, 209, 210, 225, 236, 241, 242, 243, 252, 279, 285, 286, 289, 319, 394, 425, 529, 745, 999}
+    {
+        74,
+        75,
+        76,
+        77,
+        87,
+        88,
+        159,
+        173,
+        202,
+        203,
+        209,
+        210,
+        225,
+        236,
+        241,
+        242,
+        243,
+        252,
+        279,
+        285,
+        286,
+        289,
+        319,
+        394,
+        425,
+        529,
+        745,
+        999,
+    }
 )
+_NO_SPACE: Final = "No space left on device"
 _AUTHENTICATION_FAILED: Final = 516
 
 
@@ -129,6 +160,9 @@ def _meaning(error: DatabaseError) -> OnshoreError:
     text = _line(error)
     if error.code == _AUTHENTICATION_FAILED:
         return StoreRefused("the store refused the user or the password", error.code)
+    # An answer without a code is not the store's word on what it was sent: a proxy's, or of a store in distress.
+    if not error.code or _NO_SPACE in text:
+        return StoreUnavailable(text)
     # 252 is also "one insert touches too many partitions", which no waiting mends.
     if error.code in _RETRY_CODES and "partitions" not in text:
         return StoreUnavailable(text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,6 +61,26 @@ def test_our_bugs_are_refused_with_their_code(client: Client) -> None:
 def test_out_of_memory_is_unavailable(client: Client) -> None:
     with pytest.raises(StoreUnavailable), store_errors():
         client.query("SELECT groupArray(number) FROM numbers(10000000)", settings={"max_memory_usage": 1_000_000})
+
+
+def test_an_answer_that_is_not_the_stores_own_is_unavailable() -> None:
+    """A proxy's 500, or that of a store in distress, says nothing about what was sent to it."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(500)
+            self.end_headers()
+            self.wfile.write(b"Internal Server Error")
+
+        def log_message(self, *words: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        serving = threading.Thread(target=proxy.serve_forever)
+        serving.start()
+        with pytest.raises(StoreUnavailable, match="Internal Server Error"):
+            connect(f"http://127.0.0.1:{proxy.server_port}", "onshore", "x")
+        proxy.shutdown()
+        serving.join()
 
 
 def test_too_many_partitions_are_refused(client: Client) -> None:

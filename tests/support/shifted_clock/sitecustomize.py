@@ -21,6 +21,8 @@ def _shift_s() -> float:
 class _Datetime(dt.datetime):
     """The standard one, but for what time it is."""
 
+    __slots__ = ()
+
     @classmethod
     def now(cls, tz: dt.tzinfo | None = None) -> _Datetime:
         """Now, as far as this process knows."""
