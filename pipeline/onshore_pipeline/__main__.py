@@ -12,6 +12,7 @@ import typer
 from onshore_pipeline.commands import (
     bench,
     controls,
+    dead_letters,
     doctor,
     elsewhere,
     restore,
@@ -59,6 +60,7 @@ app.command("migrate")(store.migrate)
 app.command("restore")(restore.restore)
 app.command("bench")(bench.bench)
 app.add_typer(controls.app, name="controls")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 
 

@@ -203,6 +203,7 @@ def _message_frame(messages: Sequence[Message], judgement: Judgement) -> pl.Data
             "tenant": pl.Series([judgement.tenant_of(message) for message in messages], dtype=pl.String),
             "append_ns": pl.Series([message.timestamp_ns for message in messages], dtype=pl.Int64),
             "broker_clock": pl.Series([message.clock == "broker" for message in messages], dtype=pl.Boolean),
+            "trusted": pl.Series([judgement.trusts(message) for message in messages], dtype=pl.Boolean),
             "header_collector": pl.Series(
                 [judgement.trusted_header(message, COLLECTOR_HEADER) for message in messages], dtype=pl.String
             ),
@@ -231,7 +232,7 @@ def _with_message_columns(
         pl.coalesce("collector_sequence", "header_sequence").alias("collector_sequence"),
         pl.lit(attempt_id.bytes).alias("attempt_id"),
         seal.event_ids(sealed, events["message"].to_numpy(), events["record_index"].to_numpy()).alias("event_id"),
-    ).drop("append_ns", "broker_clock", "header_collector", "header_sequence", "_appended")
+    ).drop("append_ns", "broker_clock", "trusted", "header_collector", "header_sequence", "_appended")
 
 
 def _dead_records(failure: Failure) -> int:

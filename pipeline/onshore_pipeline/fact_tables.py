@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -43,7 +44,8 @@ def build(
     """Every fact table's rows; tables without rows are left out.
 
     `events` are located, with every column of `event_frame` but maps and leaf hash; `about` is one row a message
-    (`message`, `tenant`, `topic_id`, `kafka_partition`, `kafka_offset`, `append_ns`); `leaves` has shape (events, 32).
+    (`message`, `tenant`, `topic_id`, `kafka_partition`, `kafka_offset`, `append_ns`, `trusted`); `leaves` has shape
+    (events, 32).
     """
     attempt = pl.lit(attempt_id.bytes).alias("attempt_id")
     tables = {
@@ -185,9 +187,17 @@ def _dead_letters(
                 "reason": failure.reason,
                 "received_at": message.timestamp_ns,
                 "payload": message.value,
+                "headers": kept_headers(message.headers),
+                "clock": message.clock,
+                "headers_trusted": bool(about["trusted"][failure.message]),
             }
         )
     return pa.Table.from_pylist(rows, schema=SCHEMAS["dead_letters"])
+
+
+def kept_headers(headers: Sequence[tuple[str, bytes]]) -> str:
+    """Headers as the store keeps them: a JSON array of [name, value in base64], in order."""
+    return json.dumps([[name, base64.b64encode(value).decode()] for name, value in headers], ensure_ascii=False)
 
 
 def dead_letter_id(failure: Failure, message: Message) -> UUID:

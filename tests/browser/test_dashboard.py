@@ -116,7 +116,8 @@ def _fill(store: RunningStore) -> None:
 def _add_dead_letter(store: RunningStore) -> None:
     admin = store.admin()
     admin.command(
-        f"INSERT INTO dead_letters VALUES ('{dashboard_history.COMMITTED}', generateUUIDv4(), 'klang-energy',"
+        "INSERT INTO dead_letters (* EXCEPT(headers, clock, headers_trusted)) VALUES"
+        f" ('{dashboard_history.COMMITTED}', generateUUIDv4(), 'klang-energy',"
         f" 'otlp_logs', '{dashboard_history.TOPIC}', 0, 31, [], 'decode', 'one more', now64(9), '')"
     )
     admin.close()

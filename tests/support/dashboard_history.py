@@ -197,6 +197,6 @@ def _collectors(at: str) -> tuple[str, ...]:
 
 
 def _dead_letters(at: str) -> str:
-    return f"""INSERT INTO dead_letters
+    return f"""INSERT INTO dead_letters (* EXCEPT(headers, clock, headers_trusted))
     SELECT '{COMMITTED}', generateUUIDv4(), 'klang-energy', 'otlp_logs', '{TOPIC}', 0, 30, [toUInt32(number)], 'decode',
         'attribute value at byte 12 is <script>truncated</script>', {at} - 300, 'bytes' FROM numbers(3)"""

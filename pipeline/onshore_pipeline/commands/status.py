@@ -35,10 +35,12 @@ _direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  #
 
 # An entry copied twice stands in the table twice until its parts merge: FINAL counts it once.
 _LOGGED: Final = """
-SELECT countIf(l.kind = 'message') AS messages, sum(l.records) AS records, sum(l.events) AS events,
-    sum(l.dead_lettered) AS dead_lettered,
+SELECT countIf(l.kind = 'message') AS messages, sumIf(l.records, l.kind = 'message')
+        + sumIf(toInt64(l.records) - JSONExtractInt(l.entry, 'amended'), l.kind = 'amends') AS records,
+    sum(l.events) AS events,
+    sumIf(l.dead_lettered, l.kind = 'message') AS dead_lettered,
     uniqExact(l.log_id) AS logs,
-    sumIf(l.dead_lettered, l.appended_at >= now() - INTERVAL 1 DAY) AS dead_lettered_last_day,
+    sumIf(l.dead_lettered, l.kind = 'message' AND l.appended_at >= now() - INTERVAL 1 DAY) AS dead_lettered_last_day,
     ifNull(toString(maxOrNull(l.appended_at)), '') AS last_commit
 FROM evidence_log AS l FINAL
 """
@@ -51,6 +53,11 @@ FROM (
         appended_at >= now() - INTERVAL 1 DAY AS is_recent
     FROM evidence_log WHERE kind = 'gap' LIMIT 1 BY topic_id, partition, log_index
 )
+"""
+
+_OPEN_LETTERS: Final = """
+SELECT countIf(state = 'open') AS open_dead_letters, sumIf(records, state = 'open') AS open_dead_records
+FROM dead_letter_states
 """
 
 # Positions mean something within one log only; rows from before logs had ids belong to the present one.
@@ -97,7 +104,7 @@ def _shown(value: object) -> str:
 
 def _stored(reader: Reader) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for sql in (_LOGGED, _GAPS, "SELECT count() AS findings FROM findings"):
+    for sql in (_LOGGED, _GAPS, _OPEN_LETTERS, "SELECT count() AS findings FROM findings"):
         row |= reader.frame(sql).row(0, named=True)
     return {name: value if isinstance(value, str) else int(value or 0) for name, value in row.items()}
 
@@ -215,9 +222,10 @@ def _trouble(report: dict[str, Any]) -> list[str]:
         )
     if report["log_error"]:
         found.append(f"the evidence log cannot be read: {report['log_error']}")
-    if report.get("dead_lettered_last_day"):
+    if report.get("dead_lettered_last_day") and report["open_dead_letters"]:
         found.append(
-            f"{report['dead_lettered_last_day']:,} records of the last 24 hours could not be read and are dead letters"
+            f"{report['dead_lettered_last_day']:,} records of the last 24 hours could not be read and became dead"
+            f" letters; {report['open_dead_letters']:,} are open: see `onshore dead-letters list`"
         )
     if report.get("gaps_last_day"):
         found.append(

@@ -142,6 +142,22 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             "reason": _TEXT,
             "received_at": _TIME,
             "payload": pa.binary(),
+            "headers": _TEXT,
+            "clock": _TEXT,
+            "headers_trusted": pa.bool_(),
+        }
+    ),
+    "dead_letter_actions": _schema(
+        {
+            "action_id": _UUID,
+            "dead_letter_id": _UUID,
+            "at": _MOMENT,
+            "action": _TEXT,
+            "outcome": _TEXT,
+            "reason": _TEXT,
+            "who": _TEXT,
+            "why": _TEXT,
+            "attempt_id": _UUID,
         }
     ),
     "attempts": _schema(
