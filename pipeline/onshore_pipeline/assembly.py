@@ -121,19 +121,19 @@ def consumer(settings: Settings, member: str = "", at: Callable[[str], None] = n
     from onshore_pipeline.kafka_broker import KafkaConsumer
     from onshore_pipeline.kafka_topics import check_topics
 
-    kafka = _kafka(settings, member)
-    for complaint in check_topics(kafka):
+    reached = kafka(settings, member)
+    for complaint in check_topics(reached):
         log.warning("topic", complaint=complaint)
-    return KafkaConsumer(kafka, at)
+    return KafkaConsumer(reached, at)
 
 
-def entry_reader(settings: Settings) -> EntryReader:
-    """A reader of the evidence log on the broker that settings name."""
+def entry_reader(settings: Settings, *, make_topics: bool = True) -> EntryReader:
+    """A reader of the evidence log on the broker that settings name; who only looks makes no topics there."""
     if not settings.kafka_bootstrap_servers:
         return local_log(settings).entry_reader()
     from onshore_pipeline.kafka_entries import KafkaEntryReader
 
-    return KafkaEntryReader(_kafka(settings))
+    return KafkaEntryReader(kafka(settings, make_topics=make_topics))
 
 
 def producer(settings: Settings) -> Producer:
@@ -142,7 +142,7 @@ def producer(settings: Settings) -> Producer:
         return local_log(settings).producer()
     from onshore_pipeline.kafka_producer import KafkaProducer
 
-    return KafkaProducer(_kafka(settings))
+    return KafkaProducer(kafka(settings))
 
 
 def message_reader(settings: Settings) -> MessageReader:
@@ -151,17 +151,18 @@ def message_reader(settings: Settings) -> MessageReader:
         return local_log(settings).message_reader()
     from onshore_pipeline.kafka_messages import KafkaMessageReader
 
-    return KafkaMessageReader(_kafka(settings))
+    return KafkaMessageReader(kafka(settings))
 
 
-def _kafka(settings: Settings, member: str = "") -> KafkaSettings:
+def kafka(settings: Settings, member: str = "", *, make_topics: bool = True) -> KafkaSettings:
     """How to reach Kafka; missing topics are made, whoever comes first."""
     from onshore_pipeline.kafka_security import kafka_settings
     from onshore_pipeline.kafka_topics import ensure_topics
 
-    kafka = kafka_settings(settings, member=member)
-    ensure_topics(kafka)
-    return kafka
+    reached = kafka_settings(settings, member=member)
+    if make_topics:
+        ensure_topics(reached, partitions=settings.kafka_partitions)
+    return reached
 
 
 def publish_controls(client: Client, controls: ControlSet) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from contextlib import suppress
@@ -21,7 +22,7 @@ from kafka.errors import (
     UnknownMemberIdError,
 )
 
-from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVIDENCE_LOG_TOPIC
+from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVIDENCE_LOG_TOPIC, Outgoing
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.kafka_producer import producer_options
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
 
     from kafka import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
 
-    from onshore_pipeline.broker import Outgoing
 
+_LONGEST_HEADER: Final = 16_384
+_ROOM_FOR_FRAMING: Final = 4_096  # what Kafka writes around a message and its headers, generously
 _PATIENCE: Final = 5  # times the commit's time limit
 _FENCED: Final = (
     CommitFailedError,
@@ -97,7 +99,11 @@ class Transactions:
         self.open()
         producer, self._producer = self._producer, None
         assert producer is not None
-        step = _Step(lambda: _transact(producer, entries, dead_letters, offsets, member, self._at))
+        step = _Step(
+            lambda: _transact(
+                producer, entries, dead_letters, offsets, member, self._at, self._settings.max_message_bytes
+            )
+        )
         if not step.ends_within(self._settings.commit_timeout_s):
             self._undecided = _Undecided(step, producer, time.monotonic() + _PATIENCE * self._settings.commit_timeout_s)
             raise BrokerUnavailable(
@@ -170,6 +176,7 @@ def _transact(
     offsets: Mapping[TopicPartition, OffsetAndMetadata],
     member: ConsumerGroupMetadata,
     at: Callable[[str], None],
+    max_bytes: int,
 ) -> None:
     producer.begin_transaction()
     if offsets:
@@ -180,7 +187,7 @@ def _transact(
     acks = [producer.send(EVIDENCE_LOG_TOPIC, value=entry, partition=0) for entry in entries]
     acks += [
         producer.send(DEAD_LETTER_TOPIC, value=letter.value, key=letter.key, headers=list(letter.headers))
-        for letter in dead_letters
+        for letter in (_fitting(each, max_bytes) for each in dead_letters)
     ]
     producer.flush()
     for ack in acks:
@@ -188,3 +195,20 @@ def _transact(
     at("5.entries")
     producer.commit_transaction()
     at("5.committed")
+
+
+def _fitting(letter: Outgoing, max_bytes: int) -> Outgoing:
+    """The letter, or, where the original and its headers are more than a message may be, one that names it.
+
+    The store has the original bytes; a letter that Kafka refuses would block its partition for ever.
+    """
+    headers = [(name, value[:_LONGEST_HEADER]) for name, value in letter.headers]
+    size = len(letter.value) + sum(len(name) + len(value) for name, value in headers)
+    if size + _ROOM_FOR_FRAMING <= max_bytes:
+        return Outgoing(letter.value, tuple(headers), letter.key)
+    about = (
+        ("onshore-dead-letter-bytes", str(len(letter.value)).encode()),
+        ("onshore-dead-letter-sha256", hashlib.sha256(letter.value).hexdigest().encode()),
+    )
+    ours = [(name, value) for name, value in headers if name.startswith("onshore-dead-letter-")]
+    return Outgoing(b"", (*ours, *about), letter.key)

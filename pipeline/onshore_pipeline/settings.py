@@ -32,6 +32,7 @@ class Settings(BaseSettings):
         kafka_group: consumer group of the workers.
         kafka_session_timeout_s: a worker that is silent for so long loses its partitions, seconds.
         kafka_max_poll_interval_s: a worker that does not poll for so long loses its partitions, seconds.
+        kafka_partitions: of event topics that are made because they are missing; as many workers can share the work.
         kafka_topic_tenants: topic → tenant, for topics that others may write.
         kafka_trusted_topics: topics that only our receiver may write, so that their tenant header counts.
         clickhouse_url: the store; empty means the one that `onshore up` started.
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
     kafka_group: str = "onshore"
     kafka_session_timeout_s: float = Field(default=45.0, ge=6.0, le=300.0)
     kafka_max_poll_interval_s: float = Field(default=300.0, ge=6.0, le=3600.0)
+    kafka_partitions: int = Field(default=4, ge=1, le=1000)
     kafka_topic_tenants: dict[str, str] = Field(default_factory=dict)
     kafka_trusted_topics: frozenset[str] = frozenset()
     clickhouse_url: str = ""

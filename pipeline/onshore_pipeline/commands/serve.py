@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import structlog
 import typer
@@ -25,12 +25,17 @@ from onshore_pipeline.stack import DataDir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from onshore_pipeline.failpoints import At
 
 ReadyFile = Annotated[Path | None, typer.Option(help="Written when the part can be used")]
 StoreUrl = Annotated[str | None, typer.Option("--store-url", help="The embedded store's address", hidden=True)]
 WithParent = Annotated[bool, typer.Option("--with-parent", help="Leave when standard input ends", hidden=True)]
 
 log = structlog.get_logger("serve")
+
+_PAUSE_S: Final = 0.5
 
 
 def worker(
@@ -83,11 +88,8 @@ def sequencer(
     with_parent: WithParent = False,
     failpoint: FailpointOption = None,
 ) -> None:
-    """Copy the evidence log into the store, rebuild rollups, sweep; one per deployment, until SIGTERM."""
-    from onshore_pipeline import assembly
-    from onshore_pipeline.jobs.keep import keep
+    """Copy the evidence log into the store, rebuild rollups, sweep, until SIGTERM; more than one stand by."""
     from onshore_pipeline.memory import leave_out_pandas
-    from onshore_pipeline.sequencer import Sequencer
     from onshore_pipeline.sequencer_status import say_trouble, status_path
 
     leave_out_pandas()
@@ -95,25 +97,52 @@ def sequencer(
     at = at_failpoint(failpoint)
     stop = _stopped_by_signal(with_parent=with_parent)
     said = status_path(settings)
-    with _only_one(settings):
-        client = assembly.store_client(settings, store_url)
-        reader = assembly.entry_reader(settings)
+    while not stop.is_set():
         try:
-            _ready(ready_file)
-            pause_s = 0.5
-            while not stop.is_set():
-                try:
-                    keep(Sequencer(reader, client, at), client, stop, status_file=said, at=at)
-                except (StoreUnavailable, BrokerUnavailable) as error:
-                    say_trouble(said, error)
-                    log.warning("sequencing paused", reason=str(error), retry_in_s=pause_s)
-                    stop.wait(pause_s)
-                except OnshoreError as error:
-                    say_trouble(said, error)
-                    raise
-        finally:
-            reader.close()
-            client.close()
+            with _leading(settings, stop) as over:
+                if not stop.is_set():
+                    _ready(ready_file)
+                    _sequence(settings, store_url, over, said, at)
+        except BrokerUnavailable as error:
+            say_trouble(said, error)
+            log.warning("sequencing paused", reason=str(error), retry_in_s=_PAUSE_S)
+            stop.wait(_PAUSE_S)
+
+
+def _sequence(settings: Settings, store_url: str | None, over: threading.Event, said: Path, at: At) -> None:
+    """Copy and keep for as long as it is our turn."""
+    from onshore_pipeline import assembly
+    from onshore_pipeline.jobs.keep import keep
+    from onshore_pipeline.sequencer import Sequencer
+    from onshore_pipeline.sequencer_status import say_trouble
+
+    client = assembly.store_client(settings, store_url)
+    reader = assembly.entry_reader(settings)
+    try:
+        while not over.is_set():
+            try:
+                keep(Sequencer(reader, client, at), client, over, status_file=said, at=at)
+            except (StoreUnavailable, BrokerUnavailable) as error:
+                say_trouble(said, error)
+                log.warning("sequencing paused", reason=str(error), retry_in_s=_PAUSE_S)
+                over.wait(_PAUSE_S)
+            except OnshoreError as error:
+                say_trouble(said, error)
+                raise
+    finally:
+        reader.close()
+        client.close()
+
+
+def _leading(settings: Settings, stop: threading.Event) -> AbstractContextManager[threading.Event]:
+    """Our turn to sequence: on Kafka among all machines, else among the processes of this one."""
+    from onshore_pipeline.leadership import lead_by_group, lead_by_lock
+
+    if not settings.kafka_bootstrap_servers:
+        return lead_by_lock(DataDir(settings.data_dir).path / "sequencer.lock", stop)
+    from onshore_pipeline import assembly
+
+    return lead_by_group(assembly.kafka(settings), stop)
 
 
 def _stopped_by_signal(*, with_parent: bool) -> threading.Event:
@@ -145,16 +174,3 @@ def _member(settings: Settings) -> Iterator[str]:
                 continue
             yield f"{socket.gethostname()}-{place}-{number}"
             return
-
-
-@contextlib.contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
-    """Two sequencers on one machine would only do the same work twice: the second one leaves at once and says why."""
-    path = DataDir(settings.data_dir).path / "sequencer.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OnshoreError(f"another sequencer holds {path}; one per deployment is enough") from None
-        yield

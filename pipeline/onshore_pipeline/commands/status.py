@@ -168,7 +168,7 @@ def _behind(settings: Settings, reader: Reader) -> dict[str, Any]:
 
     timeout_s = _READ_TIMEOUT_S if settings.kafka_bootstrap_servers else 0.0
     try:
-        log = assembly.entry_reader(settings)
+        log = assembly.entry_reader(settings, make_topics=False)
         try:
             copied = reader.frame(_COPIED, {"log": str(log.log_id)})
             after = {int(partition): int(position) for partition, position in copied.rows()}

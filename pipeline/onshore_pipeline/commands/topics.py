@@ -14,7 +14,9 @@ app = typer.Typer(help="Topics on Kafka.", no_args_is_help=True)
 
 @app.command("create")
 def create(
-    partitions: Annotated[int, typer.Option(min=1, help="Partitions of each event topic")] = 4,
+    partitions: Annotated[
+        int | None, typer.Option(min=1, help="Partitions of each event topic; else what kafka_partitions says")
+    ] = None,
     replication: Annotated[int, typer.Option(help="Copies; -1 takes the cluster's default")] = -1,
 ) -> int:
     """Create the topics that are missing, stamped by the broker's clock; exit 1 if existing ones need a change."""
@@ -25,7 +27,9 @@ def create(
     if not settings.kafka_bootstrap_servers:
         raise SettingsError("kafka_bootstrap_servers", "is needed; without it `onshore up` uses its local log")
     kafka = kafka_settings(settings)
-    for name in ensure_topics(kafka, partitions=partitions, replication_factor=replication):
+    for name in ensure_topics(
+        kafka, partitions=partitions or settings.kafka_partitions, replication_factor=replication
+    ):
         typer.echo(f"created {name}")
     complaints = check_topics(kafka)
     for complaint in complaints:
