@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.failpoints import nowhere
+from onshore_pipeline.jobs.coverage import rebuild_coverage
 from onshore_pipeline.jobs.portions import portions
 from onshore_pipeline.store.connect import store_errors
 
@@ -142,6 +143,7 @@ def rebuild(
         for some in portions(findings):
             client.command(_FINDINGS, parameters={"generation": generation, "findings": some})
             at("8.findings_built")
+        uncovered = rebuild_coverage(client, attempts, generation)
         # Asked after the last fact was read: a claim that comes later reads facts that are no older than ours.
         overtaken = int(client.query(_NEWEST_CLAIM).result_rows[0][0]) > generation
         took_s = time.monotonic() - started
@@ -153,14 +155,14 @@ def rebuild(
                     datetime.now(UTC),
                     dict(log_position),
                     len(hours),
-                    len(findings),
+                    len(findings) + uncovered,
                     int(took_s * 1000),
                     log_id,
                 ]
             ],
         )
     at("8.after")
-    return Rebuilt(len(hours), len(findings), took_s, overtaken)
+    return Rebuilt(len(hours), len(findings) + uncovered, took_s, overtaken)
 
 
 def _claim(client: Client) -> int:

@@ -193,7 +193,7 @@ def test_a_deployment_adds_controls_and_lists_to_those_that_ship(tmp_path: Path)
 
 
 def test_the_first_pack_judges_five_countries_and_sovereignty_with_citations() -> None:
-    controls = load_controls().controls
+    controls = [control for control in load_controls().controls if not control.id.startswith("ONS-COV-")]
     assert len(controls) == 15
     assert {control.jurisdiction for control in controls} == {"AU", "JP", "MY", "SG", "US", "*"}
     for control in controls:
