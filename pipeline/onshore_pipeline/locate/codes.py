@@ -9,6 +9,8 @@ import polars as pl
 from onshore_pipeline.locate.distinct import by_distinct
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from onshore_pipeline.context import Countries
 
 NONE: Final = "none"  # the explicit statement that there is no such country
@@ -19,8 +21,7 @@ def country_codes(column: pl.Series, countries: Countries) -> pl.Series:
     """A column of codes or names in any spelling → alpha-2, null where it names no country."""
 
     def spelled(values: pl.Series) -> pl.DataFrame:
-        upper = values.str.strip_chars().str.to_uppercase()
-        return upper.replace_strict(countries.by_spelling, default=None, return_dtype=pl.String).to_frame("code")
+        return pl.Series("code", _spelled(values, countries.by_spelling), dtype=pl.String).to_frame()
 
     return by_distinct(column, spelled, {"code": pl.String()}).to_series().alias(column.name)
 
@@ -36,8 +37,9 @@ def country_lists(column: pl.Series, countries: Countries) -> pl.Series:
     if not (column.list.len() > 0).any():
         return pl.select(pl.repeat(None, len(column), dtype=_LIST).fill_null(empty).alias(name)).to_series()
     spellings = countries.by_spelling | {NONE.upper(): NONE}
-    element = pl.element().str.strip_chars().str.to_uppercase()
-    codes = pl.col(name).list.eval(element.replace_strict(spellings, default=None, return_dtype=pl.String))
+    sent = column.explode().drop_nulls().unique()
+    code_of = dict(zip(sent.to_list(), _spelled(sent, spellings), strict=True))
+    codes = pl.col(name).list.eval(pl.element().replace_strict(code_of, default=None, return_dtype=pl.String))
     known = ~pl.col("codes").list.eval(pl.element().is_null()).list.any()
     consistent = ~pl.col("codes").list.contains(NONE) | (pl.col("codes").list.len() == 1)
     return (
@@ -46,3 +48,8 @@ def country_lists(column: pl.Series, countries: Countries) -> pl.Series:
         .select(pl.when(known & consistent).then("codes").otherwise(empty).alias(name))
         .to_series()
     )
+
+
+def _spelled(texts: pl.Series, spellings: Mapping[str, str]) -> list[str | None]:
+    """What each text stands for; for few texts and many spellings, of which Polars would build a table every time."""
+    return [spellings.get(text) for text in texts.str.strip_chars().str.to_uppercase().to_list()]

@@ -168,8 +168,8 @@ def _destination_ends(roles: Records) -> tuple[pl.Series, pl.Series]:
 def _end(roles: Records, party: str, *candidates: pl.Expr) -> tuple[pl.Series, pl.Series]:
     """One party's address and host: of each, the first that a candidate text gives."""
     texts = roles.select(*(candidate.alias(f"candidate {number}") for number, candidate in enumerate(candidates)))
-    address = pl.repeat(None, texts.height, dtype=pl.Binary, eager=True)
-    host = pl.repeat(None, texts.height, dtype=pl.String, eager=True)
+    address = pl.Series([None], dtype=pl.Binary).new_from_index(0, texts.height)
+    host = pl.Series([None], dtype=pl.String).new_from_index(0, texts.height)
     for text in texts.get_columns():
         if text.null_count() == len(text):
             continue
