@@ -8,6 +8,7 @@ refused before a byte is sent.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 from weakref import WeakKeyDictionary
 
@@ -38,7 +39,16 @@ _PLAIN: Final[dict[str, pa.DataType]] = {
 # with zstd, 4.9 uncompressed.
 _COMPRESSED: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
-_schemas: WeakKeyDictionary[Client, dict[str, pa.Schema]] = WeakKeyDictionary()
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """The store's table: what `insert` wants, and the columns that become NULL or empty when left out."""
+
+    schema: pa.Schema
+    empty_unless_given: frozenset[str]
+
+
+_described: WeakKeyDictionary[Client, dict[str, _Described]] = WeakKeyDictionary()
 
 
 class SchemaRefused(StoreRefused):
@@ -56,9 +66,11 @@ def insert(client: Client, table: str, data: pa.Table) -> int:
         StoreUnavailable: whether the rows were stored is unknown; repeat under a new attempt.
         StoreRefused: the store said no.
     """
-    fitting = fit(data, expected_schema(client, table), table)
+    described = _describe(client, table)
+    fitting = fit(data, described.schema, table)
     if fitting.num_rows == 0:
         return 0
+    fitting = _without_empty(fitting, described.empty_unless_given)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, fitting.schema, options=_COMPRESSED) as stream:
         stream.write_table(fitting)
@@ -77,17 +89,38 @@ def expected_schema(client: Client, table: str) -> pa.Schema:
         SchemaRefused: the table has a column of a type that we do not write.
         StoreUnavailable, StoreRefused: as `insert`.
     """
+    return _describe(client, table).schema
+
+
+def _describe(client: Client, table: str) -> _Described:
     if _TABLE_NAME.fullmatch(table) is None:
         raise SchemaRefused(f"{table!r} is no table name")
-    known = _schemas.setdefault(client, {})
+    known = _described.setdefault(client, {})
     if table not in known:
         with store_errors():
-            rows = client.query(f"DESCRIBE TABLE {table}").named_results()
-            columns = [
-                (row["name"], row["type"]) for row in rows if row["default_type"] not in {"ALIAS", "MATERIALIZED"}
-            ]
-        known[table] = pa.schema([_field(table, name, spelled) for name, spelled in columns])
+            rows = list(client.query(f"DESCRIBE TABLE {table}").named_results())
+        written = [row for row in rows if row["default_type"] not in {"ALIAS", "MATERIALIZED"}]
+        schema = pa.schema([_field(table, row["name"], row["type"]) for row in written])
+        plain = {row["name"] for row in written if not row["default_type"]}
+        empty = (field.name for field in schema if field.nullable or pa.types.is_nested(field.type))
+        known[table] = _Described(schema, frozenset(empty) & plain)
     return known[table]
+
+
+def _without_empty(data: pa.Table, empty_unless_given: frozenset[str]) -> pa.Table:
+    """`data` without the columns that hold nothing at all and are empty in the store anyway.
+
+    Two thirds of an event's columns: naming them costs the store 0.2 us of CPU a row.
+    """
+    return data.select(
+        [name for name in data.column_names if name not in empty_unless_given or _holds_something(data[name])]
+    )
+
+
+def _holds_something(column: pa.ChunkedArray) -> bool:
+    if pa.types.is_nested(column.type):
+        return any(chunk.offsets[-1].as_py() > chunk.offsets[0].as_py() for chunk in column.chunks)
+    return bool(column.null_count < len(column))
 
 
 def fit(data: pa.Table, schema: pa.Schema, table: str) -> pa.Table:

@@ -70,6 +70,37 @@ def test_every_column_of_an_event_comes_back_as_it_went_in(client: Client, reade
         assert back == want, column.name
 
 
+def test_columns_that_hold_nothing_in_any_event_are_null_or_empty_in_the_store(client: Client, reader: Reader) -> None:
+    nothing = full_width_events().slice(2, 1)
+    tenant = pa.array(["t-nothing"])
+    nothing = nothing.set_column(nothing.schema.get_field_index("tenant"), EVENT_ARROW_SCHEMA.field("tenant"), tenant)
+
+    assert insert(client, "events", nothing) == 1
+
+    found = reader.frame("SELECT * FROM events WHERE tenant = 't-nothing'")
+    assert found.columns == EVENT_ARROW_SCHEMA.names
+    for column, field in zip(EVENT_COLUMNS, EVENT_ARROW_SCHEMA, strict=True):
+        if field.nullable:
+            assert found[column.name].to_list() == [None], column.name
+        elif pa.types.is_nested(field.type):
+            assert [list(value) for value in found[column.name]] == [[]], column.name
+
+
+def test_a_column_with_a_default_in_the_store_takes_what_was_inserted(client: Client, reader: Reader) -> None:
+    client.command(
+        "CREATE TABLE defaulted (a UInt8, b Nullable(String) DEFAULT 'x', c Array(String) DEFAULT ['y'])"
+        " ENGINE = MergeTree ORDER BY a"
+    )
+    given = pa.table(
+        [pa.array([1], pa.uint8()), pa.array([None], pa.string()), pa.array([[]], pa.list_(pa.string()))],
+        names=["a", "b", "c"],
+    )
+
+    insert(client, "defaulted", given)
+
+    assert reader.frame("SELECT a, b, c FROM defaulted").rows() == [(1, None, [])]
+
+
 def test_the_store_agrees_with_the_events_schema(client: Client) -> None:
     schema = expected_schema(client, "events")
 
