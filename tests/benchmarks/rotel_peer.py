@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -140,6 +142,7 @@ def cpu_s(pid: int) -> float:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # end what was started, too
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=300_000)
     print(json.dumps(bench_rotel(parser.parse_args().events)))  # noqa: T201 - what it is for

@@ -55,13 +55,23 @@ class Parts:
         self.start(
             "store",
             *("-m", "onshore_pipeline.embedded.store_server", *arguments),
-            *("--credentials", str(self._data.credentials)),
+            *("--credentials", str(self._data.credentials), "--with-parent"),
         )
         return f"http://127.0.0.1:{port}"
 
     def start_part(self, name: str, kind: str, url: str) -> None:
         """Start a worker or the sequencer on the store at `url`."""
-        self.start(name, "-m", "onshore_pipeline", kind, "--store-url", url, "--data-dir", str(self._data.path))
+        self.start(
+            name,
+            "-m",
+            "onshore_pipeline",
+            kind,
+            "--store-url",
+            url,
+            "--data-dir",
+            str(self._data.path),
+            "--with-parent",
+        )
 
     def start(self, name: str, *arguments: str) -> None:
         """Start a Python program that writes its `--ready-file`, and wait until it did."""
@@ -70,6 +80,7 @@ class Parts:
         with (self._data.logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
                 [sys.executable, *arguments, "--ready-file", str(ready)],
+                stdin=subprocess.PIPE,  # ends with us, and then they leave
                 stdout=log,
                 stderr=log,
                 env=self._environment,
@@ -91,6 +102,8 @@ class Parts:
         """Ask one to leave; end it when it does not."""
         process = self._running.pop(name)
         process.terminate()
+        if process.stdin is not None:
+            process.stdin.close()
         try:
             process.wait(_STOP_WITHIN_S)
         except subprocess.TimeoutExpired:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +43,7 @@ def bench(
     """Run a benchmark with real parts in a temporary folder and print the figures as JSON."""
     from onshore_pipeline.bench.baseline import baseline_file
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # end what was started, too
     file = None if alone else baseline_file(baseline)
 
     if name is Benchmark.GROWTH:

@@ -1,0 +1,190 @@
+"""The sections of docs/performance.md, one a benchmark: what it printed, as tables, and what it means."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from performance import Done
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(_cell(value) for value in line)} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
+    return "" if value is None else str(value)
+
+
+def _head(done: Mapping[str, Done], name: str, title: str, text: str) -> list[str]:
+    each = done.get(name)
+    if each is None or not each.result:
+        return []
+    return [f"## {title}", f"`{each.step.command}`", text]
+
+
+def ingest(done: Mapping[str, Done]) -> list[str]:
+    head = _head(
+        done, "ingest", "Ingest",
+        "Messages wait in the local log; the clock runs from the worker's start until the last event is visible. Both"
+        " programs in turn, medians of the rounds. CPU is all processes', kernel included.",
+    )  # fmt: skip
+    if not head:
+        return []
+    told = done["ingest"].result
+    sides = [("Onshore", told), *([("per-record program", told["baseline"])] if told["baseline"] else [])]
+    processes = [
+        (who, name, cpu, side["peak_memory_mib"].get(name))
+        for who, side in sides
+        for name, cpu in side["cpu_us_an_event_by_process"].items()
+    ]
+    rounds = [
+        (who, number, each["events"], each["seconds"], each["events_a_second"])
+        for who, all_ in told["rounds"].items()
+        for number, each in enumerate(all_, 1)
+    ]
+    return [
+        *head,
+        f"{told['bytes_an_event']} bytes and {told['attributes_an_event']} attributes an event.",
+        table(("", "Events/s"), [(who, side["events_a_second"]) for who, side in sides]),
+        table(("", "Process", "µs of CPU an event", "Peak memory, MiB"), processes),
+        "By stage, measured apart in one process with nothing beside it:",
+        table(("Stage", "µs of CPU an event"), told["cpu_us_an_event_by_stage"].items()),
+        "Each round:",
+        table(("", "Round", "Events", "Seconds", "Events/s"), rounds),
+    ]
+
+
+def stages(done: Mapping[str, Done]) -> list[str]:
+    names = [name for name in ("decode", "locate", "judge", "seal", "insert") if name in done and done[name].result]
+    if not names:
+        return []
+    rows = []
+    for name in names:
+        told = done[name].result
+        theirs, ratio = told["baseline"] or {}, told["ratio"] or {}
+        rows.append(
+            (
+                f"`{done[name].step.command}`", told["cpu_us_an_event"], theirs.get("cpu_us_an_event"),
+                ratio.get("cpu"), told["wall_us_an_event"], theirs.get("wall_us_an_event"), ratio.get("wall"),
+            )
+        )  # fmt: skip
+    header = ("", "CPU µs", "per-record", "ratio", "wall µs", "per-record", "ratio")
+    text = (
+        "Each stage beside the per-record program's same step, on the same messages in one process, in turn. Decode"
+        " is also normalising; seal is six commitments, a leaf and trees against one hash; insert is every fact table"
+        " at full width, the store's CPU included, against 22 columns."
+    )
+    return ["## Stages", text, table(header, rows)]
+
+
+def kafka(done: Mapping[str, Done]) -> list[str]:
+    rows = [
+        (
+            f"`{each.step.command}`", each.result["workers"], each.result["events_a_second"],
+            each.result["cpu_us_an_event"], each.result["peak_memory_mib"]["worker"],
+        )
+        for name, each in done.items()
+        if name.startswith("kafka-") and each.result
+    ]  # fmt: skip
+    if not rows:
+        return []
+    text = (
+        "The same from Apache Kafka (one broker, KRaft, transactions) on the same machine; the broker's CPU competes,"
+        " and is not in the figure. Set `ONSHORE_KAFKA_BOOTSTRAP_SERVERS` to a Kafka with nothing in it."
+    )
+    header = ("", "Workers", "Events/s", "µs of CPU an event", "A worker's peak, MiB")
+    return ["## Apache Kafka", text, table(header, rows)]
+
+
+def rotel(done: Mapping[str, Done]) -> list[str]:
+    head = _head(
+        done, "rotel", "Rotel as a peer",
+        "The same messages over OTLP/HTTP into Rotel (Rust), whose ClickHouse exporter writes into the same embedded"
+        " store. It does not read from a broker or commit there, know where anything is, judge, seal, write violations,"
+        " counts or a log, or promise each event once; it acknowledges before rows are stored, and writes 15 columns.",
+    )  # fmt: skip
+    if not head:
+        return []
+    told, ours = done["rotel"].result, done["ingest"].result if "ingest" in done else {}
+    rows = [("Rotel", told["events_a_second"], told["cpu_us_an_event"])]
+    if ours:
+        rows.append(("Onshore (ingest above)", ours["events_a_second"], ours["cpu_us_an_event"]))
+    by_process = table(("Process", "µs of CPU an event"), told["cpu_us_an_event_by_process"].items())
+    return [*head, table(("", "Events/s", "µs of CPU an event"), rows), by_process]
+
+
+def query(done: Mapping[str, Done]) -> list[str]:
+    head = _head(
+        done, "query", "Dashboard",
+        "All questions of a page, one after the other, asked by the dashboard's own functions as its read-only user;"
+        " nothing is remembered between them. Wall time at the client. A few events went the real way, the engine"
+        " copied their rows over three months. The per-record program's table answers by going through its rows.",
+    )  # fmt: skip
+    if not head:
+        return []
+    told = done["query"].result
+    theirs, ratio = told["baseline"] or {}, told["ratio"] or {}
+    rows = [
+        (page_, figures["p50"], figures["p95"], theirs.get(page_, {}).get("p50"), ratio.get(page_))
+        for page_, figures in told["pages_ms"].items()
+    ]
+    questions = [(name, figures["p50"], figures["p95"]) for name, figures in told["questions_ms"].items()]
+    return [
+        *head,
+        f"{told['events']:,} events; peak memory of the store {told['peak_memory_mib']['store']:,} MiB.",
+        table(("Page", "p50 ms", "p95 ms", "per-record p50 ms", "ratio"), rows),
+        table(("Question", "p50 ms", "p95 ms"), questions),
+    ]
+
+
+def end_to_end(done: Mapping[str, Done]) -> list[str]:
+    head = _head(
+        done, "end-to-end", "Sent → visible",
+        "`onshore up`, idle; OpenTelemetry's SDK and OTLP/HTTP exporter send one event at a time. Seconds from the call"
+        " until the read-only user sees the event among the committed ones, and until its finding stands in the list.",
+    )  # fmt: skip
+    if not head:
+        return []
+    told = done["end-to-end"].result
+    rows = [(name, *figures.values()) for name, figures in told["seconds_until_visible"].items()]
+    return [
+        *head,
+        table(("Visible as", "p50 s", "p95 s", "largest s"), rows),
+        table(("Process", "Peak memory, MiB"), told["peak_memory_mib"].items()),
+    ]
+
+
+def growth(done: Mapping[str, Done]) -> list[str]:
+    measured = [each for name, each in done.items() if name.startswith("growth ") and each.result]
+    if not measured:
+        return []
+    text = (
+        "How cost and memory grow (`onshore bench growth` does all of it in one command). Each row is a run of ingest"
+        " on a data directory of its own. Controls: those that ship, then variants of them for other countries."
+        " Tenants: messages of 20 records, so that there are enough. Backlog: what waits when the worker starts."
+    )
+    header = (
+        "Command", "", "Events", "Bytes an event", "Events/s", "µs of CPU an event", "of it judging", "Relative cost",
+        "Worker peak, MiB", "Store peak, MiB",
+    )  # fmt: skip
+    rows = [
+        (
+            f"`{each.step.command}`", f"{row['value']:,} {row['axis']}", row["events"], row["bytes_an_event"],
+            row["events_a_second"], row["cpu_us_an_event"], row["judge_us_an_event"], row["cost_relative_to_first"],
+            row["worker_peak_mib"], row["store_peak_mib"],
+        )
+        for each in measured
+        for row in each.result["rows"]
+    ]  # fmt: skip
+    return ["## Growth", text, table(header, rows)]
