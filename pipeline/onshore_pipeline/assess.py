@@ -151,6 +151,7 @@ def _assess(
     )
     lap("decode")
     normalised = normalise(decoded)
+    del decoded  # as large as the messages, and not needed again
     lap("normalise")
     about = _message_frame(messages, judgement)
     sealed = [

@@ -57,7 +57,7 @@ class BatchLimits:
 
     max_messages: int
     max_bytes: int
-    max_records: int = 60_000
+    max_records: int = 40_000
     assess_at_once: int = 2
     poll_timeout_s: float = 0.2
 
@@ -133,7 +133,8 @@ class Worker:
         clock = StageClock()
         assessed = assessing.submit(self._compute, polled, dict(self._refused), clock)
         written = writing.submit(self._write, assessed, clock)  # one thread: attempts are written in order
-        self._under_way.append(_UnderWay(polled, assessed, written, clock))
+        ids = tuple(message_id(message) for message in polled.messages)  # the messages themselves are not kept
+        self._under_way.append(_UnderWay(ids, assessed, written, clock))
         return True
 
     def _rest(self) -> None:
@@ -207,8 +208,8 @@ class Worker:
         self._dead_letters.add(outcome)
         self._waits.end()
         self._under_way.popleft()
-        for message in oldest.polled.messages:
-            if self._refused.pop(message_id(message), None) is None:
+        for message in oldest.messages:
+            if self._refused.pop(message, None) is None:
                 self._refused_in_a_row = 0
         self.progress.add(attempt, oldest.clock)
         if attempt.dead_lettered:
@@ -220,14 +221,14 @@ class Worker:
         Raises:
             StoreRefused: it refused one after the other, so the fault is not in them: nothing more is dead-lettered.
         """
-        messages = self._under_way[0].polled.messages
+        messages = self._under_way[0].messages
         if len(messages) != 1:
-            self._careful = sum(len(item.polled.messages) for item in self._under_way)
+            self._careful = sum(len(item.messages) for item in self._under_way)
             return
         self._refused_in_a_row += 1
         if self._refused_in_a_row > _MOST_REFUSED_IN_A_ROW:
             raise error
-        self._refused[message_id(messages[0])] = str(error)
+        self._refused[messages[0]] = str(error)
 
     def _give_up(self, error: Exception, stop: Event) -> None:
         """Forget every attempt under way, wait until it may go better, start again at the committed position."""
@@ -293,7 +294,7 @@ class Worker:
 class _UnderWay:
     """An attempt that is not committed yet."""
 
-    polled: Polled
+    messages: tuple[MessageId, ...]
     assessed: Future[Attempt]
     written: Future[None]
     clock: StageClock

@@ -223,6 +223,16 @@ def test_batches_hold_a_bounded_number_of_records_and_keep_their_order() -> None
     assert [[each.offset for each in part.messages] for part in split(Polled(messages), 100)] == [[0, 1], [2, 3], [4]]
 
 
+def test_attempts_of_one_poll_are_about_equal_so_that_no_small_one_follows_a_full_one() -> None:
+    value = otlp.logs([otlp.movement()] * 10)
+    topic = uuid4()
+    messages = tuple(Message("otlp_logs", topic, 0, number, 1, "broker", (), value) for number in range(60))
+    sizes = [len(part.messages) for part in split(Polled(messages), 600)]
+    assert sum(sizes) == 60
+    assert len(sizes) == 2
+    assert max(sizes) - min(sizes) <= 4
+
+
 def test_a_gap_stays_in_front_of_the_message_at_which_it_ends() -> None:
     judgement = shipped_judgement()
     topic = uuid4()
