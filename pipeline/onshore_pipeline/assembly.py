@@ -115,15 +115,22 @@ def local_log(settings: Settings) -> LocalLog:
 
 
 def consumer(settings: Settings, member: str = "", at: Callable[[str], None] = nowhere) -> Consumer:
-    """A member of the consumer group on the broker that settings name; `member` is its name there."""
+    """A member of the consumer group on the broker that settings name; `member` is its name there.
+
+    Raises:
+        TopicsUnfit: Kafka's evidence log would lose entries or let senders stamp them; the text says what to set.
+        BrokerUnavailable: try again later.
+    """
     if not settings.kafka_bootstrap_servers:
         return local_log(settings).consumer(at)
     from onshore_pipeline.kafka_broker import KafkaConsumer
-    from onshore_pipeline.kafka_topics import check_topics
+    from onshore_pipeline.kafka_topics import check_topics, refuse_unfit_log
 
     reached = kafka(settings, member)
-    for complaint in check_topics(reached):
+    complaints = check_topics(reached)
+    for complaint in complaints:
         log.warning("topic", complaint=complaint)
+    refuse_unfit_log(complaints)
     return KafkaConsumer(reached, at)
 
 

@@ -212,10 +212,9 @@ class KafkaConsumer:
         return Polled(tuple(messages), tuple(gaps))
 
     def _begins(self, sources: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """The oldest offset that the broker still has the log of. Raises `BrokerUnavailable`."""
+        """The oldest offset that the broker has the log of."""
         with kafka_errors(self._settings, "look at the beginnings"):
-            found: dict[TopicPartition, int] = self._consumer.beginning_offsets(sources, timeout_ms=self._timeout_ms)
-            return found
+            return dict(self._consumer.beginning_offsets(sources, timeout_ms=self._timeout_ms))
 
     def _forget(self) -> None:
         self._places.clear()
@@ -235,8 +234,7 @@ class KafkaConsumer:
         """Find where every partition of ours stands, and begin there."""
         self._rebalances.happened.clear()
         self._forget()
-        sources = sorted(self._consumer.assignment())
-        if not sources:
+        if not (sources := sorted(self._consumer.assignment())):
             return
         try:
             topics = describe_topics(self._settings, self._admin, {source.topic for source in sources})

@@ -142,12 +142,11 @@ class KafkaEntryReader:
             self._consumer.close()
 
     def _assign(self) -> None:
-        with kafka_errors(self._settings, "look for the evidence log"):
-            self._partitions = sorted(self._consumer.partitions_for_topic(EVIDENCE_LOG_TOPIC))
-        if not self._partitions:
+        with admin_client(self._settings) as admin:  # a consumer's own question might make the topic
+            topic = describe_topics(self._settings, admin, [EVIDENCE_LOG_TOPIC]).get(EVIDENCE_LOG_TOPIC)
+        if topic is None:
             raise BrokerUnavailable(
-                f"Kafka at {self._settings.servers}: topic {EVIDENCE_LOG_TOPIC} is missing: make it first"
+                f"Kafka at {self._settings.servers}: topic {EVIDENCE_LOG_TOPIC} is missing: `onshore topics create`"
             )
+        self._log_id, self._partitions = topic.topic_id, list(range(topic.partitions))
         self._consumer.assign([TopicPartition(EVIDENCE_LOG_TOPIC, partition) for partition in self._partitions])
-        with admin_client(self._settings) as admin:
-            self._log_id = describe_topics(self._settings, admin, [EVIDENCE_LOG_TOPIC])[EVIDENCE_LOG_TOPIC].topic_id

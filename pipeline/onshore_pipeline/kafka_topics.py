@@ -12,15 +12,20 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
 from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVIDENCE_LOG_TOPIC, PartitionLag
-from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.errors import BrokerUnavailable, OnshoreError
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _STAMPED: Final = {"message.timestamp.type": "LogAppendTime"}
+_DELETED_ONLY: Final = {"cleanup.policy": "delete"}  # compaction would take messages away that nobody processed
 _KEPT: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 _UNKNOWN_TOPIC: Final = 3  # Kafka's error code UNKNOWN_TOPIC_OR_PARTITION
+
+
+class TopicsUnfit(OnshoreError):
+    """The evidence log would lose entries or let senders stamp them; the text has the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ def check_topics(settings: KafkaSettings) -> tuple[str, ...]:
 
     Raises `BrokerUnavailable`.
     """
-    wanted = dict.fromkeys(settings.topics, _STAMPED)
+    wanted = dict.fromkeys(settings.topics, _STAMPED | _DELETED_ONLY)
     wanted |= dict.fromkeys((EVIDENCE_LOG_TOPIC, DEAD_LETTER_TOPIC), _STAMPED | _KEPT)
     complaints: list[str] = []
     with admin_client(settings) as admin:
@@ -125,6 +130,16 @@ def check_topics(settings: KafkaSettings) -> tuple[str, ...]:
                 f" --add-config {_spelled(wrong)}"
             )
     return tuple(complaints)
+
+
+def refuse_unfit_log(complaints: Iterable[str]) -> None:
+    """Stop where one of the `complaints` is about the evidence log itself; the others may be lived with.
+
+    Raises `TopicsUnfit`.
+    """
+    for complaint in complaints:
+        if complaint.startswith(f"topic {EVIDENCE_LOG_TOPIC} "):
+            raise TopicsUnfit(complaint)
 
 
 def group_lag(settings: KafkaSettings) -> tuple[PartitionLag, ...]:

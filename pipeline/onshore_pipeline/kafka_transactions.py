@@ -7,9 +7,11 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+import structlog
 from kafka import KafkaProducer
 from kafka.errors import (
     CommitFailedError,
@@ -17,8 +19,10 @@ from kafka.errors import (
     IllegalGenerationError,
     InvalidProducerEpochError,
     KafkaError,
+    MessageSizeTooLargeError,
     ProducerFencedError,
     RebalanceInProgressError,
+    RecordListTooLargeError,
     UnknownMemberIdError,
 )
 
@@ -32,7 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kafka import ConsumerGroupMetadata, OffsetAndMetadata, TopicPartition
+    from kafka.producer.future import FutureRecordMetadata
 
+_log = structlog.get_logger("kafka")
 
 _LONGEST_HEADER: Final = 16_384
 _ROOM_FOR_FRAMING: Final = 4_096  # what Kafka writes around a message and its headers, generously
@@ -92,18 +98,31 @@ class Transactions:
         offsets: Mapping[TopicPartition, OffsetAndMetadata],
         member: ConsumerGroupMetadata,
     ) -> None:
-        """Append and move the positions in one step.
+        """Append and move the positions in one step; a dead letter that the broker finds too large goes without value.
 
         Raises `CommitFenced` (nothing was written) and `BrokerUnavailable` (unknown: look at the positions).
         """
+        largest = self._settings.max_message_bytes
+        while True:
+            letters = tuple(_fitting(each, largest) for each in dead_letters)
+            try:
+                return self._commit(entries, letters, offsets, member)
+            except _TooLarge as refused:  # nothing was committed; each turn leaves at least one value out
+                largest = refused.size - 1
+                _log.warning("a dead letter is too large for its topic; its value is in the store only", bytes=largest)
+
+    def _commit(
+        self,
+        entries: Sequence[bytes],
+        dead_letters: Sequence[Outgoing],
+        offsets: Mapping[TopicPartition, OffsetAndMetadata],
+        member: ConsumerGroupMetadata,
+    ) -> None:
         self.open()
         producer, self._producer = self._producer, None
         assert producer is not None
-        step = _Step(
-            lambda: _transact(
-                producer, entries, dead_letters, offsets, member, self._at, self._settings.max_message_bytes
-            )
-        )
+        patience_s = self._settings.commit_timeout_s
+        step = _Step(lambda: _transact(producer, entries, dead_letters, offsets, member, self._at, patience_s))
         if not step.ends_within(self._settings.commit_timeout_s):
             self._undecided = _Undecided(step, producer, time.monotonic() + _PATIENCE * self._settings.commit_timeout_s)
             raise BrokerUnavailable(
@@ -115,6 +134,8 @@ class Transactions:
         # abort if the broker still lets us, so that readers need not wait for the transaction's time limit
         _Step(producer.abort_transaction).ends_within(self._settings.request_timeout_s)
         _discard(producer)
+        if isinstance(step.error, _TooLarge):
+            raise step.error
         if isinstance(step.error, _FENCED):
             raise CommitFenced(f"Kafka at {self._settings.servers}: another worker took over: {step.error}")
         raise BrokerUnavailable(f"Kafka at {self._settings.servers}: cannot commit: {step.error}") from step.error
@@ -176,7 +197,7 @@ def _transact(
     offsets: Mapping[TopicPartition, OffsetAndMetadata],
     member: ConsumerGroupMetadata,
     at: Callable[[str], None],
-    max_bytes: int,
+    patience_s: float,
 ) -> None:
     producer.begin_transaction()
     if offsets:
@@ -187,14 +208,47 @@ def _transact(
     acks = [producer.send(EVIDENCE_LOG_TOPIC, value=entry, partition=0) for entry in entries]
     acks += [
         producer.send(DEAD_LETTER_TOPIC, value=letter.value, key=letter.key, headers=list(letter.headers))
-        for letter in (_fitting(each, max_bytes) for each in dead_letters)
+        for letter in dead_letters
     ]
-    producer.flush()
-    for ack in acks:
-        ack.get(0)
+    _await(acks, dead_letters, patience_s)
     at("5.entries")
     producer.commit_transaction()
     at("5.committed")
+
+
+class _TooLarge(Exception):
+    """The broker refused a dead letter of so many bytes for its size."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(f"a dead letter of {size} bytes")
+
+
+def _await(acks: Sequence[FutureRecordMetadata], letters: Sequence[Outgoing], patience_s: float) -> None:
+    """Wait until the broker has said yes to each; the last acks are those of `letters`.
+
+    Not by `flush`, which fails where a batch was too large and was split.
+
+    Raises `_TooLarge` with the smallest letter that was refused for its size, and any other refusal as it is.
+    """
+    refused: list[int] = []
+    for ack, letter in zip_longest(reversed(acks), reversed(letters)):
+        try:
+            ack.get(patience_s)
+        except (MessageSizeTooLargeError, RecordListTooLargeError):
+            if letter is None or not letter.value:
+                raise
+            refused.append(_size(letter))
+        except KafkaError:
+            if not refused:  # else it failed with the transaction
+                raise
+    if refused:
+        raise _TooLarge(min(refused))
+
+
+def _size(letter: Outgoing) -> int:
+    """Bytes of a letter in Kafka, generously."""
+    return len(letter.value) + sum(len(name) + len(value) for name, value in letter.headers) + _ROOM_FOR_FRAMING
 
 
 def _fitting(letter: Outgoing, max_bytes: int) -> Outgoing:
@@ -203,9 +257,9 @@ def _fitting(letter: Outgoing, max_bytes: int) -> Outgoing:
     The store has the original bytes; a letter that Kafka refuses would block its partition for ever.
     """
     headers = [(name, value[:_LONGEST_HEADER]) for name, value in letter.headers]
-    size = len(letter.value) + sum(len(name) + len(value) for name, value in headers)
-    if size + _ROOM_FOR_FRAMING <= max_bytes:
-        return Outgoing(letter.value, tuple(headers), letter.key)
+    whole = Outgoing(letter.value, tuple(headers), letter.key)
+    if _size(whole) <= max_bytes:
+        return whole
     about = (
         ("onshore-dead-letter-bytes", str(len(letter.value)).encode()),
         ("onshore-dead-letter-sha256", hashlib.sha256(letter.value).hexdigest().encode()),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,15 @@ from uuid import uuid4
 
 import kafka as library
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
 
-from onshore_pipeline.broker import Advance, Gap, Message, Outgoing, Polled
-from onshore_pipeline.errors import CommitFenced
+from onshore_pipeline.broker import EVENT_TOPICS, Advance, Gap, Message, Outgoing, Polled
+from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
+from onshore_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from onshore_pipeline.broker import Consumer
     from onshore_pipeline.kafka_security import KafkaSettings
@@ -191,3 +196,90 @@ def test_a_topic_made_again_begins_at_its_first_message_with_an_identity_of_its_
         assert new.messages[0].topic_id != old.messages[0].topic_id
         commit(consumer, new)
     assert logged(kafka) == [("message", 0), ("message", 0), ("message", 1)]
+
+
+@pytest.mark.parametrize("size", [70_000, 3_000_000], ids=["smaller", "larger than the others"])
+def test_a_dead_letter_that_is_too_large_for_its_topic_goes_without_its_value_and_blocks_nothing(
+    kafka: KafkaSettings, size: int
+) -> None:
+    from onshore_pipeline.kafka_broker import KafkaConsumer
+    from onshore_pipeline.kafka_topics import admin_client
+
+    with admin_client(kafka) as admin:
+        limit = {"max.message.bytes": "50000"}
+        admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, "onshore_dead_letters", configs=limit)], incremental=True
+        )
+    value = random.Random(1).randbytes(size)
+    origin = ("onshore-dead-letter-offset", b"0")
+    letters = [Outgoing(b"small", (origin,)), Outgoing(value, (("theirs", b"x" * 60_000), origin))]
+    send(kafka, b"a")
+    with closing(KafkaConsumer(kafka)) as consumer:
+        (message,) = poll(consumer, 1).messages
+        entry = {"kind": "message", "topic_id": str(message.topic_id), "partition": 0, "offset": 0}
+        advance = Advance("otlp_logs", message.topic_id, 0, 0, 1)
+        consumer.commit([json.dumps(entry).encode()], [advance], letters)
+    assert logged(kafka) == [("message", 0)]
+    found = read_all(kafka, "onshore_dead_letters")
+    assert [each.value for each in found] == [b"small", b""]
+    assert list(found[1].headers) == [
+        origin,
+        ("onshore-dead-letter-bytes", str(size).encode()),
+        ("onshore-dead-letter-sha256", hashlib.sha256(value).hexdigest().encode()),
+    ]
+
+
+def read_all(kafka: KafkaSettings, topic: str) -> list[Any]:
+    """What a stranger who reads committed messages finds."""
+    found: list[Any] = []
+    with library.KafkaConsumer(
+        bootstrap_servers=kafka.servers, isolation_level="read_committed", auto_offset_reset="earliest"
+    ) as consumer:
+        source = library.TopicPartition(topic, 0)
+        consumer.assign([source])
+        end = consumer.end_offsets([source])[source]
+        while consumer.position(source) < end:
+            found += consumer.poll(timeout_ms=500).get(source, [])
+    return found
+
+
+def test_looking_makes_no_topic_and_starting_makes_them_with_the_partitions_that_settings_name(
+    fresh_kafka: str, tmp_path: Path
+) -> None:
+    from onshore_pipeline import assembly
+    from onshore_pipeline.kafka_topics import admin_client, check_topics, describe_topics
+
+    chosen = Settings(data_dir=tmp_path, kafka_bootstrap_servers=fresh_kafka, kafka_partitions=3)
+    with pytest.raises(BrokerUnavailable, match=r"topic onshore_evidence_log is missing: `onshore topics create`"):
+        assembly.entry_reader(chosen, make_topics=False)
+    kafka = settings(fresh_kafka, topics=EVENT_TOPICS)
+    names = [*EVENT_TOPICS, "onshore_evidence_log", "onshore_dead_letters"]
+    with admin_client(kafka) as admin:
+        assert describe_topics(kafka, admin, names) == {}
+        assembly.kafka(chosen)
+        made = {name: topic.partitions for name, topic in describe_topics(kafka, admin, names).items()}
+    assert made == dict.fromkeys(EVENT_TOPICS, 3) | {"onshore_evidence_log": 1, "onshore_dead_letters": 1}
+    assert check_topics(kafka) == ()
+    assembly.entry_reader(chosen, make_topics=False).close()
+
+
+def test_an_evidence_log_that_senders_stamp_or_that_forgets_is_refused_with_the_remedy(
+    fresh_kafka: str, tmp_path: Path
+) -> None:
+    from onshore_pipeline import assembly
+    from onshore_pipeline.kafka_topics import TopicsUnfit, admin_client
+
+    chosen = Settings(data_dir=tmp_path, kafka_bootstrap_servers=fresh_kafka)
+    wrong = {"message.timestamp.type": "CreateTime"}
+    with admin_client(settings(fresh_kafka)) as admin:
+        topic = {"num_partitions": 1, "replication_factor": 1, "configs": wrong}
+        admin.create_topics({"onshore_evidence_log": topic})
+        with pytest.raises(TopicsUnfit) as refusal:
+            assembly.consumer(chosen)
+        remedy = str(refusal.value).partition("--add-config ")[2]
+        assert remedy == "message.timestamp.type=LogAppendTime,retention.ms=-1"
+        right = dict(each.split("=") for each in remedy.split(","))
+        admin.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, "onshore_evidence_log", configs=right)], incremental=True
+        )
+        assembly.consumer(chosen).close()

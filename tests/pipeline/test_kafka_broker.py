@@ -122,6 +122,7 @@ def test_missing_topics_are_made_for_evidence_and_others_are_left_alone(fresh_br
     with admin_client(kafka) as admin:
         senders_clock = {"message.timestamp.type": "CreateTime"}
         admin.create_topics({"otlp_logs": {"num_partitions": 3, "replication_factor": 1, "configs": senders_clock}})
+        admin.wait_for_topics(["otlp_logs"], timeout_ms=5000)
         assert [complaint.split()[1] for complaint in check_topics(kafka)] == [
             "onshore_evidence_log",
             "onshore_dead_letters",
