@@ -208,7 +208,7 @@ class OursAlone(_Side):
         names = [f"worker-{number}" if number else "worker" for number in range(self.plan.workers)]
         for name in names:
             self.parts.start_part(name, "worker", self.url)
-        told = self.clocked([*names, "store", "sequencer"], "SELECT sum(events) FROM evidence_log", self._visible)
+        told = self.clocked([*names, "store", "sequencer"], "SELECT sum(events) FROM evidence_log FINAL", self._visible)
         for name in names:
             self.parts.stop(name)
         stored = self.seen("SELECT count() FROM events_current")
