@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-    from onshore_pipeline.broker import Consumer, EntryReader, Message, MessageReader, Producer
+    from onshore_pipeline.broker import Amender, Consumer, EntryReader, Message, MessageReader, Producer
     from onshore_pipeline.controls.load import ControlSet
     from onshore_pipeline.domain.control import Control
     from onshore_pipeline.kafka_security import KafkaSettings
@@ -132,6 +132,15 @@ def consumer(settings: Settings, member: str = "", at: Callable[[str], None] = n
         log.warning("topic", complaint=complaint)
     refuse_unfit_log(complaints)
     return KafkaConsumer(reached, at)
+
+
+def amender(settings: Settings, at: Callable[[str], None] = nowhere) -> Amender:
+    """An amender on the broker that settings name."""
+    if not settings.kafka_bootstrap_servers:
+        return local_log(settings).amender(at)
+    from onshore_pipeline.kafka_amender import KafkaAmender
+
+    return KafkaAmender(kafka(settings), at)
 
 
 def entry_reader(settings: Settings, *, make_topics: bool = True) -> EntryReader:

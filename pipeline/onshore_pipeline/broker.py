@@ -203,6 +203,35 @@ class Consumer(Protocol):
         ...
 
 
+class Amender(Protocol):
+    """Appends entries about messages that have entries already. One is in power at a time: whoever began last."""
+
+    def begin(self, after: dict[int, int]) -> tuple[LoggedEntry, ...]:
+        """Take over, then give the entries behind the positions `after` that name a dead letter.
+
+        Nothing that was begun earlier, by this amender or another, can be committed any more; what an earlier one did
+        commit is among the entries. Raises `BrokerUnavailable`.
+        """
+        ...
+
+    def commit(self, entries: Sequence[bytes], dead_letters: Sequence[Outgoing] = ()) -> None:
+        """Append entries, and dead letters to their topic, in one atomic step.
+
+        Raises `CommitFenced` when another began since our `begin`, or none of ours came before: nothing was written.
+        Raises `BrokerUnavailable` when the outcome is unknown. After either, `begin` again and look.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the connection; safe to call twice."""
+        ...
+
+
+def names_dead_letter(entry: bytes) -> bool:
+    """Whether an entry amends or discards a dead letter; quotes inside of a text would be escaped."""
+    return b'"dead_letter":"' in entry
+
+
 class EntryReader(Protocol):
     """Reads the evidence log in order, committed entries only."""
 

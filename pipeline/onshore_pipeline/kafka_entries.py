@@ -14,7 +14,7 @@ from onshore_pipeline.kafka_security import KafkaSettings, client_options, conne
 from onshore_pipeline.kafka_topics import admin_client, describe_topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from uuid import UUID
 
     from kafka.consumer.fetcher import ConsumerRecord
@@ -104,15 +104,20 @@ class KafkaEntryReader:
         self._next.update({entry.partition: entry.position + 1 for entry in entries})
         return entries
 
-    def read_all(self, after: dict[int, int]) -> Iterator[tuple[LoggedEntry, ...]]:
+    def read_all(
+        self, after: dict[int, int], until: Mapping[int, int] | None = None
+    ) -> Iterator[tuple[LoggedEntry, ...]]:
         """Every entry behind `after` that is committed when this begins; moves `after` along.
 
+        With `until` (partition → position) it reads on to there, and waits for transactions that are open before it.
         Raises `BrokerUnavailable`.
         """
         partitions = [TopicPartition(EVIDENCE_LOG_TOPIC, partition) for partition in self._partitions]
         timeout_ms = int(self._settings.request_timeout_s * 1000)
         with kafka_errors(self._settings, "read the evidence log"):
             ends = self._consumer.end_offsets(partitions, timeout_ms=timeout_ms)
+        if until is not None:
+            ends = {each: max(end, until.get(each.partition, 0)) for each, end in ends.items()}
         heard = time.monotonic()
         while True:
             entries = self.read(after=after, max_entries=_CHUNK, timeout_s=_QUIET_S)

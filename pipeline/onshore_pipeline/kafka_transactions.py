@@ -91,12 +91,19 @@ class Transactions:
                 raise
         self._producer = producer
 
+    def reopen(self) -> None:
+        """`open` anew, also where nothing went wrong: what anybody has begun under this id can commit no more."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            _discard(producer)
+        self.open()
+
     def commit(
         self,
         entries: Sequence[bytes],
         dead_letters: Sequence[Outgoing],
         offsets: Mapping[TopicPartition, OffsetAndMetadata],
-        member: ConsumerGroupMetadata,
+        member: ConsumerGroupMetadata | None,
     ) -> None:
         """Append and move the positions in one step; a dead letter that the broker finds too large goes without value.
 
@@ -195,7 +202,7 @@ def _transact(
     entries: Sequence[bytes],
     dead_letters: Sequence[Outgoing],
     offsets: Mapping[TopicPartition, OffsetAndMetadata],
-    member: ConsumerGroupMetadata,
+    member: ConsumerGroupMetadata | None,
     at: Callable[[str], None],
     patience_s: float,
 ) -> None:

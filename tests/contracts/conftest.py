@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from onshore_pipeline.broker import Consumer, EntryReader, Gap, Message, MessageReader, Producer
+    from onshore_pipeline.broker import Amender, Consumer, EntryReader, Gap, Message, MessageReader, Producer
     from onshore_pipeline.kafka_security import KafkaSettings
 
 
@@ -44,6 +44,7 @@ class Broker:
         open_consumer: opens a consumer (of the one group).
         open_entry_reader: opens a reader of the evidence log.
         open_message_reader: opens a reader of kept messages.
+        open_amender: opens an amender.
         dead_letters: all dead letters, in order.
         outwait: waits until the broker has given up on a consumer that does not poll.
         clock: the broker's clock, where it stamps messages and we hold it.
@@ -55,6 +56,7 @@ class Broker:
     open_consumer: Callable[[], Consumer]
     open_entry_reader: Callable[[], EntryReader]
     open_message_reader: Callable[[], MessageReader]
+    open_amender: Callable[[], Amender]
     dead_letters: Callable[[], list[Outgoing]]
     outwait: Callable[[Consumer], None]
     clock: Clock | None
@@ -73,6 +75,9 @@ class Broker:
 
     def message_reader(self) -> MessageReader:
         return self.opened.enter_context(closing(self.open_message_reader()))
+
+    def amender(self) -> Amender:
+        return self.opened.enter_context(closing(self.open_amender()))
 
     def poll(self, consumer: Consumer, *, expect: int, max_messages: int = 1000, max_bytes: int = 1 << 24) -> Polled:
         """Polls until `expect` messages are there or the group had time to settle."""
@@ -110,6 +115,7 @@ def local_broker(tmp_path: Path) -> Iterator[Broker]:
         log.consumer,
         log.entry_reader,
         log.message_reader,
+        log.amender,
         lambda: _local_dead_letters(tmp_path),
         lambda _: None,
         clock=clock,
@@ -135,6 +141,7 @@ def apache_kafka_broker(fresh_kafka: str) -> Iterator[Broker]:
 @contextmanager
 def _broker(settings: KafkaSettings, stamped_by: Literal["broker", "sender"] = "broker") -> Iterator[Broker]:
     """What speaks Kafka's protocol, with our topics in it and nothing else."""
+    from onshore_pipeline.kafka_amender import KafkaAmender
     from onshore_pipeline.kafka_broker import KafkaConsumer, KafkaEntryReader
     from onshore_pipeline.kafka_messages import KafkaMessageReader
     from onshore_pipeline.kafka_producer import KafkaProducer
@@ -146,6 +153,7 @@ def _broker(settings: KafkaSettings, stamped_by: Literal["broker", "sender"] = "
         lambda: KafkaConsumer(settings),
         lambda: KafkaEntryReader(settings),
         lambda: KafkaMessageReader(settings),
+        lambda: KafkaAmender(settings),
         lambda: _kafka_dead_letters(settings.servers),
         _wait_until_out_of_group,
         clock=None,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVENT_TOPICS, EVIDENCE_LOG_TOPIC
 from onshore_pipeline.embedded.drain import Drain
+from onshore_pipeline.embedded.local_amender import LocalAmender
 from onshore_pipeline.embedded.local_consumer import LocalConsumer
 from onshore_pipeline.embedded.local_messages import LocalMessageReader
 from onshore_pipeline.embedded.local_reader import LocalEntryReader
@@ -87,6 +88,10 @@ class LocalLog:
         Earlier ones of this process are fenced then; while another process polls, it is refused with `LogInUse`.
         """
         return LocalConsumer(self._open(), self._now_ns, at)
+
+    def amender(self, at: Callable[[str], None] = nowhere) -> LocalAmender:
+        """An amender of the evidence log."""
+        return LocalAmender(self._open(), self._now_ns, at)
 
     def entry_reader(self) -> LocalEntryReader:
         """A reader of the evidence log."""

@@ -34,6 +34,12 @@ SCHEMA: Final = (
     "INSERT INTO owner VALUES (0)",
 )
 
+# Who amends; files of before it get it when they are opened next.
+AMENDER: Final = (
+    "CREATE TABLE IF NOT EXISTS amender (epoch INTEGER NOT NULL) STRICT",
+    "INSERT INTO amender SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM amender)",
+)
+
 _OFFSET_BITS: Final = 40
 _LENGTH: Final = struct.Struct(">I")
 _MARKS: Final = ", ".join("?" * len(EVENT_TOPICS))
