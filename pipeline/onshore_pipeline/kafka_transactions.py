@@ -67,6 +67,7 @@ class Transactions:
         self._id = f"{settings.transactional_id_prefix}.{settings.group_id}.{settings.member or uuid4().hex}"
         self._producer: KafkaProducer | None = None
         self._undecided: _Undecided | None = None
+        self._largest = settings.max_message_bytes
 
     def open(self) -> None:
         """Connect and end what an earlier producer of this id left open; quick when that is done.
@@ -107,15 +108,19 @@ class Transactions:
     ) -> None:
         """Append and move the positions in one step; a dead letter that the broker finds too large goes without value.
 
-        Raises `CommitFenced` (nothing was written) and `BrokerUnavailable` (unknown: look at the positions).
+        `member` is None where no positions move. Raises `CommitFenced` (nothing was written) and `BrokerUnavailable`
+        (unknown: look at the positions).
         """
-        largest = self._settings.max_message_bytes
+        largest = self._largest
         while True:
             letters = tuple(_fitting(each, largest) for each in dead_letters)
             try:
                 return self._commit(entries, letters, offsets, member)
             except _TooLarge as refused:  # nothing was committed; each turn leaves at least one value out
                 largest = refused.size - 1
+                if member is None:  # opening anew fences, and who amends must then read the log again first
+                    self._largest = largest
+                    raise BrokerUnavailable(f"Kafka at {self._settings.servers}: a dead letter is too large") from None
                 _log.warning("a dead letter is too large for its topic; its value is in the store only", bytes=largest)
 
     def _commit(
@@ -123,7 +128,7 @@ class Transactions:
         entries: Sequence[bytes],
         dead_letters: Sequence[Outgoing],
         offsets: Mapping[TopicPartition, OffsetAndMetadata],
-        member: ConsumerGroupMetadata,
+        member: ConsumerGroupMetadata | None,
     ) -> None:
         self.open()
         producer, self._producer = self._producer, None
@@ -143,7 +148,8 @@ class Transactions:
         _discard(producer)
         if isinstance(step.error, _TooLarge):
             raise step.error
-        if isinstance(step.error, _FENCED):
+        # a message sent after the refusal came is refused with an error that holds the first one
+        if any(isinstance(each, _FENCED) for each in (step.error, *step.error.args)):
             raise CommitFenced(f"Kafka at {self._settings.servers}: another worker took over: {step.error}")
         raise BrokerUnavailable(f"Kafka at {self._settings.servers}: cannot commit: {step.error}") from step.error
 
