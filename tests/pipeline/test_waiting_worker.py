@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from losing_proxy import LosingProxy
 from onshore_pipeline import assembly
+from onshore_pipeline.broker import Outgoing
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, StoreUnavailable
 from onshore_pipeline.waits import Waits
 from onshore_pipeline.worker import BatchLimits, Worker
@@ -42,9 +44,9 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
 class Running:
     """A worker on a thread, watched through its status file."""
 
-    def __init__(self, pipeline: Pipeline, client: Client | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, client: Client | None = None, consumer: Consumer | None = None) -> None:
         self.status_file = pipeline.settings.data_dir / "worker.json"
-        self.consumer = _Counting(assembly.consumer(pipeline.settings))
+        self.consumer = _Counting(consumer or assembly.consumer(pipeline.settings))
         limits = BatchLimits(10, 64 << 20, assess_at_once=1, poll_timeout_s=0.05)
         self.worker = Worker(
             self.consumer, client or pipeline.client, pipeline.judgement, limits, status_file=self.status_file
@@ -85,8 +87,8 @@ class _Counting:
 
 
 @contextmanager
-def running(pipeline: Pipeline, client: Client | None = None) -> Iterator[Running]:
-    worker = Running(pipeline, client)
+def running(pipeline: Pipeline, client: Client | None = None, consumer: Consumer | None = None) -> Iterator[Running]:
+    worker = Running(pipeline, client, consumer)
     try:
         yield worker
     finally:
@@ -122,6 +124,29 @@ def test_while_the_store_hangs_the_worker_takes_a_bounded_number_of_messages_and
         work.end()
         assert work.answered == [True]
     all_is_there_once(pipeline, 300, 100)
+
+
+def test_on_kafka_a_store_that_hangs_for_longer_than_the_poll_interval_costs_no_partition(
+    pipeline: Pipeline, fresh_tansu: str
+) -> None:
+    from onshore_pipeline.kafka_broker import KafkaConsumer, KafkaSettings
+    from onshore_pipeline.kafka_topics import ensure_topics
+    from onshore_pipeline.producers import open_producer
+
+    settings = KafkaSettings((fresh_tansu,), session_timeout_s=1.0, max_poll_interval_s=2.0, look_for_topics_s=0.2)
+    ensure_topics(settings)
+    with closing(open_producer(kafka=settings, now_ns=time.time_ns)) as producer:
+        producer.send("otlp_logs", [Outgoing(otlp.logs([otlp.movement()])) for _ in range(30)])
+    pipeline.store.suspend()
+    with closing(KafkaConsumer(settings)) as consumer, running(pipeline, consumer=consumer) as work:
+        wait_until(lambda: work.consumer.held, "the worker has messages and waits for the store")
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() - began > 3 * settings.max_poll_interval_s, "it waits for long")
+        assert work.worker.progress.messages == 0
+        pipeline.store.resume()
+        wait_until(lambda: work.worker.progress.messages == 30, "everything is committed")
+        assert work.worker.progress.failed_attempts == 0, "nobody took the partitions away"
+        work.end()
 
 
 def test_a_worker_whose_store_hangs_ends_in_time_when_asked_and_leaves_nothing_half_done(pipeline: Pipeline) -> None:
