@@ -15,6 +15,7 @@ from onshore_pipeline.commands import (
     dead_letters,
     doctor,
     elsewhere,
+    new_log,
     restore,
     serve,
     status,
@@ -58,6 +59,7 @@ app.command("worker")(serve.worker)
 app.command("sequencer")(serve.sequencer)
 app.command("migrate")(store.migrate)
 app.command("restore")(restore.restore)
+app.command("new-log")(new_log.new_log)
 app.command("bench")(bench.bench)
 app.add_typer(controls.app, name="controls")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -55,6 +55,6 @@ def refuse_older_log(reader: EntryReader, client: Client) -> None:
 def _words(what: str) -> str:
     return (
         f"the evidence log {what}: an older copy of it was put back, and offsets would be used twice; put the newest"
-        " copy back. If there is none of a local log: stop all and move its folder away, and a new log begins;"
-        " messages that waited in the old one are then not read"
+        " copy back. If there is none of a local log: stop all and begin a new one (`onshore new-log --leave-waiting`);"
+        " messages that wait in the old one are then not read"
     )

@@ -1,0 +1,125 @@
+"""A new local log in the place of an old one: nothing is doubled, nothing that waits is forgotten silently."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+import otlp_messages as otlp
+from embedded_pipeline import Pipeline, running_pipeline
+from onshore_pipeline import assembly
+from onshore_pipeline.broker import Outgoing
+from onshore_pipeline.embedded import new_log
+from onshore_pipeline.embedded.local_log import LocalLog
+from onshore_pipeline.embedded.new_log import EPOCH_FILE, MessagesWait, begin_new_log
+from onshore_pipeline.errors import LogInUse
+from onshore_pipeline.stack import DataDir
+from running_stack import run_onshore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _folder(pipeline: Pipeline) -> Path:
+    return DataDir(pipeline.settings.data_dir).messages
+
+
+def _play(pipeline: Pipeline, messages: int) -> None:
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement()])] * messages)
+    pipeline.work()
+    pipeline.sequence()
+
+
+def test_a_new_log_goes_on_beside_what_was_sealed_and_says_what_was_before_it(tmp_path: Path) -> None:
+    with running_pipeline(tmp_path) as pipeline:
+        _play(pipeline, 3)
+        with closing(assembly.entry_reader(pipeline.settings)) as reader:
+            old = str(reader.log_id)
+        begun = begin_new_log(_folder(pipeline))
+        assert begun.left_waiting == {}
+        assert begun.log_id != old
+        assert begun.kept_in is not None
+        assert (begun.kept_in / "log.sqlite3").is_file()
+        epoch = json.loads((_folder(pipeline) / EPOCH_FILE).read_text())
+        assert (epoch["log_id"], epoch["statement"]) == (begun.log_id, None)
+        assert (epoch["previous"]["log_id"], epoch["previous"]["entries"]) == (old, 3)
+        assert not set(epoch["topics"].values()) & set(epoch["previous"]["topics"].values())
+        _play(pipeline, 2)
+        assert pipeline.rows("SELECT count(), uniqExact(event_id) FROM events_current") == [(5, 5)]
+        assert pipeline.one("SELECT uniqExact(log_id) FROM evidence_log") == 2
+        assert pipeline.one("SELECT sum(events) FROM findings WHERE control_id = 'AU-APP8-01'") == 5
+
+
+def _send(folder: Path, messages: int) -> None:
+    with closing(LocalLog(folder, now_ns=lambda: 1).producer()) as producer:
+        producer.send("otlp_logs", [Outgoing(b"x")] * messages)
+
+
+def test_messages_that_wait_are_counted_and_kept_unless_they_are_left_behind(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    _send(folder, 4)
+    with pytest.raises(MessagesWait, match="4 messages wait in the local log \\(4 in otlp_logs\\)"):
+        begin_new_log(folder)
+    assert not (folder / EPOCH_FILE).exists()
+    begun = begin_new_log(folder, leave_waiting=True)
+    assert begun.left_waiting == {"otlp_logs": 4}
+    assert json.loads((folder / EPOCH_FILE).read_text())["previous"]["left_waiting"] == {"otlp_logs": 4}
+    assert begin_new_log(folder).left_waiting == {}
+
+
+def test_one_that_was_killed_between_the_renames_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "log"
+    _send(folder, 1)
+
+    def killed(*folders: Path) -> None:
+        raise KeyboardInterrupt(folders)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(new_log, "_take_place", killed)
+        with pytest.raises(KeyboardInterrupt):
+            begin_new_log(folder, leave_waiting=True)
+    assert not folder.exists()
+    begun = begin_new_log(folder)
+    assert begun.left_waiting == {"otlp_logs": 1}
+    assert begun.kept_in is not None
+    assert begun.kept_in.is_dir()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["log", begun.kept_in.name]
+
+
+def test_a_log_that_a_worker_reads_is_left_alone(tmp_path: Path) -> None:
+    run = (
+        "import sys, time; from pathlib import Path; from onshore_pipeline.embedded.log_ownership import Ownership;"
+        "o = Ownership(Path(sys.argv[1])); o.claim(); print('held', flush=True); time.sleep(60)"
+    )
+    folder = tmp_path / "log"
+    _send(folder, 1)
+    with subprocess.Popen([sys.executable, "-c", run, str(folder)], stdout=subprocess.PIPE, text=True) as worker:
+        try:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "held\n"
+            with pytest.raises(LogInUse):
+                begin_new_log(folder, leave_waiting=True)
+        finally:
+            worker.kill()
+    assert (folder / "log.sqlite3").is_file()
+
+
+def test_the_command_says_what_it_did_and_refuses_what_it_cannot(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    _send(data / "log", 2)
+    refused = run_onshore(tmp_path, "new-log", "--data-dir", "data")
+    assert (refused.returncode, "2 messages wait" in refused.stderr) == (2, True)
+    done = run_onshore(tmp_path, "new-log", "--data-dir", "data", "--leave-waiting", "--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["left_waiting"] == {"otlp_logs": 2}
+    kafka = run_onshore(tmp_path, "new-log", "--data-dir", "data", ONSHORE_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9")
+    assert (kafka.returncode, "kafka_bootstrap_servers" in kafka.stderr) == (2, True)
+    nowhere = run_onshore(tmp_path, "new-log", "--data-dir", "nowhere")
+    assert (nowhere.returncode, (tmp_path / "nowhere").exists()) == (2, False)
