@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from weakref import WeakMethod
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Item = TypeVar("Item")
+
+GAP_ACTION: Final = "telemetry.gap"
 
 QUEUE_FULL: Final = "queue full"
 CLOSED: Final = "closed"
@@ -61,6 +64,16 @@ class Gap:
     count: int
     since_ns: int
     until_ns: int
+
+    def attributes(self, of: str = "") -> dict[str, str | int]:
+        """What a `telemetry.gap` event says besides its time, which is `since_ns`; `of` says what kind of items."""
+        return {
+            "onshore.domain": "infrastructure",
+            "onshore.action": GAP_ACTION,
+            "onshore.data.count": self.count,
+            "onshore.reason": f"{of}: {self.reason}" if of else self.reason,
+            "onshore.gap.until": datetime.fromtimestamp(self.until_ns / 1e9, UTC).isoformat(),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 
-from onshore_collectors.batching import BatchLimits, BatchQueue, Delivery, Gap
+from onshore_collectors.batching import GAP_ACTION, BatchLimits, BatchQueue, Delivery, Gap
 from onshore_collectors.host_metrics import register_gpu, register_host
 from onshore_collectors.otlp_sender import OtlpSender, Refused
-from onshore_collectors.telemetry import GAP_ACTION, open_telemetry
+from onshore_collectors.telemetry import open_telemetry
 from onshore_pipeline.errors import BrokerUnavailable, OnshoreError
 
 if TYPE_CHECKING:
@@ -174,14 +174,8 @@ def _deliver_with(sender: OtlpSender) -> Callable[[list[bytes]], Delivery]:
 
 def _report_gaps(gaps: Sequence[Gap], emit: Callable[..., None]) -> bool:
     for gap in gaps:
-        attributes = {
-            "onshore.domain": "infrastructure",
-            "onshore.action": GAP_ACTION,
-            "onshore.data.count": gap.count,
-            "onshore.reason": f"metrics: {gap.reason}",
-        }
         try:
-            emit(GAP_ACTION, attributes, time_ns=gap.since_ns)
+            emit(GAP_ACTION, gap.attributes("metrics"), time_ns=gap.since_ns)
         except BrokerUnavailable:
             return False
     return True

@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import copy
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry._logs import LogRecord, NoOpLogger, SeverityNumber
@@ -24,7 +23,7 @@ from opentelemetry.sdk._logs import (
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
 
-from onshore_collectors.batching import BatchLimits, BatchQueue, Delivery, Gap
+from onshore_collectors.batching import GAP_ACTION, BatchLimits, BatchQueue, Delivery, Gap
 from onshore_collectors.gap_file import GapFile
 from onshore_collectors.identity import build_resource, read_host_id
 from onshore_collectors.otlp_sender import OtlpDelivery, OtlpSender
@@ -57,7 +56,6 @@ __all__ = [
 ]
 
 DEFAULT_ENDPOINT: Final = "http://127.0.0.1:4318"
-GAP_ACTION: Final = "telemetry.gap"
 
 _MOST_TIME_NS: Final = 2**64 - 1
 _CLOSE_TIMEOUT_S: Final = 10.0
@@ -136,13 +134,7 @@ def _gap_record(gap: Gap, like: ReadableLogRecord) -> ReadableLogRecord:
         observed_timestamp=time.time_ns(),
         severity_number=SeverityNumber.WARN,
         event_name=GAP_ACTION,
-        attributes={
-            "onshore.domain": "infrastructure",
-            "onshore.action": GAP_ACTION,
-            "onshore.data.count": gap.count,
-            "onshore.reason": gap.reason,
-            "onshore.gap.until": datetime.fromtimestamp(gap.until_ns / 1e9, UTC).isoformat(),
-        },
+        attributes=gap.attributes(),
     )
     return ReadableLogRecord(record, like.resource, like.instrumentation_scope)
 
