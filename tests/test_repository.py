@@ -15,11 +15,13 @@ from onshore_pipeline.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "compose" / "compose.yaml"
+THREE_BROKERS = ROOT / "compose" / "kafka" / "three-brokers.yaml"
 FOR_COMPOSE_ITSELF = "ONSHORE_COMPOSE_"
 
 
-def test_the_compose_file_is_valid_against_the_compose_specification() -> None:
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(COMPOSE)]
+def test_the_compose_files_are_valid_against_the_compose_specification() -> None:
+    files = [str(COMPOSE), str(THREE_BROKERS)]
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", *files]
     checked = subprocess.run(command, capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -43,6 +45,8 @@ def test_the_compose_file_publishes_ports_on_loopback_only_and_has_no_way_out() 
 
 def test_the_tests_run_the_kafka_that_the_compose_file_ships() -> None:
     image = YAML(typ="safe").load(COMPOSE.read_text())["services"]["kafka"]["image"]
+    three = YAML(typ="safe").load(THREE_BROKERS.read_text())["services"].values()
+    assert {broker["image"] for broker in three} == {image}
     pom = (ROOT / "tests" / "support" / "kafka_jars" / "pom.xml").read_text()
     (version,) = re.findall(r"<artifactId>kafka_2\.13</artifactId>\s*<version>([^<]+)</version>", pom)
     assert image.removesuffix("}").endswith(f":{version}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -10,13 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import kafka
-from kafka import ConsumerRebalanceListener, KafkaAdminClient, OffsetAndMetadata, TopicPartition
-from kafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka import KafkaAdminClient, OffsetAndMetadata, TopicPartition
+from kafka.errors import FencedInstanceIdError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from onshore_pipeline.broker import Advance, Gap, Message, Outgoing, PartitionLag, Polled
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.kafka_entries import KafkaEntryReader, gap_before, message_of, reading_options
+from onshore_pipeline.kafka_membership import Rebalances, member_options
 from onshore_pipeline.kafka_positions import LoggedPositions, Owned
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import describe_topics
@@ -53,22 +53,6 @@ class _Place:
     next_offset: int
 
 
-class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ships no types
-    """Notes that partitions changed hands; called on the client's own thread, which must not be held up."""
-
-    def __init__(self) -> None:
-        self.happened = threading.Event()
-
-    def on_partitions_revoked(self, revoked: object) -> None:  # noqa: ARG002
-        self.happened.set()
-
-    def on_partitions_assigned(self, assigned: object) -> None:  # noqa: ARG002
-        self.happened.set()
-
-    def on_partitions_lost(self, lost: object) -> None:  # noqa: ARG002
-        self.happened.set()
-
-
 class KafkaConsumer:
     """One member of the consumer group; for one thread."""
 
@@ -78,7 +62,7 @@ class KafkaConsumer:
         self._timeout_ms = int(settings.request_timeout_s * 1000)
         self._transactions = Transactions(settings, at)
         self._positions = LoggedPositions(settings)
-        self._rebalances = _Rebalances()
+        self._rebalances = Rebalances()
         self._places: dict[TopicPartition, _Place] = {}
         self._waiting: deque[Message] = deque()  # fetched, not yet handed out
         self._waiting_bytes = 0
@@ -89,10 +73,7 @@ class KafkaConsumer:
                 settings,
                 kafka.KafkaConsumer,
                 **reading_options(settings) | {"max_partition_fetch_bytes": _FETCH_BYTES_A_PARTITION},
-                group_id=settings.group_id,
-                session_timeout_ms=int(settings.session_timeout_s * 1000),
-                heartbeat_interval_ms=int(min(3.0, settings.session_timeout_s / 4) * 1000),
-                max_poll_interval_ms=int(settings.max_poll_interval_s * 1000),
+                **member_options(settings),
             )
         except BaseException:
             self._admin.close()
@@ -121,8 +102,8 @@ class KafkaConsumer:
             # a partition just given to us may have no position: the next poll looks where it begins
             with suppress(NoOffsetForPartitionError, OffsetOutOfRangeError):
                 fetched = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
-        if fetched:
-            self._rebalances.happened.set()  # what was read past our places is read again
+            for source, records in fetched.items():
+                self._consumer.seek(source, records[0].offset)  # read again by the next poll
 
     def commit(
         self, entries: Sequence[bytes], advances: Sequence[Advance], dead_letters: Sequence[Outgoing] = ()
@@ -179,9 +160,14 @@ class KafkaConsumer:
             pass  # just given to us: its position is set below
         except OffsetOutOfRangeError as error:
             self._go_on_behind_lost(error.args[0])
+        except FencedInstanceIdError as error:
+            raise CommitFenced(
+                f"Kafka at {self._settings.servers}: another worker named {self._settings.member} is in group"
+                f" {self._settings.group_id}: stop one of the two"
+            ) from error
         if self._rebalances.happened.is_set():
-            self._take_over()  # what was fetched may stem from a position that was not checked
-            return False
+            kept = self._take_over()  # what else was fetched may stem from a position that was not checked
+            fetched = {source: records for source, records in fetched.items() if source in kept}
         for source, records in fetched.items():
             place = self._places.get(source)
             if place is not None:
@@ -230,12 +216,19 @@ class KafkaConsumer:
                 self._consumer.subscribe(existing, listener=self._rebalances)
         return bool(self._consumer.subscription())
 
-    def _take_over(self) -> None:
-        """Find where every partition of ours stands, and begin there."""
-        self._rebalances.happened.clear()
-        self._forget()
-        if not (sources := sorted(self._consumer.assignment())):
-            return
+    def _take_over(self) -> set[TopicPartition]:
+        """Let go of what was taken from us, begin where the new ones stand; gives the partitions that we kept."""
+        taken, owned = self._rebalances.all_taken(), self._consumer.assignment()
+        self._places = {each: place for each, place in self._places.items() if each in owned and each not in taken}
+        kept = set(self._places)
+        self._waiting = deque(each for each in self._waiting if TopicPartition(each.topic, each.partition) in kept)
+        self._waiting_bytes = sum(len(each.value) for each in self._waiting)
+        if sources := sorted(owned - kept):
+            self._begin(sources)
+        return kept
+
+    def _begin(self, sources: list[TopicPartition]) -> None:
+        """Find where partitions that are new to us stand, and go there."""
         try:
             topics = describe_topics(self._settings, self._admin, {source.topic for source in sources})
             begins = self._begins(sources)
@@ -274,7 +267,8 @@ class KafkaConsumer:
 
     def _checked(self, generation: int, advances: Sequence[Advance]) -> dict[TopicPartition, OffsetAndMetadata]:
         """The offsets to commit, if every partition is ours and stands where its advance begins."""
-        if advances and (generation < 0 or self._rebalances.happened.is_set()):
+        sources = {TopicPartition(each.topic, each.partition) for each in advances}
+        if advances and (generation < 0 or any(map(self._rebalances.took, sources))):
             raise CommitFenced(f"Kafka at {self._settings.servers}: the partitions changed hands")
         topics = describe_topics(self._settings, self._admin, {each.topic for each in advances}) if advances else {}
         stands: dict[TopicPartition, int] = {}

@@ -42,8 +42,9 @@ class KafkaSettings:
         group_id: consumer group of the workers.
         topics: event topics to read; those that do not exist yet are read as soon as they do.
         transactional_id_prefix: begins every transactional id (an ACL may allow just this prefix).
-        member: name of this worker, unique within the group; a restarted worker of the same name ends at once what its
-            predecessor left open, one with a random name ('') after `commit_timeout_s`.
+        member: name of this worker, unique within the group; a restarted worker of the same name has its partitions
+            back at once and ends what its predecessor left open; one without a name ('') waits until the group has
+            given up on the predecessor.
         compression: of what we send.
         max_message_bytes: largest message, headers included.
         queue_bytes: what one producer holds in memory for senders that wait; further senders wait for room.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import threading
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -283,3 +284,66 @@ def test_an_evidence_log_that_senders_stamp_or_that_forgets_is_refused_with_the_
             [ConfigResource(ConfigResourceType.TOPIC, "onshore_evidence_log", configs=right)], incremental=True
         )
         assembly.consumer(chosen).close()
+
+
+def test_a_worker_restarted_under_its_name_has_its_partitions_at_once_and_fences_the_one_before(
+    fresh_kafka: str,
+) -> None:
+    from onshore_pipeline.kafka_broker import KafkaConsumer
+    from onshore_pipeline.kafka_topics import ensure_topics
+
+    kafka = settings(fresh_kafka, member="worker-0", session_timeout_s=60.0)
+    ensure_topics(kafka)
+    send(kafka, b"a", b"b")
+    with closing(KafkaConsumer(kafka)) as asleep, closing(KafkaConsumer(kafka)) as restarted:
+        old = poll(asleep, 2)
+        began = time.monotonic()
+        commit(restarted, poll(restarted, 2))
+        assert time.monotonic() - began < 30  # half of what a member without a name would wait for
+        with pytest.raises(CommitFenced):
+            commit(asleep, old)
+    assert logged(kafka) == [("message", 0), ("message", 1)]
+
+
+def test_what_is_under_way_on_partitions_that_stay_is_committed_over_a_rebalance(fresh_kafka: str) -> None:
+    from onshore_pipeline.kafka_broker import KafkaConsumer
+    from onshore_pipeline.kafka_producer import KafkaProducer
+    from onshore_pipeline.kafka_topics import ensure_topics
+
+    kafka = settings(fresh_kafka, session_timeout_s=25.0)
+    ensure_topics(kafka, partitions=4)
+    with closing(KafkaConsumer(kafka)) as first, closing(KafkaConsumer(kafka)) as second:
+        with closing(KafkaProducer(kafka)) as producer:
+            for number in range(40):
+                producer.send("otlp_logs", [Outgoing(b"%d" % number, key=b"%d" % number)])
+        polled = poll(first, 40)
+        moved: list[Message] = []
+        stop = threading.Event()
+
+        def take_some() -> None:
+            while not stop.is_set():
+                moved.extend(second.poll(max_messages=100, max_bytes=1 << 20, timeout_s=0.2).messages)
+
+        other = threading.Thread(target=take_some)
+        other.start()
+        try:
+            deadline = time.monotonic() + 60
+            while len({each.partition for each in moved}) < 2 and time.monotonic() < deadline:
+                assert first.poll(max_messages=100, max_bytes=1 << 20, timeout_s=0.2) == Polled()
+            for _ in range(5):
+                assert first.poll(max_messages=100, max_bytes=1 << 20, timeout_s=0.2) == Polled()
+        finally:
+            stop.set()
+            other.join()
+        taken = {each.partition for each in moved}
+        assert len(taken) == 2
+        for partition in range(4):
+            of_it = Polled(tuple(each for each in polled.messages if each.partition == partition))
+            if partition in taken:
+                with pytest.raises(CommitFenced):
+                    commit(first, of_it)
+            else:
+                commit(first, of_it)
+        for partition in taken:
+            commit(second, Polled(tuple(each for each in moved if each.partition == partition)))
+    assert len(logged(kafka)) == 40

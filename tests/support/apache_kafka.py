@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import kafka
 from kafka.errors import KafkaError
@@ -217,9 +217,14 @@ class KafkaCluster:
                 broker.kill()  # in order, each would wait for the others to take over
             broker.stop()
 
+    def client_options(self) -> dict[str, Any]:
+        """What a client needs besides the addresses to be allowed to ask."""
+        return {}
+
     def _joined(self, reachable: list[str]) -> int:
+        options = {"bootstrap_servers": reachable} | self.client_options()
         with kafka.KafkaAdminClient(
-            bootstrap_servers=reachable, request_timeout_ms=3000, bootstrap_timeout_ms=3000, client_id="test"
+            **options, request_timeout_ms=3000, bootstrap_timeout_ms=3000, client_id="test"
         ) as admin:
             cluster = admin.describe_cluster()
         return len(cluster["brokers"]) if cluster["controller_id"] >= 0 else 0
