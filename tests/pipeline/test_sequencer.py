@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -184,6 +185,23 @@ def test_offsets_that_never_were_a_message_are_counted_and_call_for_nobody(
     _copy(pipeline, _message(topic, 9), _gap(topic, 10, 15, empty=2))
     code, told = _status(pipeline, capsys)
     assert (code, told["gaps"], told["offsets_lost"], told["offsets_empty"]) == (1, 1, 3, 6)
+
+
+def test_lost_messages_and_a_restore_that_died_call_for_attention(
+    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _announce(pipeline)
+    topic = uuid4()
+    say(status_path(pipeline.settings), {})
+    lost = json.loads(_gap(topic, 5, 8)) | {"kind": "lost"}
+    _copy(pipeline, *(_message(topic, offset) for offset in range(5, 8)), *[json.dumps(lost).encode()] * 2)
+    code, told = _status(pipeline, capsys)
+    assert (code, told["messages_lost"], told["gaps"]) == (1, 3, 0)
+    assert [line[:24] for line in told["attention"]] == ["3 sealed messages were f"]
+    pipeline.client.insert("restores", [[uuid4(), uuid4(), datetime.now(UTC)]])
+    code, told = _status(pipeline, capsys)
+    assert told["attempts_being_restored"] == 1
+    assert "`onshore restore`" in told["attention"][1]
 
 
 def test_a_log_that_is_not_copied_for_long_calls_for_attention() -> None:

@@ -55,6 +55,17 @@ FROM (
 )
 """
 
+# A message may be called lost by two entries.
+_LOST: Final = """
+SELECT uniqExact(place) AS messages_lost, uniqExactIf(place, is_recent) AS messages_lost_last_day
+FROM (
+    SELECT (topic_id, partition, arrayJoin(range(offset, end_offset))) AS place,
+        appended_at >= now() - INTERVAL 1 DAY AS is_recent
+    FROM evidence_log WHERE kind = 'lost'
+)
+"""
+_HIDDEN: Final = "SELECT count() AS attempts_being_restored FROM restores_open"
+
 _OPEN_LETTERS: Final = """
 SELECT countIf(state = 'open') AS open_dead_letters, sumIf(records, state = 'open') AS open_dead_records
 FROM dead_letter_states
@@ -104,7 +115,7 @@ def _shown(value: object) -> str:
 
 def _stored(reader: Reader) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for sql in (_LOGGED, _GAPS, _OPEN_LETTERS, "SELECT count() AS findings FROM findings"):
+    for sql in (_LOGGED, _GAPS, _LOST, _HIDDEN, _OPEN_LETTERS, "SELECT count() AS findings FROM findings"):
         row |= reader.frame(sql).row(0, named=True)
     return {name: value if isinstance(value, str) else int(value or 0) for name, value in row.items()}
 
@@ -231,5 +242,15 @@ def _trouble(report: dict[str, Any]) -> list[str]:
         found.append(
             f"{report['gaps_last_day']:,} gaps of the last 24 hours: {report['offsets_lost_last_day']:,} offsets were"
             " deleted from the broker before they were read"
+        )
+    if report.get("messages_lost_last_day"):
+        found.append(
+            f"{report['messages_lost_last_day']:,} sealed messages were found lost in the last 24 hours: the store has"
+            " no rows of them, and the broker no longer keeps them"
+        )
+    if report.get("attempts_being_restored"):
+        found.append(
+            f"{report['attempts_being_restored']:,} attempts are hidden while they are restored; if no restore is"
+            " running, `onshore restore` ends what one that was killed began"
         )
     return found
