@@ -145,20 +145,21 @@ def last_commit(store: Store) -> datetime | None:
 
 
 def dead_letter_counts(store: Store, now: datetime) -> pl.DataFrame:
-    """One row: day (of the last 24 hours) and ever."""
-    sql = f"SELECT countIf(received_at >= {SINCE}) AS day, count() AS ever FROM dead_letters_current"
+    """One row: open (neither replayed nor discarded), day (received in the last 24 hours) and ever."""
+    sql = f"""SELECT countIf(state = 'open') AS open, countIf(received_at >= {SINCE}) AS day, count() AS ever
+    FROM dead_letter_states"""
     return store.frame(sql, {"since": seconds(now - timedelta(days=1))})
 
 
 def dead_letters(store: Store, limit: int = 8) -> pl.DataFrame:
-    """The newest dead letters.
+    """The newest open dead letters.
 
     Columns: received_at, tenant, topic, partition, offset, records (0: the whole message), stage, reason, size (bytes).
     """
     sql = """SELECT received_at, toString(tenant) AS tenant, toString(topic) AS topic, kafka_partition AS partition,
         kafka_offset AS offset, length(record_indexes) AS records, toString(stage) AS stage,
         toValidUTF8(reason) AS reason, length(payload) AS size
-    FROM dead_letters_current ORDER BY received_at DESC LIMIT {limit:UInt32}"""
+    FROM dead_letter_states WHERE state = 'open' ORDER BY received_at DESC LIMIT {limit:UInt32}"""
     return store.frame(sql, {"limit": limit})
 
 

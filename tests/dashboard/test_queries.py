@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+import dashboard_history
 from dashboard_history import CONTROLS, OPEN, TENANTS
 from dashboard_stack import running_store
 from onshore_dashboard import finding_queries, queries, summaries
@@ -64,10 +65,27 @@ def test_the_newest_log_entries_come_first(store: Reader, now: datetime) -> None
 
 
 def test_dead_letters_say_why(store: Reader, now: datetime) -> None:
-    assert queries.dead_letter_counts(store, now).row(0) == (3, 3)
+    assert queries.dead_letter_counts(store, now).row(0) == (3, 3, 3)
     letter = queries.dead_letters(store, 1).row(0, named=True)
     assert (letter["topic"], letter["partition"], letter["offset"], letter["records"]) == ("otlp_logs", 0, 30, 1)
     assert letter["reason"] == "attribute value at byte 12 is <script>truncated</script>"
+
+
+def test_a_dead_letter_that_was_discarded_is_counted_and_no_longer_listed(tmp_path: Path, now: datetime) -> None:
+    with running_store(tmp_path) as running:
+        admin, reader = running.admin(), running.reader()
+        dashboard_history.fill(admin, now)
+        open_before = queries.dead_letters(reader).height
+        letter = admin.query("SELECT toString(any(dead_letter_id)) FROM dead_letters").result_rows[0][0]
+        admin.command(
+            "INSERT INTO evidence_log (* EXCEPT(log_id, end_offset)) SELECT 0, 60, now64(9), 'discards', 'otlp_logs',"
+            f" '{dashboard_history.TOPIC}', 0, 30, 60, generateUUIDv4(), '', 0, 0, 0, unhex(repeat('ef', 32)),"
+            f""" '{{"dead_letter":"{letter}","kind":"discards","who":"kim","why":"sent by a test"}}'"""
+        )
+        assert queries.dead_letter_counts(reader, now).row(0) == (2, 3, 3)
+        assert queries.dead_letters(reader).height == open_before - 1 == 2
+        admin.close()
+        reader.close()
 
 
 def test_collectors_are_counted_by_tenant_and_name(store: Reader, now: datetime) -> None:

@@ -68,7 +68,7 @@ def _show_live(now: datetime) -> None:
         if heard.height > _MOST_COLLECTORS:
             st.html(paragraph(f"The {_MOST_COLLECTORS} longest silent of {number(heard.height)}."))
     with right:
-        st.subheader("Dead letters")
+        st.subheader("Open dead letters")
         st.html(_dead_letters_table(queries.dead_letters(live)))
         st.subheader("Store")
         st.html(_store_table(queries.newest_rollup(live), last_commit, now))
@@ -89,10 +89,10 @@ def _tiles(
         _lag_tile(now),
         Tile("Last commit", ago(last_commit, now), f"{moment(last_commit)} UTC"),
         Tile(
-            "Dead letters, 24 h",
-            number(letters["day"]),
-            f"{number(letters['ever'])} ever",
-            "bad" if letters["day"] else "good",
+            "Open dead letters",
+            number(letters["open"]),
+            f"{number(letters['day'])} in 24 h, {number(letters['ever'])} ever",
+            "bad" if letters["open"] else "good",
         ),
         Tile(
             "Dropped by collectors, 24 h",
@@ -166,7 +166,7 @@ def _dead_letters_table(letters: pl.DataFrame) -> Html:
         )
         for row in letters.iter_rows(named=True)
     )
-    return table(columns, rows, "Newest dead letters", "No dead letters: every message could be read.")
+    return table(columns, rows, "Newest open dead letters", "No open dead letters.")
 
 
 def _records(count: int) -> str:
