@@ -109,16 +109,16 @@ def assess(
         if refused and message_id(message) in refused
     )
     try:
-        return _assess(polled, judgement, attempt_id, known, lap)
+        return assess_without(polled, judgement, attempt_id, known, lap)
     except ANY_BREAK:
         done: list[str] = []
 
         def attempt(messages: Sequence[Message], left_out: Sequence[Failure]) -> None:
             done.clear()
-            _assess(Polled(tuple(messages)), judgement, attempt_id, tuple(left_out), done.append)
+            assess_without(Polled(tuple(messages)), judgement, attempt_id, tuple(left_out), done.append)
 
-        broken = find_broken(polled.messages, attempt, lambda: _stage_behind(done))
-        return _assess(polled, judgement, attempt_id, (*known, *broken), lap)
+        broken = find_broken(polled.messages, attempt, lambda: stage_behind(done))
+        return assess_without(polled, judgement, attempt_id, (*known, *broken), lap)
 
 
 def message_id(message: Message) -> MessageId:
@@ -126,18 +126,19 @@ def message_id(message: Message) -> MessageId:
     return message.topic_id, message.partition, message.offset
 
 
-def _stage_behind(done: Sequence[str]) -> Stage:
+def stage_behind(done: Sequence[str]) -> Stage:
     """The stage that was running when `done` had ended."""
     return _STAGES[min(len(done), len(_STAGES) - 1)]
 
 
-def _assess(
+def assess_without(
     polled: Polled,
     judgement: Judgement,
     attempt_id: UUID,
     broken: tuple[Failure, ...],
     lap: Callable[[str], None],
 ) -> Attempt:
+    """Assess all but what is known to be `broken`, which becomes dead letters; raises whatever a stage raises."""
     messages = polled.messages
     skipped = {failure.message for failure in broken if failure.record_indexes is None}
     decoded = without_records(

@@ -115,7 +115,7 @@ def test_what_means_nothing_is_refused_by_name(run: Commands, arguments: tuple[s
 
 def test_headers_that_are_no_text_are_kept_byte_for_byte(pipeline: Pipeline) -> None:
     from onshore_pipeline import assembly
-    from onshore_pipeline.jobs.letters import Wanted, ids, letters
+    from onshore_pipeline.jobs.letters import Wanted, ids, portions
     from onshore_pipeline.store.reader import Reader
 
     mark = uuid4().hex
@@ -127,6 +127,6 @@ def test_headers_that_are_no_text_are_kept_byte_for_byte(pipeline: Pipeline) -> 
     pipeline.sequence()
     writer = json.loads(DataDir(pipeline.settings.data_dir).credentials.read_text())["writer"]
     reader = Reader(pipeline.url, writer["user"], writer["password"])
-    (letter,) = letters(reader, ids(reader, Wanted(tenant=mark)))
+    ((letter,),) = portions(reader, ids(reader, Wanted(tenant=mark)))
     assert (letter.message.headers, letter.message.value, letter.message.topic) == (headers, BROKEN, "otlp_spans")
-    assert (letter.indexes, letter.tenant, letter.trusted, letter.records) == (None, mark, True, 1)
+    assert (letter.indexes, letter.trusted, letter.records, letter.state) == (None, True, 1, "open")

@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import evidence_reference as reference
+from invariant_letters import letters_that_differ
 from invariant_sums import sums_that_differ
 from store_lines import line_of, stored_events
 
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     from broker_contents import Contents, Source
 
 _SHOWN = 5
+_ABOUT_LETTERS = {"amends", "discards"}  # they speak about messages that have an entry already
+_WITH_ROWS = {"message", "amends"}
 MessageId = tuple[UUID, int, int]  # topic's id, partition, offset
+Tried = tuple[UUID, int, int, UUID]  # and the attempt
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Logged:
     @property
     def message(self) -> MessageId:
         return UUID(self.told["topic_id"]), self.told["partition"], self.told["offset"]
+
+    @property
+    def tried(self) -> Tried:
+        return (*self.message, UUID(self.told["attempt"]))
 
     @property
     def end(self) -> int:
@@ -91,7 +99,7 @@ def complaints(client: Client, contents: Contents, master: bytes) -> list[str]:
 def _every_message_once(contents: Contents, log: list[Logged]) -> Iterator[str]:
     """Entries cover each partition from its first offset to its end, in order, each offset once, and hash its bytes."""
     reached: dict[Source, int] = {}
-    for entry in log:
+    for entry in (each for each in log if each.told["kind"] not in _ABOUT_LETTERS):
         first, expected = entry.told["offset"], reached.get(entry.source, 0)
         if first != expected:
             word = "again" if first < expected else f"without {expected}"
@@ -162,15 +170,22 @@ def _only_committed(client: Client, log: list[Logged]) -> Iterator[str]:
 
 def _records(client: Client, contents: Contents, log: list[Logged]) -> Iterator[str]:
     """Records in = events + dead letters, in the entry, in the store, on the dead-letter topic; nothing twice."""
-    events = _counts(client, "SELECT topic_id, kafka_partition, kafka_offset, count() FROM events_current GROUP BY ALL")
+    events = _counts(
+        client,
+        "SELECT topic_id, kafka_partition, kafka_offset, attempt_id, count() FROM events_current GROUP BY ALL",
+    )
     dead = _counts(
         client,
-        "SELECT topic_id, kafka_partition, kafka_offset, sum(if(empty(record_indexes), 1, length(record_indexes)))"
+        "SELECT topic_id, kafka_partition, kafka_offset, attempt_id,"
+        " sum(if(empty(record_indexes), 1, length(record_indexes)))"
         " FROM dead_letters_current GROUP BY ALL",
     )
-    for entry in (each for each in log if each.told["kind"] == "message"):
+    grown: Counter[MessageId] = Counter()
+    for entry in (each for each in log if each.told["kind"] == "amends"):
+        grown[entry.message] += entry.told["records"] - entry.told["amended"]
+    for entry in (each for each in log if each.told["kind"] in _WITH_ROWS):
         told, name = entry.told, f"{_named(entry.source)} offset {entry.told['offset']}"
-        counts = (events.pop(entry.message, 0), dead.pop(entry.message, 0))
+        counts = (events.pop(entry.tried, 0), dead.pop(entry.tried, 0))
         if counts != (told["events"], told["dead_lettered"]):
             yield (
                 f"{name}: the store has {counts[0]} events and {counts[1]} dead-lettered records, the entry says"
@@ -180,11 +195,15 @@ def _records(client: Client, contents: Contents, log: list[Logged]) -> Iterator[
             yield f"{name}: {told['records']} records are not {told['events']} + {told['dead_lettered']}"
         value = contents.messages.get(entry.source, {}).get(told["offset"])
         sent = None if value is None else _records_in(entry.source[0], value)
-        if sent is not None and sent != told["records"]:
-            yield f"{name}: {sent} records were sent, the entry has {told['records']}"
+        # of a message that is a dead letter as a whole, its records are counted once it was replayed
+        unread = told["records"] == told["dead_lettered"] == 1 and entry.message not in grown
+        records = told["records"] + grown[entry.message]
+        if told["kind"] == "message" and not unread and sent is not None and sent != records:
+            yield f"{name}: {sent} records were sent, the log has {records}"
     for message in (*events, *dead):
         yield f"the store shows rows of partition {message[1]} offset {message[2]}, which the log does not have"
     yield from _dead_letters(client, contents)
+    yield from letters_that_differ(client, [(each.place, each.told) for each in log])
     for what, columns in (
         ("event_id", "event_id"),
         ("identity", "topic_id, kafka_partition, kafka_offset, record_index"),
@@ -207,7 +226,7 @@ def _records_in(topic: str, value: bytes) -> int | None:
             spans = ExportTraceServiceRequest.FromString(value)
             return sum(len(scope.spans) for resource in spans.resource_spans for scope in resource.scope_spans)
     except DecodeError:
-        return 1
+        return None  # one record, unless our decoder finds some that are whole
     return None
 
 
@@ -259,14 +278,15 @@ def _dead_letters(client: Client, contents: Contents) -> Iterator[str]:
         yield f"dead letter {letter[:5]} is on the topic and not in the store as often"
 
 
-def _counts(client: Client, query: str) -> dict[MessageId, int]:
-    return {(row[0], int(row[1]), int(row[2])): int(row[3]) for row in client.query(query).result_rows}
+def _counts(client: Client, query: str) -> dict[tuple[Any, ...], int]:
+    """Rows' last column by the others."""
+    return {(row[0], int(row[1]), int(row[2]), *row[3:-1]): int(row[-1]) for row in client.query(query).result_rows}
 
 
 def _leaves(client: Client, log: list[Logged], master: bytes) -> Iterator[str]:
     """Every event's id and leaf, and every message's root, derive from the rows alone."""
-    leaves: dict[MessageId, dict[int, bytes]] = defaultdict(dict)
-    attempts = {entry.message: UUID(entry.told["attempt"]) for entry in log if entry.told["kind"] == "message"}
+    leaves: dict[Tried, dict[int, bytes]] = defaultdict(dict)
+    tried = {entry.tried for entry in log if entry.told["kind"] in _WITH_ROWS}
     for row in stored_events(client):
         message = (row["topic_id"], row["kafka_partition"], row["kafka_offset"])
         name = f"event {row['event_id']} (partition {message[1]} offset {message[2]} record {row['record_index']})"
@@ -275,35 +295,37 @@ def _leaves(client: Client, log: list[Logged], master: bytes) -> Iterator[str]:
             yield f"{name}: its leaf does not derive from its row"
         if row["event_id"] != reference.event_id(*message, row["record_index"]):
             yield f"{name}: its id is not that of its place"
-        if row["attempt_id"] != attempts.get(message):
-            yield f"{name}: written by attempt {row['attempt_id']}, the log names {attempts.get(message)}"
-        leaves[message][row["record_index"]] = leaf
-    for entry in (each for each in log if each.told["kind"] == "message"):
-        of_message = leaves[entry.message]
+        if (*message, row["attempt_id"]) not in tried:
+            yield f"{name}: written by attempt {row['attempt_id']}, which the log does not name for its message"
+        leaves[(*message, row["attempt_id"])][row["record_index"]] = leaf
+    for entry in (each for each in log if each.told["kind"] in _WITH_ROWS):
+        of_message = leaves[entry.tried]
         if reference.root([of_message[index] for index in sorted(of_message)]).hex() != entry.told["events_root"]:
             yield f"{_named(entry.source)} offset {entry.told['offset']}: events_root does not derive from the events"
 
 
 _VERDICTS = """
-SELECT topic_id, kafka_partition, kafka_offset, control_id AS control, events, toUnixTimestamp(hour) AS hour, missing,
-    source_format, verdict, control_version AS version FROM message_verdicts_current
+SELECT topic_id, kafka_partition, kafka_offset, attempt_id, control_id AS control, events,
+    toUnixTimestamp(hour) AS hour, missing, source_format, verdict, control_version AS version
+FROM message_verdicts_current
 """
 _VIOLATIONS = """
 SELECT e.topic_id AS topic_id, e.kafka_partition AS kafka_partition, e.kafka_offset AS kafka_offset,
-    v.control_id AS control, e.record_index AS record_index, v.control_version AS version
+    v.attempt_id AS attempt_id, v.control_id AS control, e.record_index AS record_index, v.control_version AS version
 FROM violations_current AS v LEFT JOIN events_current AS e ON v.event_id = e.event_id AND v.attempt_id = e.attempt_id
 """
 
 
 def _verdicts(client: Client, log: list[Logged]) -> Iterator[str]:
     """Every message's verdicts root derives from its rows."""
-    lines: dict[MessageId, list[bytes]] = defaultdict(list)
+    lines: dict[Tried, list[bytes]] = defaultdict(list)
     for query in (_VERDICTS, _VIOLATIONS):
         for row in client.query(query).named_results():
-            message = (row.pop("topic_id"), row.pop("kafka_partition"), row.pop("kafka_offset"))
-            lines[message].append(reference.text(dict(sorted(row.items()))))
-    for entry in (each for each in log if each.told["kind"] == "message"):
-        of_message = lines.pop(entry.message, [])
+            names = ("topic_id", "kafka_partition", "kafka_offset", "attempt_id")
+            topic_id, partition, offset, attempt = (row.pop(name) for name in names)
+            lines[topic_id, partition, offset, attempt].append(reference.text(dict(sorted(row.items()))))
+    for entry in (each for each in log if each.told["kind"] in _WITH_ROWS):
+        of_message = lines.pop(entry.tried, [])
         if _root(of_message) != entry.told["verdicts_root"]:
             yield f"{_named(entry.source)} offset {entry.told['offset']}: verdicts_root does not derive from the rows"
     for message in lines:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from onshore_pipeline.commands.options import DataDirOption, JsonOption
+from onshore_pipeline.commands.closing import Run, close, said
+from onshore_pipeline.commands.options import DataDirOption, FailpointOption, JsonOption
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.jobs.letters import STATES, Wanted, counts, ids, listed, shown
 from onshore_pipeline.settings import load_settings
@@ -34,6 +35,13 @@ TenantOption = Annotated[str | None, typer.Option(help="Tenant of the message")]
 SinceOption = Annotated[
     str | None, typer.Option(metavar="TIME", help="Received since: 2026-11-26, 2026-11-26T08:30Z, or 90m, 12h, 7d ago")
 ]
+
+ById = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids, or the first 8 or more characters")]
+IdOption = Annotated[list[str] | None, typer.Option("--id", metavar="ID", help="The same, as an option")]
+AllOption = Annotated[bool, typer.Option("--all", help="Every open dead letter")]
+WhoOption = Annotated[str | None, typer.Option("--as", metavar="PERSON", help="Who does it; recorded")]
+WhyOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; recorded")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would come of it")]
 
 _STAGES: Final = ("decode", "normalise", "locate", "judge", "seal", "write")
 _AGO: Final = re.compile(r"(\d{1,6})([smhd])")
@@ -158,6 +166,61 @@ def show_letter(
         typer.echo(
             f"{action['at']}  {action['action']} by {action['who']} ({action['why']}) {action['outcome']}{reason}"
         )
+
+
+@app.command("replay")
+def replay(
+    some: ById = None,
+    ids_too: IdOption = None,
+    everything: AllOption = False,
+    stage: StageOption = None,
+    reason_like: ReasonLikeOption = None,
+    topic: TopicOption = None,
+    tenant: TenantOption = None,
+    since: SinceOption = None,
+    who: WhoOption = None,
+    why: WhyOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    failpoint: FailpointOption = None,
+) -> int:
+    """Assess dead letters again with today's pipeline, registries and controls; exit 1 when some fail again.
+
+    What becomes an event keeps the place it came from: topic, partition, offset, record.
+    """
+    chosen = _chosen([*(some or ()), *(ids_too or ())], everything, stage, reason_like, topic, tenant, since)
+    return close("replay", chosen, said(who, why), Run(data_dir, failpoint, dry_run=dry_run, as_json=as_json))
+
+
+@app.command("discard")
+def discard(
+    some: ById = None,
+    ids_too: IdOption = None,
+    everything: AllOption = False,
+    stage: StageOption = None,
+    reason_like: ReasonLikeOption = None,
+    topic: TopicOption = None,
+    tenant: TenantOption = None,
+    since: SinceOption = None,
+    who: WhoOption = None,
+    why: WhyOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+    failpoint: FailpointOption = None,
+) -> int:
+    """Give dead letters up for good. The evidence log says who did it and why; the bytes stay in the store."""
+    chosen = _chosen([*(some or ()), *(ids_too or ())], everything, stage, reason_like, topic, tenant, since)
+    return close("discard", chosen, said(who, why), Run(data_dir, failpoint, dry_run=dry_run, as_json=as_json))
+
+
+def _chosen(some: list[str], everything: bool, *narrowing: str | None) -> Wanted:
+    """The open letters that are meant, which must have been said."""
+    chosen = wanted(some, "open", *narrowing)
+    if not chosen.narrows and not everything:
+        raise OnshoreError("say which: ids, --stage, --reason-like, --topic, --tenant, --since, or --all")
+    return chosen
 
 
 def _words(name: str, value: object) -> object:

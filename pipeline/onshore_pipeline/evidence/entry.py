@@ -95,6 +95,72 @@ def lost_entry(
     )
 
 
+def amends_entry(
+    message: dict[str, str | int],
+    *,
+    dead_letter: UUID,
+    indexes: tuple[int, ...] | None,
+    amended: int,
+    dead_lettered: int,
+    who: str,
+    why: str,
+) -> bytes:
+    """The entry that makes events of a dead letter's records; the message's own entry stays as it was sealed.
+
+    Args:
+        message: the members of `message_entry` as today's pipeline gives them for these records alone.
+        dead_letter: id of the letter, which this entry closes.
+        indexes: the records it stood for; None for the whole message.
+        amended: how many records the log has counted for it.
+        dead_lettered: records that failed again; they are dead letters of their own now.
+        who: the person who asked for it.
+        why: the reason given.
+    """
+    return canonical_json(
+        message
+        | _about_letter("amends", dead_letter, indexes, who, why)
+        | {"amended": amended, "dead_lettered": dead_lettered, "records": int(message["events"]) + dead_lettered}
+    )
+
+
+def discards_entry(
+    message: Message,
+    *,
+    dead_letter: UUID,
+    indexes: tuple[int, ...] | None,
+    discarded: int,
+    who: str,
+    why: str,
+    pipeline: str,
+    attempt: UUID,
+) -> bytes:
+    """The entry that gives a dead letter up for good; its bytes stay in the store. `attempt` names no rows."""
+    told: dict[str, str | int] = {
+        "line_version": LINE_VERSION,
+        "topic": message.topic,
+        "topic_id": str(message.topic_id),
+        "partition": message.partition,
+        "offset": message.offset,
+        "message_sha256": hashlib.sha256(message.value).hexdigest(),
+        "discarded": discarded,
+        "pipeline": pipeline,
+        "attempt": str(attempt),
+    }
+    return canonical_json(told | _about_letter("discards", dead_letter, indexes, who, why))
+
+
+def _about_letter(
+    kind: str, dead_letter: UUID, indexes: tuple[int, ...] | None, who: str, why: str
+) -> dict[str, str | int]:
+    return {
+        "kind": kind,
+        "dead_letter": str(dead_letter),
+        "record_indexes": "all" if indexes is None else ",".join(map(str, indexes)),
+        "who": who,
+        "why": why,
+    }
+
+
 def canonical_json(value: dict[str, str | int]) -> bytes:
     """Members sorted by name, no white space, UTF-8."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from onshore_pipeline.amend import FailedRecords, Refusal
+from onshore_pipeline.assess import message_id
 from onshore_pipeline.broker import Message
 from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.evidence.entry import headers_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from onshore_pipeline.assess import MessageId
     from onshore_pipeline.store.reader import Reader
 
 STATES: Final = ("open", "replayed", "discarded", "all")
@@ -26,7 +31,8 @@ _LISTED: Final = (
     " closed_at, closed_by, closed_why"
 )
 _WHOLE: Final = (
-    f"{_LISTED}, toString(topic_id) AS topic_id, toString(attempt_id) AS attempt, hex(payload) AS payload, headers,"
+    f"{_LISTED}, toString(topic_id) AS topic_id, toString(attempt_id) AS attempt,"
+    " toString(closed_by_attempt) AS closed_by_attempt, hex(payload) AS payload, headers,"
     " toString(clock) AS clock, headers_trusted, toUnixTimestamp64Nano(received_at) AS timestamp_ns"
 )
 _ACTIONS: Final = """
@@ -34,13 +40,15 @@ SELECT toString(action_id) AS action_id, at, toString(action) AS action, toStrin
 FROM dead_letter_actions WHERE dead_letter_id = {id:UUID} ORDER BY at, outcome != 'begun'
 """
 _ENTRIES: Final = """
-SELECT toString(kind) AS kind, entry, topic_id, partition, offset FROM evidence_log
-WHERE (topic_id, partition, offset) IN (
-    SELECT topic_id, kafka_partition, kafka_offset FROM dead_letters_current
-    WHERE dead_letter_id IN {ids:Array(UUID)}
-) AND kind = 'message'
+SELECT entry FROM evidence_log WHERE attempt_id IN {attempts:Array(UUID)} AND kind IN ('message', 'amends')
 """
-_AT_ONCE: Final = 200
+_SIZES: Final = """
+SELECT toString(dead_letter_id) AS id, length(payload) AS size FROM dead_letters_current
+WHERE dead_letter_id IN {ids:Array(UUID)} ORDER BY received_at, id
+"""
+_ASKED_AT_ONCE: Final = 2_000
+_AT_ONCE: Final = 100
+_AT_ONCE_BYTES: Final = 16 << 20
 _LATEST_NS: Final = 2**63 - 1  # what the store can hold as a time
 
 
@@ -94,24 +102,26 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter with everything that assessing it again needs.
+    """A dead letter as the store holds it.
 
     Attributes:
-        message: as the broker handed it over.
+        message: as the broker handed it over, as far as the letter has kept it.
         indexes: the records that failed; None for the whole message.
-        tenant: as the log has sealed it.
         trusted: whether the message's headers count.
         headers_known: whether the headers were kept; a letter from before they were has none.
+        attempt_id: the attempt that made it a dead letter.
+        state: open, replayed or discarded.
+        closed_by_attempt: what closed it, of zeros while it is open.
     """
 
     letter_id: UUID
     message: Message
     indexes: tuple[int, ...] | None
-    tenant: str
     trusted: bool
     headers_known: bool
-    stage: str
-    reason: str
+    attempt_id: UUID
+    state: str
+    closed_by_attempt: UUID
 
     @property
     def records(self) -> int:
@@ -167,19 +177,58 @@ def shown(reader: Reader, letter_id: str) -> dict[str, Any]:
     return {**row, "actions": reader.rows(_ACTIONS, {"id": letter_id})}
 
 
-def letters(reader: Reader, wanted_ids: Sequence[str]) -> Iterator[Letter]:
-    """These letters, whole, a portion in memory at a time."""
-    for start in range(0, len(wanted_ids), _AT_ONCE):
-        for row in _whole(reader, wanted_ids[start : start + _AT_ONCE]):
-            yield _letter(row)
+def portions(reader: Reader, wanted_ids: Sequence[str]) -> Iterator[list[Letter]]:
+    """These letters, whole, in portions that memory holds; those of one portion are of different messages."""
+    for some in _of_bearable_size(reader, wanted_ids):
+        left = [_letter(row) for row in _whole(reader, some)]
+        while left:
+            by_message: dict[MessageId, Letter] = {}
+            for letter in left:
+                by_message.setdefault(message_id(letter.message), letter)
+            chosen = {letter.letter_id for letter in by_message.values()}
+            yield list(by_message.values())
+            left = [letter for letter in left if letter.letter_id not in chosen]
 
 
-def sealed_entries(reader: Reader, of: Sequence[Letter]) -> dict[tuple[UUID, int, int], dict[str, Any]]:
-    """What the log has sealed about the letters' messages, by message."""
-    rows = reader.rows(_ENTRIES, {"ids": [str(each.letter_id) for each in of]})
+def _of_bearable_size(reader: Reader, wanted_ids: Sequence[str]) -> Iterator[list[str]]:
+    sizes: dict[str, int] = {}
+    for start in range(0, len(wanted_ids), _ASKED_AT_ONCE):
+        some = list(wanted_ids[start : start + _ASKED_AT_ONCE])
+        sizes |= {str(row["id"]): int(row["size"]) for row in reader.rows(_SIZES, {"ids": some})}
+    portion: list[str] = []
+    held = 0
+    for each, size in sizes.items():
+        if portion and (len(portion) >= _AT_ONCE or held + size > _AT_ONCE_BYTES):
+            yield portion
+            portion, held = [], 0
+        portion.append(each)
+        held += size
+    if portion:
+        yield portion
+
+
+def sealed_entries(reader: Reader, of: Sequence[Letter]) -> dict[tuple[MessageId, UUID], dict[str, Any]]:
+    """What the log has sealed about the letters' messages, by message and attempt."""
+    rows = reader.rows(_ENTRIES, {"attempts": sorted({str(each.attempt_id) for each in of})})
+    entries = [json.loads(row["entry"]) for row in rows]
     return {
-        (UUID(row["topic_id"]), int(row["partition"]), int(row["offset"])): json.loads(row["entry"]) for row in rows
+        ((UUID(each["topic_id"]), each["partition"], each["offset"]), UUID(each["attempt"])): each for each in entries
     }
+
+
+def verified(letter: Letter, sealed: Mapping[tuple[MessageId, UUID], Mapping[str, Any]]) -> FailedRecords | Refusal:
+    """The letter as the message that the log has sealed: its bytes and headers must be those; the rest is the log's."""
+    entry = sealed.get((message_id(letter.message), letter.attempt_id))
+    if entry is None:
+        return Refusal("seal", "the log has no entry of its message under the attempt that made it a dead letter")
+    if hashlib.sha256(letter.message.value).hexdigest() != entry["message_sha256"]:
+        return Refusal("seal", "its bytes are not those that the log has sealed")
+    if headers_digest(letter.message.headers).hex() != entry["headers_sha256"]:
+        known = "its headers are not those that the log has sealed"
+        older = "it was made before headers were kept with dead letters, and its message had some"
+        return Refusal("seal", known if letter.headers_known else older)
+    message = replace(letter.message, timestamp_ns=entry["timestamp"], clock=entry["clock"])
+    return FailedRecords(letter.letter_id, message, letter.indexes, entry["tenant"], letter.trusted)
 
 
 def _whole(reader: Reader, some: Sequence[str]) -> list[dict[str, Any]]:
@@ -205,9 +254,9 @@ def _letter(row: dict[str, Any]) -> Letter:
         UUID(row["id"]),
         message,
         tuple(row["record_indexes"]) or None,
-        row["tenant"],
         bool(row["headers_trusted"]),
         bool(row["headers"]),
-        row["stage"],
-        row["reason"],
+        UUID(row["attempt"]),
+        row["state"],
+        UUID(row["closed_by_attempt"]),
     )

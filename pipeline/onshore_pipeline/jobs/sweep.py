@@ -29,7 +29,8 @@ _SETTLE: Final = timedelta(seconds=60)
 _OFTEN: Final = timedelta(days=1)
 
 # Dead: the log has an entry at or behind the attempt's first offset in one of its partitions, and does not name the
-# attempt. Offsets are committed in order, so it can never commit.
+# attempt. Offsets are committed in order, so it can never commit. An attempt that amends moves no offset and has none:
+# it is dead once another amender took over before it was committed, which that one writes down (`jobs.amending`).
 _DEAD: Final = """
 SELECT DISTINCT attempt_id, registered_at > {young:DateTime64(3, 'UTC')} FROM (
     SELECT attempt_id, registered_at, topic_id, partition, first_offset FROM attempts
@@ -41,6 +42,10 @@ INNER JOIN (
     SELECT topic_id, partition, max(offset) AS newest FROM evidence_log GROUP BY topic_id, partition
 ) AS logged USING (topic_id, partition)
 WHERE first_offset <= newest
+UNION DISTINCT
+SELECT attempt_id, registered_at > {young:DateTime64(3, 'UTC')} FROM attempts
+WHERE attempt_id IN (SELECT attempt_id FROM attempts_abandoned)
+    AND attempt_id IN (SELECT attempt_id FROM attempts_uncommitted)
 """
 
 _COMMITTED: Final = """
