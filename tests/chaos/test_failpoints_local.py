@@ -9,7 +9,7 @@ import pytest
 from chaos_load import load
 from chaos_stack import chaos_stack
 from failpoint_matrix import Matrix
-from onshore_pipeline.failpoints import POINTS, SEQUENCER_POINTS, WORKER_POINTS
+from onshore_pipeline.failpoints import SEQUENCER_POINTS, WORKER_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,25 +20,28 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     with chaos_stack(tmp_path_factory.mktemp("failpoints")) as stack:
-        yield Matrix(stack, load(len(POINTS) + 2, events=600), checked=False)
+        yield Matrix(stack, load(len(WORKER_POINTS + SEQUENCER_POINTS) + 2, events=600), checked=False)
 
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     with chaos_stack(tmp_path_factory.mktemp("checked")) as stack:
-        yield Matrix(stack, load(len(POINTS) + 2, events=600), checked=True)
+        yield Matrix(stack, load(len(WORKER_POINTS + SEQUENCER_POINTS) + 2, events=600), checked=True)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("point", WORKER_POINTS)
 def test_workers_die_at_one_point_after_the_other(matrix: Matrix, point: str) -> None:
     matrix.kill_worker(point)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("point", SEQUENCER_POINTS)
 def test_sequencers_die_at_one_point_after_the_other(matrix: Matrix, point: str) -> None:
     matrix.kill_sequencer(point)
 
 
+@pytest.mark.quick
 def test_and_then_everything_is_there_once_and_as_planted(matrix: Matrix, report: Report) -> None:
     report.add("every failpoint, local log, each successor killed too", matrix.finish())
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from chaos_report import Report
 
-SEED = "CHAOS_SEED"
+SEED, KILLS = "CHAOS_SEED", "CHAOS_KILLS"
 
 
 def seed() -> int:
@@ -34,6 +34,7 @@ def on_the_local_log(folder: Path, kills: int, within_s: float) -> str:
             chaos.stop()
 
 
+@pytest.mark.quick
 @pytest.mark.timeout(240)
 def test_a_dozen_random_kills_on_the_local_log(tmp_path: Path, report: Report) -> None:
     report.add("12 random kills, local log", on_the_local_log(tmp_path, 12, 120))
@@ -42,4 +43,5 @@ def test_a_dozen_random_kills_on_the_local_log(tmp_path: Path, report: Report) -
 @pytest.mark.chaos
 @pytest.mark.timeout(1200)
 def test_two_hundred_random_kills_on_the_local_log(tmp_path: Path, report: Report) -> None:
-    report.add("200 random kills, local log", on_the_local_log(tmp_path, 200, 900))
+    kills = int(os.environ.get(KILLS, "200"))
+    report.add(f"{kills} random kills, local log", on_the_local_log(tmp_path, kills, 900))

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from onshore_collectors.demo.truth import Truth
     from onshore_pipeline.broker import Producer
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 120.0
 _CLOCK: Final = Path(__file__).with_name("shifted_clock")
 _NOT_NOW: Final = (ClickHouseError, HTTPError, OSError, StoreUnavailable)
 # All log entries but those of gaps speak of one offset.
@@ -253,20 +253,26 @@ class ChaosStack:
 
     def check_truth(self, truth: Truth) -> None:
         """`onshore check-truth` says 1.0 and 1.0, and every count as planted."""
-        writer = json.loads(self.data.credentials.read_text())["writer"]
-        path, password = self.folder / "truth.json", self.folder / "password"
+        path = self.folder / "truth.json"
         truth.write(path)
-        password.write_text(writer["password"])
-        done = run_onshore(
-            self.folder,
-            *("check-truth", str(path), "--json", "--wait", "0", "--data-dir", str(self.data.path)),
-            ONSHORE_CLICKHOUSE_URL=f"http://127.0.0.1:{self.port('store')}",
-            ONSHORE_CLICKHOUSE_USER=writer["user"],
-            ONSHORE_CLICKHOUSE_PASSWORD_FILE=str(password),
-        )
+        done = self.onshore("check-truth", str(path), "--json", "--wait", "0")
         assert done.returncode == 0, done.stdout + done.stderr
         told = json.loads(done.stdout)
         assert (told["precision"], told["recall"]) == (1.0, 1.0)
+
+    def onshore(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a command against this deployment, to its end."""
+        writer = json.loads(self.data.credentials.read_text())["writer"]
+        password = self.folder / "password"
+        password.write_text(writer["password"])
+        told = self.environment | {
+            "ONSHORE_DATA_DIR": str(self.data.path),
+            "ONSHORE_SALT_KEY_FILE": str(self.data.salt_key),
+            "ONSHORE_CLICKHOUSE_URL": f"http://127.0.0.1:{self.port('store')}",
+            "ONSHORE_CLICKHOUSE_USER": writer["user"],
+            "ONSHORE_CLICKHOUSE_PASSWORD_FILE": str(password),
+        }
+        return run_onshore(self.folder, *arguments, within_s=120, **told, **settings)
 
     def close(self) -> None:
         """End every process that was started here, whatever state it is in."""

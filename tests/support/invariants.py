@@ -59,7 +59,7 @@ class Logged:
 
     @property
     def end(self) -> int:
-        told: int = self.told["end"] if self.told["kind"] == "gap" else self.told["offset"] + 1
+        told: int = self.told["end"] if "end" in self.told else self.told["offset"] + 1
         return told
 
 
@@ -111,7 +111,7 @@ def _every_message_once(contents: Contents, log: list[Logged]) -> Iterator[str]:
     for source, end in contents.ends.items():
         if reached.get(source, 0) != end:
             yield f"{_named(source)} ends at {end}, the log speaks of offsets up to {reached.get(source, 0)}"
-    gaps = {(entry.source, at) for entry in log if entry.told["kind"] == "gap" for at in range(*_span(entry))}
+    gaps = {(entry.source, at) for entry in log if "end" in entry.told for at in range(*_span(entry))}
     for source, kept in contents.messages.items():
         for offset in kept:
             if (source, offset) in gaps:

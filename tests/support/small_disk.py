@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_STEP_BYTES = 1 << 20  # small, because others take room meanwhile
+
 
 @contextmanager
 def small_disk(folder: Path, mib: int) -> Iterator[Path]:
@@ -31,11 +33,10 @@ def small_disk(folder: Path, mib: int) -> Iterator[Path]:
 
 def fill(folder: Path, *, left_mib: int = 0) -> Path:
     """A file that leaves so much of the disk; delete it to make room again."""
-    filler = folder / "filler"
-    with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(folder).free - (left_mib << 20))
-        if not left_mib:
-            with suppress(OSError):  # what others gave back meanwhile
-                while file.seek(0, os.SEEK_END) and file.write(bytes(65_536)):
-                    file.flush()
+    filler, size = folder / "filler", 0
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while (free := shutil.disk_usage(folder).free - (left_mib << 20)) > 0:
+            step = min(free, _STEP_BYTES)
+            os.posix_fallocate(file.fileno(), size, step)
+            size += step
     return filler

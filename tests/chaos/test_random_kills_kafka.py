@@ -1,0 +1,56 @@
+"""kill -9 of any part at any moment, Apache Kafka's broker too, while senders send."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apache_kafka import KafkaCluster, KafkaUnavailable, running_kafka
+from chaos_stack import chaos_stack
+from random_kills import RandomKills
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chaos_report import Report
+
+
+def on_apache_kafka(folder: Path, kills: int, within_s: float) -> str:
+    seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1 << 32))
+    with running_kafka(folder / "kafka") as cluster, chaos_stack(folder / "stack", cluster.bootstrap) as stack:
+        chaos = RandomKills(stack, seed, more={"broker": lambda: restart(cluster)}, weights={"broker": 0.5})
+        try:
+            chaos.run(kills, within_s)
+            cluster.wait_until_ready()
+            return f"seed {chaos.seed}: {chaos.finish()}"
+        finally:
+            chaos.stop()
+
+
+def restart(cluster: KafkaCluster) -> None:
+    """The broker dies and starts again, on the data that is there."""
+    cluster.brokers[0].kill()
+    cluster.brokers[0].start()
+
+
+@pytest.mark.chaos
+@pytest.mark.quick
+@pytest.mark.timeout(300)
+def test_a_dozen_random_kills_on_apache_kafka(tmp_path: Path, report: Report) -> None:
+    try:
+        report.add("12 random kills, Apache Kafka", on_apache_kafka(tmp_path, 12, 240))
+    except KafkaUnavailable as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+def test_two_hundred_random_kills_on_apache_kafka(tmp_path: Path, report: Report) -> None:
+    try:
+        kills = int(os.environ.get("CHAOS_KILLS", "200"))
+        report.add(f"{kills} random kills, Apache Kafka", on_apache_kafka(tmp_path, kills, 900))
+    except KafkaUnavailable as missing:
+        pytest.skip(str(missing))
