@@ -175,13 +175,16 @@ def growth(done: Mapping[str, Done]) -> list[str]:
         " Tenants: messages of 20 records, so that there are enough. Backlog: what waits when the worker starts."
     )
     header = (
-        "Command", "", "Events", "Bytes an event", "Events/s", "µs of CPU an event", "of it judging", "Relative cost",
+        "Command", "", "Events", "Bytes an event", "Events/s", "µs of CPU an event", "by process", "of it judging",
+        "Relative cost",
         "Worker peak, MiB", "Store peak, MiB",
     )  # fmt: skip
     rows = [
         (
             f"`{each.step.command}`", f"{row['value']:,} {row['axis']}", row["events"], row["bytes_an_event"],
-            row["events_a_second"], row["cpu_us_an_event"], row["judge_us_an_event"], row["cost_relative_to_first"],
+            row["events_a_second"], row["cpu_us_an_event"],
+            ", ".join(f"{name} {cpu:g}" for name, cpu in row["cpu_us_an_event_by_process"].items()),
+            row["judge_us_an_event"], row["cost_relative_to_first"],
             row["worker_peak_mib"], row["store_peak_mib"],
         )
         for each in measured

@@ -73,6 +73,7 @@ def _told(row: _Row, told: dict[str, Any], first: float) -> dict[str, Any]:
         "records_a_message": row.plan.traffic.records,
         "events_a_second": told["events_a_second"],
         "cpu_us_an_event": told["cpu_us_an_event"],
+        "cpu_us_an_event_by_process": told["cpu_us_an_event_by_process"],
         "judge_us_an_event": told["cpu_us_an_event_by_stage"]["judge"],
         "worker_peak_mib": told["peak_memory_mib"]["worker"],
         "store_peak_mib": told["peak_memory_mib"]["store"],
