@@ -68,7 +68,7 @@ STEPS = (
             f"onshore bench ingest --events 300000 --rounds 1 --alone --workers {count} --partitions {count}",
             200,
             kafka=True,
-            small="--events 2000",
+            small="--events 40000",
         )
         for count in (1, 2)
     ),

@@ -171,6 +171,8 @@ class _Side:
         began, before = time.perf_counter(), self.parts.cpu_s()
         seen = start = self.seen(visible)
         events = wanted - start
+        if events <= 0:
+            raise OnshoreError(f"all {wanted:,} events were visible before the clock began: send more")
         while seen < wanted:
             if time.perf_counter() - began > self.plan.timeout_s:
                 raise OnshoreError(f"only {seen:,} of {wanted:,} events were visible after {self.plan.timeout_s:.0f} s")
@@ -206,8 +208,7 @@ class OursAlone(_Side):
         self.fill(messages, count)
         self._visible += count * self.plan.traffic.records
         names = [f"worker-{number}" if number else "worker" for number in range(self.plan.workers)]
-        for name in names:
-            self.parts.start_part(name, "worker", self.url)
+        self.parts.start_parts(names, "worker", self.url)
         told = self.clocked([*names, "store", "sequencer"], "SELECT sum(events) FROM evidence_log FINAL", self._visible)
         for name in names:
             self.parts.stop(name)

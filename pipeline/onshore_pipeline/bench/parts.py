@@ -18,12 +18,14 @@ from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.store.migrate import migrate
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.settings import Settings
     from onshore_pipeline.stack import DataDir
 
-_READY_WITHIN_S: Final = 60.0
+_READY_WITHIN_S: Final = 180.0
 _STOP_WITHIN_S: Final = 20.0
 LOOK_EVERY_S: Final = 0.05
 
@@ -61,21 +63,23 @@ class Parts:
 
     def start_part(self, name: str, kind: str, url: str) -> None:
         """Start a worker or the sequencer on the store at `url`."""
-        self.start(
-            name,
-            "-m",
-            "onshore_pipeline",
-            kind,
-            "--store-url",
-            url,
-            "--data-dir",
-            str(self._data.path),
-            "--with-parent",
-        )
+        self.start_parts([name], kind, url)
+
+    def start_parts(self, names: Sequence[str], kind: str, url: str) -> None:
+        """Start several of a kind together, and wait until all are ready."""
+        for name in names:
+            arguments = ("-m", "onshore_pipeline", kind, "--store-url", url, "--data-dir", str(self._data.path))
+            self._launch(name, *arguments, "--with-parent")
+        for name in names:
+            self._wait_until_ready(name)
 
     def start(self, name: str, *arguments: str) -> None:
         """Start a Python program that writes its `--ready-file`, and wait until it did."""
-        ready = self._data.path / f"{name}.ready"
+        self._launch(name, *arguments)
+        self._wait_until_ready(name)
+
+    def _launch(self, name: str, *arguments: str) -> None:
+        ready = self._ready_file(name)
         ready.unlink(missing_ok=True)
         with (self._data.logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
@@ -85,12 +89,17 @@ class Parts:
                 stderr=log,
                 env=self._environment,
             )
+
+    def _wait_until_ready(self, name: str) -> None:
         deadline = time.monotonic() + _READY_WITHIN_S
-        while not ready.exists():
+        while not self._ready_file(name).exists():
             self.check()
             if time.monotonic() > deadline:
                 raise OnshoreError(f"{name} was not ready within {_READY_WITHIN_S:.0f} s: {self._last_words(name)}")
             time.sleep(LOOK_EVERY_S)
+
+    def _ready_file(self, name: str) -> Path:
+        return self._data.path / f"{name}.ready"
 
     def check(self) -> None:
         """Raises `OnshoreError` when one of them has ended: nothing can be measured then."""
