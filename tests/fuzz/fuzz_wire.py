@@ -16,7 +16,8 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
-importlib.import_module("onshore_pipeline.wire.strict")  # before: compiled code cannot be instrumented
+for module in ("strict", "ordering"):  # before: compiled code cannot be instrumented
+    importlib.import_module(f"onshore_pipeline.wire.{module}")
 with atheris.instrument_imports(include=["onshore_pipeline.wire", "same_frames"]):
     from onshore_pipeline.wire.decode import decode
     from same_frames import TOPICS, assert_equal_where_accepted

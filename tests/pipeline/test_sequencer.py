@@ -154,6 +154,10 @@ def test_status_shows_a_halted_sequencer_gaps_and_dead_letters_of_the_last_day(
     assert (code, told["attention"]) == (0, [])
 
     _copy(pipeline, _message(topic, 4, dead_lettered=1), _gap(topic, 5, 9))
+    pipeline.client.command(
+        "INSERT INTO dead_letters (* EXCEPT(headers, clock, headers_trusted)) VALUES"
+        f" ('{_ATTEMPT}', generateUUIDv4(), 'default', 'otlp_logs', '{topic}', 0, 4, [], 'decode', 'bad', now64(9), '')"
+    )
     pipeline.send(EVIDENCE_LOG_TOPIC, [_message(topic, 11)])
     say_trouble(path, EvidenceAltered("6", "the log contradicts itself"))
     code, told = _status(pipeline, capsys)

@@ -272,7 +272,7 @@ class ChaosStack:
             "ONSHORE_CLICKHOUSE_USER": writer["user"],
             "ONSHORE_CLICKHOUSE_PASSWORD_FILE": str(password),
         }
-        return run_onshore(self.folder, *arguments, within_s=120, **told, **settings)
+        return run_onshore(self.folder, *arguments, within_s=300, **told, **settings)
 
     def close(self) -> None:
         """End every process that was started here, whatever state it is in."""

@@ -31,12 +31,18 @@ def write_variants(folder: Path, count: int) -> None:
 
 
 def shipped() -> int:
-    """How many controls ship."""
-    return len(list(PACKS.rglob("*.yaml")))
+    """How many controls ship that are judged event by event."""
+    return len(_originals())
+
+
+def _originals() -> list[tuple[str, str]]:
+    """Name and text of each; a control that only collects for review has no condition to vary."""
+    texts = [(path.stem, path.read_text(encoding="utf-8")) for path in sorted(PACKS.rglob("*.yaml"))]
+    return [(stem, text) for stem, text in texts if _APPLIES.search(text)]
 
 
 def _variants() -> Iterator[tuple[str, str]]:
-    originals = [(path.stem, path.read_text(encoding="utf-8")) for path in sorted(PACKS.rglob("*.yaml"))]
+    originals = _originals()
     for country in _COUNTRIES.split():
         for stem, text in originals:
             yield f"{stem}-{country}", _of_country(text.replace(f"id: {stem}", f"id: {stem}-{country}", 1), country)
