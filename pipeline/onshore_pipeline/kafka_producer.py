@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import kafka
-from kafka.errors import MessageSizeTooLargeError, RecordListTooLargeError
+import structlog
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
-from onshore_pipeline.errors import BrokerFull, MessageTooLarge
+from onshore_pipeline.errors import BrokerFull, BrokerUnavailable, MessageTooLarge
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
     from onshore_pipeline.broker import Outgoing
 
+_log = structlog.get_logger("kafka")
+
+_PAUSE_S: Final = 1.0  # between two tries to connect anew
 _ENVELOPE_BYTES: Final = 65_536  # what a record batch adds to the largest message, generously
 
 
@@ -35,24 +40,41 @@ def producer_options(settings: KafkaSettings) -> dict[str, Any]:
     }
 
 
+def end(producer: kafka.KafkaProducer, within_s: float) -> None:
+    """Close a producer of the library; what has no answer within the time gets none, and its thread ends."""
+    try:
+        producer.close(timeout=within_s)
+    except (KafkaError, OSError):
+        # it gives up at the first message without an answer, and its thread would go on for ever
+        producer._sender.force_close()  # noqa: SLF001 - there is no other way to it
+
+
 class KafkaProducer:
-    """Sends and waits for the acknowledgements; may be shared by threads."""
+    """Sends and waits for the acknowledgements; may be shared by threads.
+
+    The library's producer is replaced after any failure but a message that is too large: one whose batch expired while
+    it was sent again gives its producer id up and never asks for another (kafka-python 3.0.12), so nothing would go
+    out any more; nor after an error that it calls fatal.
+    """
 
     def __init__(self, settings: KafkaSettings) -> None:
         """Connect. Raises `BrokerUnavailable`."""
         self._settings = settings
         self._in_flight_bytes = 0
         self._changed = threading.Condition()
-        self._producer = connected(settings, kafka.KafkaProducer, **producer_options(settings))
+        self._connecting = threading.Lock()
+        self._refused, self._try_again_at = BrokerUnavailable(""), 0.0
+        self._producer: kafka.KafkaProducer | None = self._connect()
 
     def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
         """Append in order; return when all replicas have it. Raises `BrokerUnavailable` and `MessageTooLarge`."""
         size = sum(len(message.value) for message in messages)
         timeout_s = self._settings.request_timeout_s
         with self._room_for(size), kafka_errors(self._settings, f"send to {topic}"):
+            producer = self._ready()
             try:
                 acks = [
-                    self._producer.send(topic, value=message.value, key=message.key, headers=list(message.headers))
+                    producer.send(topic, value=message.value, key=message.key, headers=list(message.headers))
                     for message in messages
                 ]
                 for ack in acks:
@@ -62,11 +84,41 @@ class KafkaProducer:
                     f"Kafka at {self._settings.servers}: a message of {max(len(each.value) for each in messages)} bytes"
                     f" is more than {topic} takes: send smaller ones, or raise the topic's max.message.bytes"
                 ) from error
+            except KafkaError:
+                self._replace(producer)
+                raise
 
     def close(self) -> None:
         """Release the connections; safe to call twice."""
-        with kafka_errors(self._settings, "close the producer"):
-            self._producer.close(timeout=self._settings.request_timeout_s)
+        producer = self._producer
+        if producer is not None:
+            end(producer, self._settings.request_timeout_s)
+
+    def _ready(self) -> kafka.KafkaProducer:
+        """The producer, a new one if the last one failed; those who come while nobody can connect are told at once."""
+        with self._connecting:
+            if self._producer is None:
+                if time.monotonic() < self._try_again_at:
+                    raise BrokerUnavailable(str(self._refused))
+                try:
+                    self._producer = self._connect()
+                except BrokerUnavailable as error:
+                    self._refused, self._try_again_at = error, time.monotonic() + _PAUSE_S
+                    raise
+            return self._producer
+
+    def _connect(self) -> kafka.KafkaProducer:
+        return connected(self._settings, kafka.KafkaProducer, **producer_options(self._settings))
+
+    def _replace(self, producer: kafka.KafkaProducer) -> None:
+        """Take another one from now on; who still waits for this one has its answer, or none, within the time limit."""
+        with self._connecting:
+            if self._producer is not producer:
+                return
+            self._producer = None
+        _log.warning("connecting to Kafka anew", servers=self._settings.servers)
+        within_s = self._settings.request_timeout_s
+        threading.Thread(target=end, args=(producer, within_s), name="kafka-close", daemon=True).start()
 
     @contextmanager
     def _room_for(self, size: int) -> Iterator[None]:

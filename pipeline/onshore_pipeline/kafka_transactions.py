@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
@@ -29,7 +28,7 @@ from kafka.errors import (
 from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVIDENCE_LOG_TOPIC, Outgoing
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
 from onshore_pipeline.failpoints import nowhere
-from onshore_pipeline.kafka_producer import producer_options
+from onshore_pipeline.kafka_producer import end, producer_options
 from onshore_pipeline.kafka_security import KafkaSettings, connected, kafka_errors
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ _log = structlog.get_logger("kafka")
 
 _LONGEST_HEADER: Final = 16_384
 _ROOM_FOR_FRAMING: Final = 4_096  # what Kafka writes around a message and its headers, generously
+_LAST_ANSWER_S: Final = 1.0
 _PATIENCE: Final = 5  # times the commit's time limit
 _FENCED: Final = (
     CommitFailedError,
@@ -199,8 +199,7 @@ class _Undecided:
 
 
 def _discard(producer: KafkaProducer) -> None:
-    with suppress(KafkaError, OSError):
-        producer.close(timeout=1)
+    end(producer, _LAST_ANSWER_S)
 
 
 def _transact(

@@ -265,7 +265,7 @@ def running_kafka(folder: Path, *, brokers: int = 1, **changes: str) -> Iterator
 
 @contextmanager
 def _running(cluster: KafkaCluster, *format_options: str) -> Iterator[KafkaCluster]:
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    cluster_id = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")[1:]  # no '-': not an option
     try:
         for broker in cluster.brokers:
             broker.format(cluster_id, *format_options)
