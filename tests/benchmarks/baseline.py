@@ -3,7 +3,7 @@
 One process, one event at a time, nothing made slow on purpose: opentelemetry-proto, a dict an event, places by look-up,
 the fifteen controls as functions, one SHA-256 over the event's JSON, rows through clickhouse-connect, offsets committed
 after the insert. It leaves out what such a program leaves out: contradictions, ownership, commitments, trees, dead
-letters, exactly-once, three quarters of the columns.
+letters, exactly-once, three quarters of the columns. `same_result.py` beside it leaves out exactly-once only.
 
 Where its time goes (µs of CPU an event of 466 bytes, profiled in one process; the store takes 5 more): decode into
 dicts 26, JSON and SHA-256 13, insert 10, the controls 6, places 2, the broker 0.5.

@@ -22,7 +22,10 @@ def test_one_that_takes_too_long_is_ended_and_named() -> None:
 def test_what_was_measured_stands_against_its_budget() -> None:
     ingest = {
         "events_a_second": 61_000, "ratio": {"wall": 7.9, "cpu": 3.0}, "sealing_share_of_cpu": 0.29,
-        "peak_memory_mib": {"worker": 900}, "baseline": None, "rounds": {"onshore": []}, "bytes_an_event": 466,
+        "ratios": {"same_result": {"wall": 7.9, "cpu": 3.0}, "afternoon": {"wall": 3.5, "cpu": 2.5}},
+        "baselines": {name: {"events_a_second": 7_000, "cpu_us_an_event_by_process": {"baseline": 36.0, "store": 4.0},
+                             "peak_memory_mib": {}} for name in ("afternoon", "same_result")},
+        "peak_memory_mib": {"worker": 900}, "rounds": {"onshore": []}, "bytes_an_event": 466,
         "attributes_an_event": 12, "cpu_us_an_event_by_process": {"worker": 12.0}, "cpu_us_an_event_by_stage": {},
         "machine": {"date": "d", "commit": "c", "processor": "p", "cores": 2, "memory_gib": 1.0, "system": "s",
                     "python": "3", "libraries": {}, "load_before": 0.1},
@@ -30,5 +33,7 @@ def test_what_was_measured_stands_against_its_budget() -> None:
     text = page({"ingest": Done(Step("ingest", "onshore bench ingest", 1), ingest)}, took_s=60, small=False)
     assert "| 60k events/s | 100k events/s | 61,000 events/s | floor |" in text
     assert "| 8 times | 15 times | 7.9 times (CPU: 3.0) | **no** |" in text
+    assert "|  |  | 3.5 times (CPU: 2.5) |  |" in text
+    assert "| per-record, same result | 7,000 | 40.00 | 7.90 | 3.00 |" in text
     assert "| 45 % | 30 % | 29% | aim |" in text
     assert "| 5 s | 2 s | not measured |  |" in text

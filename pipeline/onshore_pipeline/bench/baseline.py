@@ -1,9 +1,10 @@
-"""The per-record program that benchmarks compare with: a file of the checkout, no part of the package."""
+"""The per-record programs that benchmarks compare with: files of the checkout, no part of the package."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
@@ -12,11 +13,23 @@ from onshore_pipeline.errors import OnshoreError
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-IN_A_CHECKOUT: Final = Path(__file__).parents[3] / "tests" / "benchmarks" / "baseline.py"
+_FOLDER: Final = Path(__file__).parents[3] / "tests" / "benchmarks"
+IN_A_CHECKOUT: Final = _FOLDER / "baseline.py"
+
+
+class Baseline(StrEnum):
+    """What ingest is compared with.
+
+    AFTERNOON is what a user would write in one: a quarter of the columns, no place weighed, one hash an event.
+    SAME_RESULT writes, an event at a time, every row that an attempt of ours has, equal in every column.
+    """
+
+    AFTERNOON = "afternoon"
+    SAME_RESULT = "same_result"
 
 
 class Program(Protocol):
-    """What the file must define besides being a program."""
+    """What the afternoon's file must define besides being a program, for its functions to be measured one by one."""
 
     CREATE: str
 
@@ -39,6 +52,16 @@ class Program(Protocol):
     def insert(self, client: Client, events: list[dict[str, Any]]) -> None:
         """Store events."""
         ...
+
+
+def ingest_baselines(given: Path | None) -> dict[Baseline, Path]:
+    """The programs that ingest is compared with: the one given as the afternoon's, and what is in this checkout.
+
+    Raises:
+        OnshoreError: the file given does not exist.
+    """
+    found = {Baseline.AFTERNOON: baseline_file(given), Baseline.SAME_RESULT: _FOLDER / "same_result.py"}
+    return {name: file for name, file in found.items() if file is not None and file.is_file()}
 
 
 def baseline_file(given: Path | None) -> Path | None:

@@ -1,8 +1,8 @@
 """`onshore bench ingest`: broker → queryable, located, judged by all controls, sealed, at full width.
 
 Real processes on this machine, in rounds: messages are appended while nobody reads, then the workers start and the
-clock runs until the last event is visible; then the per-record program does the same on its own store. With
-ONSHORE_KAFKA_BOOTSTRAP_SERVERS set both read that Kafka, else a local log each.
+clock runs until the last event is visible; then two per-record programs do the same, each on a store of its own. With
+ONSHORE_KAFKA_BOOTSTRAP_SERVERS set all read that Kafka, else a local log each.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from onshore_pipeline.bench.baseline import Baseline
 from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.measured import an_event, middle
 from onshore_pipeline.bench.parts import LOOK_EVERY_S, Parts, open_store
@@ -28,7 +29,7 @@ from onshore_pipeline.settings import load_settings
 from onshore_pipeline.stack import DataDir
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from contextlib import ExitStack
 
     from onshore_pipeline.kafka_security import KafkaSettings
@@ -40,6 +41,9 @@ _FIRST_LOOKS_EVERY_S: Final = 0.5
 _LONGEST_BLINK_S: Final = 2.0
 _MOST_DISTINCT: Final = 200_000
 _SEALING: Final = ("seal", "entries")
+_ENTRIES: Final = "SELECT sum(events) FROM evidence_log FINAL"
+_VISIBLE: Final = {Baseline.AFTERNOON: "SELECT count() FROM baseline_events", Baseline.SAME_RESULT: _ENTRIES}
+_FEWER: Final = {Baseline.AFTERNOON: 5, Baseline.SAME_RESULT: 10}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,10 @@ class Plan:
 
     Attributes:
         events: a round.
-        baseline: file of the per-record program; None = measure ours alone.
-        baseline_events: a round of its own; 0 = a fifth of `events`, so that both run about equally long
-            and what each does once at its start weighs the same.
+        baselines: files of the per-record programs; none = measure ours alone.
+        baseline_events: a round of theirs; 0 = a fifth of `events` for the afternoon's program, a tenth for the one
+            with the same result, so that all run about equally long and what each does once at its start weighs the
+            same.
         rounds: one of each program a round; medians are told.
         workers: on Kafka; the local log has one reader.
         partitions: of the event topic, on Kafka.
@@ -61,7 +66,7 @@ class Plan:
     """
 
     events: int = 500_000
-    baseline: Path | None = None
+    baselines: Mapping[Baseline, Path] = field(default_factory=dict)
     baseline_events: int = 0
     rounds: int = 3
     workers: int = 1
@@ -78,7 +83,7 @@ class Plan:
 
 
 class _Contender(Protocol):
-    """One of the two programs."""
+    """One of the programs."""
 
     def round(self, messages: Sequence[bytes], count: int) -> dict[str, Any]:
         """Append `count` messages, take those given in turn; then let the program run until all are visible."""
@@ -91,7 +96,7 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
     Returns:
         Events a second of the whole path, µs of CPU an event by process over that time, peak memory of each process;
         µs of CPU an event by stage of the computation, measured apart in this process; the same of the per-record
-        program, and the ratio.
+        programs by name, and the ratios. `baseline` and `ratio` are those of the program with the same result.
     """
     about = machine()
     records = plan.traffic.records
@@ -100,14 +105,16 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
         ours = OursAlone(stack, plan)
         stages = profile(messages, ours.settings, plan.rounds)
         contenders: dict[str, tuple[_Contender, int]] = {"onshore": (ours, plan.messages)}
-        if plan.baseline is not None:
-            fewer = (plan.baseline_events or plan.events // 5) // records
-            contenders["baseline"] = (_Baseline(stack, plan), max(1, fewer))
+        for baseline, file in plan.baselines.items():
+            fewer = (plan.baseline_events or plan.events // _FEWER[baseline]) // records
+            contenders[baseline] = (_Baseline(stack, plan, file, _VISIBLE[baseline]), max(1, fewer))
         rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
         for _ in range(plan.rounds):
             for name, (contender, count) in contenders.items():
                 rounds[name].append(contender.round(messages, count))
-    ours_told, theirs = middle(rounds["onshore"]), rounds.get("baseline")
+    ours_told = middle(rounds["onshore"])
+    theirs = {name: middle(rounds[name]) for name in plan.baselines}
+    ratios = {name: _ratio(ours_told, told) for name, told in theirs.items()}
     total = sum(ours_told["cpu_us_an_event_by_process"].values())
     return {
         "bench": "ingest",
@@ -120,8 +127,10 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
         "cpu_us_an_event": round(total, 2),
         "cpu_us_an_event_by_stage": stages,
         "sealing_share_of_cpu": round(sum(stages.get(name, 0.0) for name in _SEALING) / total, 3),
-        "baseline": middle(theirs) if theirs else None,
-        "ratio": _ratio(ours_told, middle(theirs)) if theirs else None,
+        "baseline": theirs.get(Baseline.SAME_RESULT),
+        "ratio": ratios.get(Baseline.SAME_RESULT),
+        "baselines": theirs,
+        "ratios": ratios,
         "rounds": rounds,
         "machine": about,
     }
@@ -189,6 +198,12 @@ class _Side:
             "peak_memory_mib": {name: mib for name, mib in self.parts.peak_mib().items() if name in names},
         }
 
+    def check_events(self, sent: int) -> None:
+        """Raises `OnshoreError` when the committed events are not as many as were sent."""
+        stored = self.seen("SELECT count() FROM events_current")
+        if stored != sent:
+            raise OnshoreError(f"{stored:,} events are visible, {sent:,} were sent")
+
     def seen(self, query: str) -> int:
         return int(self.client.query(query).result_rows[0][0])
 
@@ -209,21 +224,19 @@ class OursAlone(_Side):
         self._visible += count * self.plan.traffic.records
         names = [f"worker-{number}" if number else "worker" for number in range(self.plan.workers)]
         self.parts.start_parts(names, "worker", self.url)
-        told = self.clocked([*names, "store", "sequencer"], "SELECT sum(events) FROM evidence_log FINAL", self._visible)
+        told = self.clocked([*names, "store", "sequencer"], _ENTRIES, self._visible)
         for name in names:
             self.parts.stop(name)
-        stored = self.seen("SELECT count() FROM events_current")
-        if stored != self._visible:
-            raise OnshoreError(f"{stored:,} events are visible, {self._visible:,} were sent")
+        self.check_events(self._visible)
         return told
 
 
 class _Baseline(_Side):
-    """The per-record program on a store of its own."""
+    """A per-record program on a store of its own."""
 
-    def __init__(self, stack: ExitStack, plan: Plan) -> None:
+    def __init__(self, stack: ExitStack, plan: Plan, file: Path, visible: str) -> None:
         super().__init__(stack, plan)
-        self._visible = 0
+        self._file, self._counts, self._visible = file, visible, 0
         password = load_or_create(self.data.credentials).passwords[Role.WRITER]
         self._dsn = self.url.replace("http://", f"http://{USER_OF_ROLE[Role.WRITER]}:{password}@")
 
@@ -233,12 +246,14 @@ class _Baseline(_Side):
             self._visible += count * self.plan.traffic.records
         else:  # it reads the very messages that ours has read
             self._visible += self.plan.messages * self.plan.traffic.records
-        reads = ("--data-dir", str(self.data.path))
+        reads = ["--data-dir", str(self.data.path)]
         if self.kafka is not None:
-            reads = ("--kafka", ",".join(self.kafka.bootstrap_servers))
-        self.parts.start("baseline", str(self.plan.baseline), "--store", self._dsn, *reads)
-        told = self.clocked(["baseline", "store"], "SELECT count() FROM baseline_events", self._visible)
+            reads += ["--kafka", ",".join(self.kafka.bootstrap_servers)]
+        self.parts.start("baseline", str(self._file), "--store", self._dsn, *reads)
+        told = self.clocked(["baseline", "store"], self._counts, self._visible)
         self.parts.stop("baseline")
+        if self._counts == _ENTRIES:
+            self.check_events(self._visible)
         return told
 
 

@@ -26,7 +26,7 @@ class Benchmark(StrEnum):
     GROWTH = "growth"
 
 
-_BASELINE_HELP = "The per-record program to compare with; in a checkout tests/benchmarks/baseline.py"
+_BASELINE_HELP = "The afternoon's per-record program to compare with; in a checkout tests/benchmarks/baseline.py"
 
 
 def bench(
@@ -36,12 +36,12 @@ def bench(
     workers: Annotated[int, typer.Option(help="Workers (ingest, on Kafka)", min=1)] = 1,
     partitions: Annotated[int, typer.Option(help="Partitions of the topic (ingest, on Kafka)", min=1)] = 1,
     baseline: Annotated[Path | None, typer.Option(help=_BASELINE_HELP)] = None,
-    alone: Annotated[bool, typer.Option("--alone", help="Leave the per-record program out")] = False,
+    alone: Annotated[bool, typer.Option("--alone", help="Leave the per-record programs out")] = False,
     axis: Annotated[list[str] | None, typer.Option(help="What grows (growth); all when not given")] = None,
     backlog: Annotated[int, typer.Option(help="The largest backlog (growth)", min=500)] = 3_000_000,
 ) -> None:
     """Run a benchmark with real parts in a temporary folder and print the figures as JSON."""
-    from onshore_pipeline.bench.baseline import baseline_file
+    from onshore_pipeline.bench.baseline import baseline_file, ingest_baselines
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # end what was started, too
     file = None if alone else baseline_file(baseline)
@@ -63,7 +63,8 @@ def bench(
     elif name is Benchmark.INGEST:
         from onshore_pipeline.bench.ingest import Plan, bench_ingest
 
-        told = bench_ingest(Plan(events or 500_000, file, rounds=rounds, workers=workers, partitions=partitions))
+        baselines = {} if alone else ingest_baselines(baseline)
+        told = bench_ingest(Plan(events or 500_000, baselines, rounds=rounds, workers=workers, partitions=partitions))
     else:
         from onshore_pipeline.bench.stages import bench_stage
 
