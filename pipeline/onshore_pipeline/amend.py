@@ -7,6 +7,7 @@ would make of it. An identity, and so event id and salts, depends on the message
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -23,11 +24,13 @@ from onshore_pipeline.wire.decode import decode
 from onshore_pipeline.wire.frames import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from onshore_pipeline.assess import Judgement
     from onshore_pipeline.broker import Message, Outgoing
     from onshore_pipeline.wire.frames import Stage
+
+Broken = Mapping[UUID, tuple[Failure, ...]]  # what of letters fails, by the letter's id
 
 _NOT_MEANT: Final = "not a record of this letter"
 _NOTHING: Final = "no record is found in it any more"
@@ -80,11 +83,22 @@ class Amendment:
     refused: Mapping[UUID, Refusal]
 
 
-def amend(letters: Sequence[FailedRecords], judgement: Judgement, attempt_id: UUID, *, who: str, why: str) -> Amendment:
-    """Assess letters of different messages; what of them fails again is found by halving, down to the record."""
+def amend(
+    letters: Sequence[FailedRecords],
+    judgement: Judgement,
+    attempt_id: UUID,
+    *,
+    who: str,
+    why: str,
+    known: Broken | None = None,
+) -> Amendment:
+    """Assess letters of different messages; what of them fails again is found by halving, down to the record.
+
+    `known` names what of a letter fails, by its id, and is not tried.
+    """
     told = _Telling(judgement, attempt_id, who, why)
     left = list(letters)
-    broken = told.find_broken(left)
+    broken = told.find_broken(left, known or {})
     refused: dict[UUID, Refusal] = {}
     while True:
         left = [each for each in left if each.letter_id not in refused]
@@ -136,12 +150,13 @@ class _Telling:
         self._judgement, self._attempt_id, self._who, self._why = judgement, attempt_id, who, why
         self._done: list[str] = []
 
-    def find_broken(self, letters: Sequence[FailedRecords]) -> dict[UUID, Failure]:
+    def find_broken(self, letters: Sequence[FailedRecords], known: Broken) -> dict[UUID, tuple[Failure, ...]]:
         """What breaks a stage: records of a letter, or None of them for the whole of it; `message` means nothing."""
-        found = isolate(letters, lambda some: self._try(some, {}), self._stage)
-        return {letters[at].letter_id: self._broken_of(letters[at], stage, error) for at, stage, error in found}
+        found = isolate(letters, lambda some: self._try(some, known), self._stage)
+        broken = {letters[at].letter_id: self._broken_of(letters[at], stage, error) for at, stage, error in found}
+        return dict(known) | {letter: (*known.get(letter, ()), failure) for letter, failure in broken.items()}
 
-    def results(self, letters: Sequence[FailedRecords], broken: Mapping[UUID, Failure]) -> _Results:
+    def results(self, letters: Sequence[FailedRecords], broken: Broken) -> _Results:
         """Assess; rows about records that are not the letters' own are left out."""
         attempt = self._assess(letters, broken)
         rows = attempt.tables["dead_letters"].to_pylist() if "dead_letters" in attempt.tables else []
@@ -203,18 +218,18 @@ class _Telling:
         )
         failure = Failure(0, bad, stage, reason)
         try:
-            self._try([letter], {letter.letter_id: failure})
+            self._try([letter], {letter.letter_id: (failure,)})
         except ANY_BREAK:
             return Failure(0, None, stage, reason)
         return failure
 
-    def _try(self, letters: Sequence[FailedRecords], broken: Mapping[UUID, Failure]) -> None:
+    def _try(self, letters: Sequence[FailedRecords], broken: Broken) -> None:
         self._assess(letters, broken)
 
     def _stage(self) -> Stage:
         return stage_behind(self._done)
 
-    def _assess(self, letters: Sequence[FailedRecords], broken: Mapping[UUID, Failure]) -> Attempt:
+    def _assess(self, letters: Sequence[FailedRecords], broken: Broken) -> Attempt:
         self._done.clear()
         by_message = {message_id(each.message): each for each in letters}
         judgement = replace(
@@ -224,12 +239,11 @@ class _Telling:
         )
         left_out: list[Failure] = []
         for number, letter in enumerate(letters):
-            failure = broken.get(letter.letter_id)
-            if failure is not None:
-                left_out.append(replace(failure, message=number))
+            failures = broken.get(letter.letter_id, ())
+            left_out += (replace(failure, message=number) for failure in failures)
             own = letter.indexes
             others = tuple(index for index in _indexes(letter.message) if own is not None and index not in own)
-            if others and (failure is None or failure.record_indexes is not None):
+            if others and all(failure.record_indexes is not None for failure in failures):
                 left_out.append(Failure(number, others, "decode", _NOT_MEANT))
         polled = Polled(tuple(each.message for each in letters))
         return assess_without(polled, judgement, self._attempt_id, tuple(left_out), self._done.append)

@@ -5,7 +5,7 @@ An attempt is everything one try at a batch would write: rows of every fact tabl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -16,11 +16,10 @@ from onshore_pipeline.broker import COLLECTOR_HEADER, SEQUENCE_HEADER, Advance, 
 from onshore_pipeline.controls.engine import judge
 from onshore_pipeline.event_frame import EVENT_POLARS_SCHEMA
 from onshore_pipeline.evidence import entry, merkle, salts, seal
-from onshore_pipeline.isolate import ANY_BREAK, encoding_of, find_broken, header, without_records
+from onshore_pipeline.isolate import ANY_BREAK, each_once, encoding_of, find_broken, header, without_records
 from onshore_pipeline.locate.locate import locate
 from onshore_pipeline.normalise.normalise import normalise
 from onshore_pipeline.wire.decode import decode
-from onshore_pipeline.wire.frames import Failure, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.broker import Message
     from onshore_pipeline.context import Context
     from onshore_pipeline.controls.engine import ControlSet, Judged
+    from onshore_pipeline.wire.frames import Failure, Stage
 
 MessageId = tuple["UUID", int, int]
 
@@ -92,7 +92,7 @@ def assess(
     attempt_id: UUID,
     lap: Callable[[str], None] = lambda _: None,
     *,
-    refused: Mapping[MessageId, str] | None = None,
+    failed: Mapping[MessageId, Sequence[Failure]] | None = None,
 ) -> Attempt:
     """Assess what was polled; what no stage can take is found by halving and becomes a dead letter.
 
@@ -101,24 +101,25 @@ def assess(
         judgement: what verdicts depend on besides them.
         attempt_id: of this try.
         lap: is told the name of each stage as it ends.
-        refused: messages that the store would not take, and why; they become dead letters without being read.
+        failed: what of messages is known to fail, and becomes dead letters without being tried.
     """
-    known = tuple(
-        Failure(index, None, "write", refused[message_id(message)])
-        for index, message in enumerate(polled.messages)
-        if refused and message_id(message) in refused
-    )
+
+    def known(messages: Sequence[Message]) -> list[Failure]:
+        named = [(at, failed.get(message_id(each), ())) for at, each in enumerate(messages)] if failed else []
+        return [replace(failure, message=at) for at, failures in named for failure in failures]
+
     try:
-        return assess_without(polled, judgement, attempt_id, known, lap)
+        return assess_without(polled, judgement, attempt_id, known(polled.messages), lap)
     except ANY_BREAK:
         done: list[str] = []
 
         def attempt(messages: Sequence[Message], left_out: Sequence[Failure]) -> None:
             done.clear()
-            assess_without(Polled(tuple(messages)), judgement, attempt_id, tuple(left_out), done.append)
+            left_out = (*known(messages), *left_out)
+            assess_without(Polled(tuple(messages)), judgement, attempt_id, left_out, done.append)
 
         broken = find_broken(polled.messages, attempt, lambda: stage_behind(done))
-        return assess_without(polled, judgement, attempt_id, (*known, *broken), lap)
+        return assess_without(polled, judgement, attempt_id, (*known(polled.messages), *broken), lap)
 
 
 def message_id(message: Message) -> MessageId:
@@ -135,7 +136,7 @@ def assess_without(
     polled: Polled,
     judgement: Judgement,
     attempt_id: UUID,
-    broken: tuple[Failure, ...],
+    broken: Sequence[Failure],
     lap: Callable[[str], None],
 ) -> Attempt:
     """Assess all but what is known to be `broken`, which becomes dead letters; raises whatever a stage raises."""
@@ -172,7 +173,7 @@ def assess_without(
     events = exact(events)
     leaves = seal.leaf_hashes(events, normalised.attributes, normalised.resource_attributes, sealed)
     lap("seal")
-    failures = (*(each for each in normalised.failures if each.message not in skipped or each in broken), *broken)
+    failures = each_once(normalised.failures, broken)
     tables = fact_tables.build(events, normalised, judged, about, leaves, failures, messages, attempt_id)
     lap("tables")
     entries = _entries(polled, judgement, attempt_id, events, leaves, judged, failures, sealed, about)

@@ -256,8 +256,11 @@ class EntryReader(Protocol):
 class MessageReader(Protocol):
     """Reads kept messages again, by their offsets: outside of the consumer group, moving nothing."""
 
-    def retained(self) -> tuple[Retained, ...]:
-        """What is kept of every partition of the event topics. Raises `BrokerUnavailable`."""
+    def retained(self, *, dead_letters: bool = False) -> tuple[Retained, ...]:
+        """What is kept of every partition of the event topics, or of the dead-letter topic.
+
+        Raises `BrokerUnavailable`.
+        """
         ...
 
     def read(self, source: Retained, first: int, end: int, *, max_bytes: int) -> tuple[Message, ...]:

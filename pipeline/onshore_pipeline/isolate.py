@@ -103,3 +103,15 @@ def without_records(decoded: Decoded, left_out: Sequence[Failure]) -> Decoded:
         records=kept.with_columns(rows["new"].alias("row")),
         attributes=attributes.with_columns(pl.col("new").alias("row")).drop("new"),
     )
+
+
+def each_once(found: Sequence[Failure], known: Sequence[Failure]) -> tuple[Failure, ...]:
+    """What the stages found, but for what was known before, then what was known."""
+    whole = {failure.message for failure in known if failure.record_indexes is None}
+    named = {(failure.message, index) for failure in known for index in failure.record_indexes or ()}
+
+    def is_known(failure: Failure) -> bool:
+        at, indexes = failure.message, failure.record_indexes
+        return at in whole or bool(indexes and named.issuperset((at, index) for index in indexes))
+
+    return (*(failure for failure in found if not is_known(failure)), *known)

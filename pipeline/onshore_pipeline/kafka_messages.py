@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import kafka
 from kafka import TopicPartition
 
-from onshore_pipeline.broker import Retained
+from onshore_pipeline.broker import DEAD_LETTER_TOPIC, Retained
 from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.kafka_entries import message_of, reading_options
 from onshore_pipeline.kafka_security import KafkaSettings, connected, kafka_errors
@@ -29,10 +29,11 @@ class KafkaMessageReader:
         self._timeout_ms = int(settings.request_timeout_s * 1000)
         self._consumer = connected(settings, kafka.KafkaConsumer, **reading_options(settings))
 
-    def retained(self) -> tuple[Retained, ...]:
-        """What is kept of every event partition. Raises `BrokerUnavailable`."""
+    def retained(self, *, dead_letters: bool = False) -> tuple[Retained, ...]:
+        """What is kept of every event partition, or of the dead-letter topic. Raises `BrokerUnavailable`."""
+        names = [DEAD_LETTER_TOPIC] if dead_letters else self._settings.topics
         with admin_client(self._settings) as admin:
-            topics = describe_topics(self._settings, admin, self._settings.topics)
+            topics = describe_topics(self._settings, admin, names)
         sources = [TopicPartition(topic.name, each) for topic in topics.values() for each in range(topic.partitions)]
         if not sources:
             return ()

@@ -29,6 +29,7 @@ from onshore_pipeline.registration import registration
 from onshore_pipeline.store.connect import StoreRefused
 from onshore_pipeline.store.writer import insert
 from onshore_pipeline.waits import Waits
+from onshore_pipeline.wire.frames import Failure
 from onshore_pipeline.worker_status import Progress, StageClock, StatusFile
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Worker:
         self._under_way: deque[_UnderWay] = deque()
         self._idle_polls = 0
         self._careful = 0  # messages to take one at a time, because the store refused a batch that held them
-        self._refused: dict[MessageId, str] = {}
+        self._refused: dict[MessageId, tuple[Failure, ...]] = {}
         self._refused_in_a_row = 0
         self.progress = Progress()
 
@@ -158,10 +159,10 @@ class Worker:
             self._idle_polls = 0
             self._waiting.extend(split(polled, self._limits.max_records))
 
-    def _compute(self, polled: Polled, refused: dict[MessageId, str], clock: StageClock) -> Attempt:
+    def _compute(self, polled: Polled, refused: dict[MessageId, tuple[Failure, ...]], clock: StageClock) -> Attempt:
         """Step 2, in memory."""
         self._at("2.before")
-        attempt = assess(polled, self._judgement, uuid4(), clock.lap, refused=refused)  # 2 compute
+        attempt = assess(polled, self._judgement, uuid4(), clock.lap, failed=refused)  # 2 compute
         self._at("2.after")
         return attempt
 
@@ -228,7 +229,7 @@ class Worker:
         self._refused_in_a_row += 1
         if self._refused_in_a_row > _MOST_REFUSED_IN_A_ROW:
             raise error
-        self._refused[messages[0]] = str(error)
+        self._refused[messages[0]] = (Failure(0, None, "write", str(error)),)
 
     def _give_up(self, error: Exception, stop: Event) -> None:
         """Forget every attempt under way, wait until it may go better, start again at the committed position."""

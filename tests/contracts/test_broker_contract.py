@@ -353,6 +353,19 @@ def test_kept_messages_are_read_again_exactly_as_they_were_polled(broker: Broker
     assert values_of(reader.read(kept(reader, "otlp_metrics"), 0, 1, max_bytes=1 << 20)) == [b"m"]
 
 
+def test_dead_letters_are_read_again_as_they_were_committed(broker: Broker) -> None:
+    send(broker, b"a", b"b")
+    consumer = broker.consumer()
+    polled = broker.poll(consumer, expect=2).messages
+    letters = [Outgoing(b"%d" % number, (("onshore-dead-letter-stage", b"decode"),)) for number in range(3)]
+    consumer.commit([of(each) for each in polled], [advance(polled)], letters)
+    reader = broker.message_reader()
+    (source,) = reader.retained(dead_letters=True)
+    found = reader.read(source, source.begin, source.begin + 3, max_bytes=1 << 20)
+    assert [Outgoing(each.value, each.headers) for each in found] == letters
+    assert source.topic not in {each.topic for each in reader.retained()}
+
+
 def test_kept_messages_come_in_portions_of_at_least_one(broker: Broker) -> None:
     send(broker, b"a" * 1000, b"b" * 10, b"c" * 10, b"d" * 10)
     reader = broker.message_reader()

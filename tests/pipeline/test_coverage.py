@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TOPIC = str(uuid4())
+TOPIC, ATTEMPT = str(uuid4()), str(uuid4())
 FOUND = "SELECT control_id, tenant, toUInt32OrZero(fingerprint['kafka_partition']), events FROM findings ORDER BY ALL"
 
 
@@ -30,7 +30,7 @@ def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
 
 def _entry(kind: str, partition: int, offset: int, end: int | None = None, **more: Any) -> bytes:
     """An entry as it stands in the log, of a topic that only this test has."""
-    place = {"topic": "otlp_logs", "topic_id": TOPIC, "partition": partition, "offset": offset, "attempt": str(uuid4())}
+    place = {"topic": "otlp_logs", "topic_id": TOPIC, "partition": partition, "offset": offset, "attempt": ATTEMPT}
     return json.dumps({"kind": kind} | place | ({} if end is None else {"end": end}) | more).encode()
 
 

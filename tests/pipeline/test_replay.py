@@ -18,27 +18,23 @@ from broker_contents import local_contents
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
 from onshore_pipeline.amend import amend
-from onshore_pipeline.assess import assess_without
 from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.jobs.amending import Said, begin
-from onshore_pipeline.jobs.letters import Wanted, ids, portions, sealed_entries, verified
-from onshore_pipeline.jobs.replay import Closer, Closing
+from onshore_pipeline.jobs.letters import portions, sealed_entries, verified
 from onshore_pipeline.jobs.sweep import sweep
 from onshore_pipeline.registration import registration
 from onshore_pipeline.stack import DataDir, salt_master
-from onshore_pipeline.store.reader import Reader
 from onshore_pipeline.store.writer import insert
-from onshore_pipeline.wire.frames import Failure
+from replaying import SAID, close, fail_on, reader_of
 from running_stack import run_onshore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from onshore_pipeline.broker import Amender
-    from onshore_pipeline.jobs.replay import Action
+    from onshore_pipeline.jobs.replay import Action, Closing
 
 BROKEN = b"\x0anothing that is OTLP"
-SAID = Said("kim", "the decoder was repaired")
 
 
 @pytest.fixture(scope="module")
@@ -58,44 +54,6 @@ def _nothing_is_lost_or_doubled(pipeline: Pipeline) -> Iterator[None]:
     pipeline.sequence()
     contents = local_contents(DataDir(pipeline.settings.data_dir).messages)
     invariants.check(pipeline.client, contents, salt_master(pipeline.settings))
-
-
-def reader_of(pipeline: Pipeline) -> Reader:
-    writer = json.loads(DataDir(pipeline.settings.data_dir).credentials.read_text())["writer"]
-    return Reader(pipeline.url, writer["user"], writer["password"])
-
-
-def fail_on(pipeline: Pipeline, values: Sequence[bytes], *records: tuple[int, ...] | None) -> list[str]:
-    """Letters of messages that a pipeline with a bug made: which records of each it broke on, None for all."""
-    tenant = uuid4().hex
-    pipeline.work()
-    pipeline.send("otlp_logs", values, tenant=tenant)
-    consumer = assembly.consumer(pipeline.settings)
-    polled = consumer.poll(max_messages=1000, max_bytes=1 << 26, timeout_s=1)
-    broken = tuple(Failure(at, each, "judge", "a bug of that day") for at, each in enumerate(records))
-    attempt = assess_without(polled, pipeline.judgement, uuid4(), broken, lambda _: None)
-    insert(pipeline.client, "attempts", registration(attempt, "test", pipeline.judgement, datetime.now(UTC)))
-    for name, table in attempt.tables.items():
-        insert(pipeline.client, name, table)
-    consumer.commit(attempt.entries, attempt.advances, attempt.dead_letters)
-    consumer.close()
-    pipeline.sequence()
-    return ids(reader_of(pipeline), Wanted(tenant=tenant))
-
-
-def close(
-    pipeline: Pipeline, action: Action, letters: Sequence[str], *, amender: Amender | None = None, said: Said = SAID
-) -> Closing:
-    own = amender or assembly.amender(pipeline.settings)
-    log = assembly.entry_reader(pipeline.settings)
-    client = assembly.store_client(pipeline.settings, pipeline.url)
-    try:
-        closer = Closer(client, reader_of(pipeline), own, pipeline.judgement, log.log_id, said)
-        return closer.close(action, letters)
-    finally:
-        own.close()
-        log.close()
-        client.close()
 
 
 def quoted(letters: Sequence[str]) -> str:

@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from onshore_pipeline.jobs.restore import Restored
 
 _SAY_EVERY_S: Final = 1.0
+_NAMED: Final = 5
 
 
 def restore(
     data_dir: DataDirOption = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done")] = False,
+    hashes: Annotated[
+        bool, typer.Option("--hashes", help="Hold the leaf hashes of every message against its sealed root, too")
+    ] = False,
     as_json: JsonOption = False,
     failpoint: FailpointOption = None,
 ) -> int:
@@ -55,7 +59,7 @@ def restore(
         refuse_older_log(log, client)
         messages = opened.enter_context(contextlib.closing(assembly.message_reader(settings)))
         judgement = assembly.judgement(settings)
-        restorer = Restorer(client, messages, judgement, plan=plan, at=at, say=_Progress())
+        restorer = Restorer(client, messages, judgement, plan=plan, hashes=hashes, at=at, say=_Progress())
         done = restorer.run()
         sealed = hours = 0
         if not plan:
@@ -75,7 +79,8 @@ def restore(
         typer.echo(json.dumps(report))
     else:
         _print(report)
-    return 1 if report["attempts_incomplete"] or report["lost_messages"] or behind else 0
+    missing = ("attempts_incomplete", "lost_messages", "altered", "log_entries_behind")
+    return 1 if any(report[name] for name in missing) else 0
 
 
 def _report(done: Restored, *, plan: bool) -> dict[str, Any]:
@@ -93,7 +98,15 @@ def _report(done: Restored, *, plan: bool) -> dict[str, Any]:
             | {"offset": each.offset, "end": each.end, "attempt": str(each.attempt_id)}
             for each in done.lost
         ],
-        "differs": [{"members": names, "messages": count} for names, count in sorted(done.differs.items())],
+        "differs": [
+            {"members": names, "messages": count, "first": done.examples[names]}
+            for names, count in sorted(done.differs.items())
+        ],
+        "altered": [
+            {"topic": each.topic, "topic_id": str(each.topic_id), "partition": each.partition}
+            | {"offset": each.offset, "attempt": str(each.attempt_id)}
+            for each in done.altered
+        ],
     }
 
 
@@ -121,13 +134,24 @@ def _print(report: dict[str, Any]) -> None:
         typer.echo(
             f"ATTENTION: {each['messages']:,} messages come out differently than they were sealed, and nothing was"
             f" written for them; what differs: {', '.join(each['members'])}. Restore with the version, the registries,"
-            " the controls and the salt key that sealed them"
+            f" the controls and the salt key that sealed them. They are {_some(each['first'], each['messages'])}"
+        )
+    if report["altered"]:
+        names = [f"{each['topic']}[{each['partition']}]@{each['offset']}" for each in report["altered"]]
+        typer.echo(
+            f"ATTENTION: rows of {len(names):,} messages do not give the root that the log has sealed, and could not be"
+            f" made again: {_some(names[:_NAMED], len(names))}; --json names all"
         )
     if report["log_entries_behind"]:
         typer.echo(
             f"ATTENTION: {report['log_entries_behind']:,} entries of the log are not in the store yet, and were not"
             " looked at: let the sequencer catch up, then run this again"
         )
+
+
+def _some(names: list[str], of: int) -> str:
+    shown = names[:_NAMED]
+    return ", ".join(shown) + (f" and {of - len(shown):,} more" if of > len(shown) else "")
 
 
 def _refuse_another_log(client: Client, log: EntryReader) -> None:

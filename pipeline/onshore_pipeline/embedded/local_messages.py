@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from onshore_pipeline.broker import EVENT_TOPICS, Message, Retained
-from onshore_pipeline.embedded.log_records import EVENT_PARTITIONS, message_key, unpack_headers
+from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVENT_TOPICS, Message, Retained
+from onshore_pipeline.embedded.log_records import message_key, unpack_headers
 
 if TYPE_CHECKING:
     from onshore_pipeline.embedded.log_file import LogFile
 
 _PARTITIONS: Final = (
-    f"SELECT slot, name, topic_id, partition, begin_offset, end_offset FROM {EVENT_PARTITIONS} ORDER BY slot"  # noqa: S608
+    "SELECT slot, name, topic_id, partition, begin_offset, end_offset FROM partitions JOIN topics USING (topic)"
+    " WHERE name IN (SELECT value FROM json_each(?)) ORDER BY slot"
 )
 
 
@@ -23,10 +25,11 @@ class LocalMessageReader:
         """Take over `file`."""
         self._file = file
 
-    def retained(self) -> tuple[Retained, ...]:
-        """What is kept of every event partition. Raises `BrokerUnavailable`."""
+    def retained(self, *, dead_letters: bool = False) -> tuple[Retained, ...]:
+        """What is kept of every event partition, or of the dead-letter topic. Raises `BrokerUnavailable`."""
+        names = [DEAD_LETTER_TOPIC] if dead_letters else EVENT_TOPICS
         with self._file.reading("see what it keeps") as connection:
-            rows = connection.execute(_PARTITIONS, EVENT_TOPICS).fetchall()
+            rows = connection.execute(_PARTITIONS, (json.dumps(names),)).fetchall()
         return tuple(
             Retained(topic, UUID(bytes=topic_id), partition, begin, end)
             for _, topic, topic_id, partition, begin, end in rows
@@ -37,7 +40,8 @@ class LocalMessageReader:
         messages: list[Message] = []
         size = 0
         with self._file.reading("read kept messages") as connection:
-            found = [row for row in connection.execute(_PARTITIONS, EVENT_TOPICS) if row[1:4] == _named(source)]
+            partitions = connection.execute(_PARTITIONS, (json.dumps([source.topic]),))
+            found = [row for row in partitions if row[1:4] == _named(source)]
             if not found:
                 return ()
             slot = found[0][0]

@@ -28,7 +28,18 @@ SELECT attempt_id FROM attempts WHERE empty(topic_ids) AND attempt_id IN (SELECT
     AND attempt_id NOT IN (SELECT attempt_id FROM attempts_abandoned)
 """
 
-
+_NOT_NOTED: Final = """
+FROM evidence_log WHERE kind IN ('amends', 'discards')
+    AND (dead_letter_id, assumeNotNull(attempt_id)) NOT IN (SELECT dead_letter_id, attempt_id FROM dead_letter_actions)
+"""
+# The action's own id is gone; one attempt was made by one action, and stands for it.
+_FROM_LOG: Final = f"""
+(action_id, dead_letter_id, at, action, outcome, reason, who, why, attempt_id)
+SELECT assumeNotNull(attempt_id), dead_letter_id, appended_at, if(kind = 'amends', 'replay', 'discard'),
+    if(kind = 'amends', 'replayed', 'discarded'), '', JSONExtractString(entry, 'who'), JSONExtractString(entry, 'why'),
+    assumeNotNull(attempt_id)
+{_NOT_NOTED} LIMIT 1 BY dead_letter_id
+"""
 _NO_ATTEMPT: Final = UUID(int=0)
 
 
@@ -72,6 +83,16 @@ def begin(amender: Amender, client: Client, log_id: UUID) -> dict[UUID, Closed]:
         )
         for entry in entries
     }
+
+
+def note_again(client: Client) -> None:
+    """Write down again what the log says was done about letters, where an older store has no word of it.
+
+    Who amends notes it before it commits, so what has no note was noted in a store that is gone.
+    """
+    with store_errors():
+        if client.query(f"SELECT 1 {_NOT_NOTED} LIMIT 1").result_rows:
+            client.command(f"INSERT INTO dead_letter_actions {_FROM_LOG}")
 
 
 def note(

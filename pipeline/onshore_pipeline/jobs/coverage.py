@@ -38,17 +38,27 @@ FROM (
 WHERE deleted > 0 GROUP BY topic, partition
 """
 _LOST: Final = """
-SELECT tenant, topic, partition, min(called_lost_at), max(called_lost_at), sum(records)
+SELECT tenant, topic, partition, min(first_called_lost), max(last_called_lost), sum(records)
 FROM (
-    SELECT tenant, topic, topic_id, partition, offset, records FROM evidence_log
-    WHERE kind = 'message' AND topic_id IN (
-        SELECT topic_id FROM evidence_log WHERE kind = 'lost' AND topic IN {topics:Array(String)}
-    ) LIMIT 1 BY topic_id, partition, log_index
-) AS sealed
-INNER JOIN (
-    SELECT topic_id, partition, arrayJoin(range(offset, end_offset)) AS offset, min(appended_at) AS called_lost_at
-    FROM evidence_log WHERE kind = 'lost' AND topic IN {topics:Array(String)} GROUP BY topic_id, partition, offset
-) AS lost USING (topic_id, partition, offset)
+    SELECT any(tenant) AS tenant, any(topic) AS topic, partition, minIf(called_lost_at, is_lost) AS first_called_lost,
+        max(called_lost_at) AS last_called_lost,
+        toUInt64(sumIf(events, is_lost) + greatest(0, toInt64(sumIf(dead_lettered, is_lost)) - sum(amended))) AS records
+    FROM (
+        SELECT sealed.*, called_lost_at, called_lost_at != toDateTime64(0, 9, 'UTC') AS is_lost FROM (
+            SELECT tenant, topic, topic_id, partition, offset, attempt_id, events, dead_lettered,
+                JSONExtractInt(entry, 'amended') AS amended
+            FROM evidence_log WHERE kind IN ('message', 'amends') AND topic_id IN (
+                SELECT topic_id FROM evidence_log WHERE kind = 'lost' AND topic IN {topics:Array(String)}
+            ) LIMIT 1 BY topic_id, partition, log_index
+        ) AS sealed
+        LEFT JOIN (
+            SELECT topic_id, partition, arrayJoin(range(offset, end_offset)) AS offset, attempt_id,
+                min(appended_at) AS called_lost_at
+            FROM evidence_log WHERE kind = 'lost' AND topic IN {topics:Array(String)} GROUP BY ALL
+        ) AS lost USING (topic_id, partition, offset, attempt_id)
+    )
+    GROUP BY topic_id, partition, offset HAVING max(is_lost)
+)
 GROUP BY tenant, topic, partition
 """
 

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-# Messages whose rows nobody can make again, as entries of the log say.
+# Entries that stand for rows of facts: a message's own, and those that make events of its dead letters later.
+WITH_ROWS: Final = "kind IN ('message', 'amends')"
+
+# Attempts at messages whose rows nobody can make again, as entries of the log say.
 LOST: Final = (
-    "SELECT topic_id, partition, arrayJoin(range(offset, end_offset)) AS offset FROM evidence_log WHERE kind = 'lost'"
+    "SELECT attempt_id, topic_id, partition, arrayJoin(range(offset, end_offset)) AS offset"
+    " FROM evidence_log WHERE kind = 'lost'"
 )
 
 # Sums of UInt64 wrap around, on both sides in the same way.
@@ -43,10 +47,10 @@ FROM (
         countIf(JSONExtractString(entry, 'verdicts_root') != {empty:String}) AS s_judged,
         min((appended_at, log_partition, log_position)) AS place
     FROM (
-        SELECT * FROM evidence_log WHERE kind = 'message' AND attempt_id IS NOT NULL AND %(entries)s
+        SELECT * FROM evidence_log WHERE %(with_rows)s AND attempt_id IS NOT NULL AND %(entries)s
         LIMIT 1 BY topic_id, partition, log_index
     )
-    WHERE (topic_id, partition, offset) NOT IN (%(lost)s)
+    WHERE (attempt_id, topic_id, partition, offset) NOT IN (%(lost)s)
     GROUP BY attempt_id
 ) AS sealed
 LEFT JOIN (
@@ -117,7 +121,7 @@ def incomplete(client: Client) -> list[Incomplete]:
 
 def _compare(client: Client, attempts: Collection[UUID] | None) -> list[Incomplete]:
     some = "attempt_id IN {attempts:Array(UUID)}" if attempts is not None else "1"
-    sql = _COMPARED % {"rows": some, "entries": some, "lost": LOST}
+    sql = _COMPARED % {"rows": some, "entries": some, "lost": LOST, "with_rows": WITH_ROWS}
     parameters = {"empty": EMPTY_ROOT.hex(), "attempts": [str(each) for each in attempts or ()]}
     with store_errors():
         rows = client.query(sql, parameters=parameters).result_rows

@@ -16,12 +16,16 @@ from uuid import UUID, uuid4
 
 import pyarrow as pa
 
+from onshore_pipeline.errors import EvidenceAltered
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.aggregate import rebuild
+from onshore_pipeline.jobs.amending import note_again
 from onshore_pipeline.jobs.incomplete import incomplete
 from onshore_pipeline.jobs.kept_messages import assess_again, read_kept, sealed_messages
+from onshore_pipeline.jobs.letter_copies import LetterCopies
 from onshore_pipeline.jobs.lost import LostRange, ranges
 from onshore_pipeline.jobs.portions import portions
+from onshore_pipeline.jobs.stored_leaves import Altered, with_altered_leaves
 from onshore_pipeline.jobs.sweep import FACT_TABLES
 from onshore_pipeline.store.connect import store_errors
 from onshore_pipeline.store.writer import insert
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 16  # attempts whose rows are held in memory, and replaced together
 _REBUILDS: Final = 5
+_NAMED: Final = 20  # messages of each kind of difference that are named
 
 _PRESENT: Final = """
 SELECT DISTINCT topic_id, kafka_partition, kafka_offset FROM (
@@ -59,6 +64,8 @@ class Restored:
         left: those that were left as they were, because rows of theirs could not be made again.
         events: events written.
         differs: messages that come out as something else than was sealed, by the members of the entry that differ.
+        examples: the first of them, by the same members, as topic[partition]@offset.
+        altered: messages whose rows stay as they are and do not give the sealed root.
         lost: messages that the broker no longer has and that have no rows.
     """
 
@@ -68,6 +75,8 @@ class Restored:
     left: int = 0
     events: int = 0
     differs: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    examples: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
+    altered: list[Altered] = field(default_factory=list)
     lost: list[LostRange] = field(default_factory=list)
 
     @property
@@ -86,23 +95,33 @@ class Restorer:
         judgement: Judgement,
         *,
         plan: bool = False,
+        hashes: bool = False,
         at: Callable[[str], None] = nowhere,
         say: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
     ) -> None:
-        """Take ready parts; with `plan` everything is looked at and nothing is written."""
+        """Take ready parts; with `plan` everything is looked at and nothing is written.
+
+        With `hashes` the leaves of every message are held against its sealed root, not only those counted wrong.
+        """
         self._client, self._reader, self._judgement = client, reader, judgement
-        self._plan, self._at, self._say = plan, at, say
+        self._copies = LetterCopies(client, reader)
+        self._plan, self._hashes, self._at, self._say = plan, hashes, at, say
 
     def run(self) -> Restored:
         """Restore every attempt whose rows are missing or incomplete.
 
         Raises:
             StoreUnavailable, StoreRefused, BrokerUnavailable: run again later; what was done stays done.
+            EvidenceAltered: the store has other leaves than were just written to it; they stay hidden.
         """
         wanted = [each.attempt_id for each in incomplete(self._client)]
+        if self._hashes:
+            altered = dict.fromkeys(each.attempt_id for each in with_altered_leaves(self._client))
+            wanted += [each for each in altered if each not in set(wanted)]
         done = Restored(attempts=len(wanted))
         if not self._plan:
             self._show(self._open() - set(wanted))  # complete: whoever wrote them died before showing them
+            note_again(self._client)
         count = 0
         for some in portions(wanted, _AT_ONCE):
             # looked at anew for each portion: a broker that deletes what is old goes on doing so
@@ -142,14 +161,23 @@ class Restorer:
     def _prepare(self, attempt: UUID, kept: Mapping[tuple[UUID, int], Any], done: Restored) -> Verified | None:
         """What to write in place of the attempt's rows; nothing where rows would be thrown away that cannot be made."""
         sealed = sealed_messages(self._client, attempt)
-        found = read_kept(self._reader, dict(kept), sealed)
-        verified = assess_again(attempt, sealed, found, self._judgement)
+        found = read_kept(self._reader, kept, sealed)
+        found |= self._copies.messages(attempt, {key: each for key, each in sealed.items() if key not in found})
+        verified = assess_again(attempt, sealed, found, self._judgement, self._copies.failures)
         present = self._present(attempt)
-        gone = [key for key in sealed if key not in present and sealed[key].has_rows and _is_gone(key, kept)]
+        gone = [
+            key
+            for key, each in sealed.items()
+            if key not in present and key not in found and each.has_rows and _is_gone(key, kept)
+        ]
         done.lost += ranges(attempt, {key: sealed[key].topic for key in gone})
-        done.differs.update(names for key, names in verified.differs.items() if key not in present)
+        for key, names in verified.differs.items():
+            done.differs[names] += 1
+            if len(named := done.examples.setdefault(names, [])) < _NAMED:
+                named.append(f"{sealed[key].topic}[{key[1]}]@{key[2]}")
         if not present <= verified.messages:
             done.left += 1
+            done.altered += with_altered_leaves(self._client, [attempt])
             return None
         if not verified.messages:
             return None
@@ -178,6 +206,10 @@ class Restorer:
                 if rows:
                     insert(self._client, table, pa.concat_tables(rows))
                 self._at(f"9.{table}")
+            if wrong := next(with_altered_leaves(self._client, ready), None):
+                raise EvidenceAltered(
+                    "9", f"{wrong}: the rows just written do not give the sealed root; they stay hidden"
+                )
         self._show(looked_at)
         self._at("9.shown")
 
