@@ -14,9 +14,10 @@ from json import encoder
 from typing import TYPE_CHECKING, Any
 
 import evidence_reference as reference
+from same_result_places import MAPPED, V4_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from uuid import UUID
 
     from onshore_pipeline.broker import Message
@@ -26,12 +27,21 @@ Event = dict[str, Any]
 quoted: Callable[[str], str] = encoder.encode_basestring
 
 
-def words(value: Sequence[str]) -> str:
+@lru_cache(1 << 16)
+def words(value: tuple[str, ...]) -> str:
     return f"[{','.join(map(quoted, value))}]"
 
 
 def hexed(value: bytes) -> str:
     return f'"{value.hex()}"'
+
+
+@lru_cache(1 << 20)
+def address_text(packed: bytes | None) -> bytes:
+    """As it is committed to: 16 bytes, v4 addresses v4-mapped."""
+    if packed is None:
+        return b"null"
+    return hexed(packed if len(packed) > V4_SIZE else MAPPED + packed).encode()
 
 
 # Plain columns of the line that this program can fill, in the table's order, and how each is written.
@@ -118,11 +128,11 @@ def line(event: Event, salt: bytes, resource_root: str) -> bytes:
         return f'{opening}{sha256(sha256(salted + name).digest() + led + value).hexdigest()}"'
 
     parts = [opening + spell(event[name]) for name, opening, spell in BEFORE_PARTIES if event[name] is not None]
-    for (of_id, of_address, of_host), places, name, named in PARTY:
-        who, address = event[name], event[named]
+    for (of_id, of_address, of_host), places, name, address in PARTY:
+        who = event[name]
         parts += (
             commitment(of_id, b"null" if who is None else quoted(who).encode()),
-            commitment(of_address, b"null" if address is None else hexed(address).encode()),
+            commitment(of_address, address_text(event[address])),
             commitment(of_host, b"null"),  # this program knows of none
         )
         parts += [opening + spell(event[column]) for column, opening, spell in places if event[column]]
