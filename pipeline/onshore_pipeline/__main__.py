@@ -24,7 +24,7 @@ from onshore_pipeline.commands import (
     truth,
     up,
 )
-from onshore_pipeline.errors import STAYS_DOWN, EvidenceAltered, OnshoreError, TooManyDeadLetters
+from onshore_pipeline.errors import STAYS_DOWN, EvidenceAltered, OnshoreError, StaysDown
 
 WRONG, COULD_NOT, INTERRUPTED = 1, 2, 130
 
@@ -76,7 +76,7 @@ def main() -> None:
         if debug:
             raise
         print(f"onshore: {error}", file=sys.stderr)  # noqa: T201 - the command line's own error line
-        if isinstance(error, TooManyDeadLetters):
+        if isinstance(error, StaysDown):
             sys.exit(STAYS_DOWN)
         sys.exit(WRONG if isinstance(error, EvidenceAltered) else COULD_NOT)
     except typer.Abort:

@@ -162,8 +162,8 @@ class Consumer(Protocol):
 
         Starts from the authoritative position (what the evidence log says was committed), never from a default.
 
-        Raises `BrokerUnavailable`. Raises `CommitFenced` when another member took over for good and this one will never
-        be given messages again: close it. Raises `LogInUse` when another process has to be stopped first.
+        Raises `BrokerUnavailable`. Raises `CommitFenced` or `NameTaken` when another member took over for good and this
+        one will never be able to commit again: close it. Raises `LogInUse` when another process must be stopped first.
         """
         ...
 

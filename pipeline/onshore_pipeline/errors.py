@@ -50,8 +50,16 @@ class MessageTooLarge(OnshoreError):
     """The broker takes no message of this size: refuse it, do not try again."""
 
 
-class TooManyDeadLetters(OnshoreError):
-    """More than the limit would become dead letters: commit nothing, stop, and stay down until a person looked."""
+class StaysDown(OnshoreError):
+    """Going on would do harm, and starting again would not help: stop (exit 3) until a person has looked."""
+
+
+class TooManyDeadLetters(StaysDown):
+    """More than the limit would become dead letters: nothing is committed."""
+
+
+class NameTaken(StaysDown):
+    """Another worker is a member of the group under this one's name, and began later."""
 
 
 class LogInUse(OnshoreError):

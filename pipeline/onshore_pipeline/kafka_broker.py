@@ -16,7 +16,7 @@ from onshore_pipeline.broker import Advance, Gap, Message, Outgoing, PartitionLa
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.kafka_entries import KafkaEntryReader, gap_before, message_of, reading_options
-from onshore_pipeline.kafka_membership import Rebalances, member_options
+from onshore_pipeline.kafka_membership import OwnName, Rebalances, member_options
 from onshore_pipeline.kafka_positions import LoggedPositions, Owned
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import describe_topics
@@ -78,10 +78,12 @@ class KafkaConsumer:
         except BaseException:
             self._admin.close()
             raise
+        self._name = OwnName(settings, self._admin, self._consumer.group_metadata)
 
     def poll(self, *, max_messages: int, max_bytes: int, timeout_s: float) -> Polled:
         """Next whole messages. Offsets without a message (deleted, or Kafka's own markers) come back as gaps."""
         deadline = time.monotonic() + timeout_s
+        self._name.check()  # before the next step, which would fence the one that has it now
         self._transactions.open()  # ends what an earlier attempt left open, so that the positions are final
         with kafka_errors(self._settings, "poll"):
             while len(self._waiting) < max_messages and self._waiting_bytes < max_bytes:
@@ -121,6 +123,7 @@ class KafkaConsumer:
         """Forget what was polled but not committed; the next poll asks the broker for the positions."""
         self._forget()
         self._rebalances.happened.set()
+        self._name.doubt()
 
     def lag(self) -> tuple[PartitionLag, ...]:
         """How far the group is behind on the partitions that this member owns. Raises `BrokerUnavailable`."""
@@ -161,10 +164,7 @@ class KafkaConsumer:
         except OffsetOutOfRangeError as error:
             self._go_on_behind_lost(error.args[0])
         except FencedInstanceIdError as error:
-            raise CommitFenced(
-                f"Kafka at {self._settings.servers}: another worker named {self._settings.member} is in group"
-                f" {self._settings.group_id}: stop one of the two"
-            ) from error
+            raise self._name.taken() from error
         if self._rebalances.happened.is_set():
             kept = self._take_over()  # what else was fetched may stem from a position that was not checked
             fetched = {source: records for source, records in fetched.items() if source in kept}

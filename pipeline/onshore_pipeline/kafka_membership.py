@@ -8,13 +8,19 @@ partitions that move are taken away, so that what is under way on the others is 
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from kafka import ConsumerRebalanceListener, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError
+
+from onshore_pipeline.errors import NameTaken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from kafka import ConsumerGroupMetadata, KafkaAdminClient
 
     from onshore_pipeline.kafka_security import KafkaSettings
 
@@ -29,6 +35,54 @@ def member_options(settings: KafkaSettings) -> dict[str, object]:
         "heartbeat_interval_ms": int(min(3.0, settings.session_timeout_s / 4) * 1000),
         "max_poll_interval_ms": int(settings.max_poll_interval_s * 1000),
     }
+
+
+class OwnName:
+    """Notices that another worker took this one's name in the group.
+
+    The client is told so by a heartbeat, keeps it to itself and goes on fetching: nothing it reads can be committed.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, admin: KafkaAdminClient, membership: Callable[[], ConsumerGroupMetadata]
+    ) -> None:
+        """`membership` tells as whom the client takes part in the group."""
+        self._settings, self._admin, self._membership = settings, admin, membership
+        self._look_at = 0.0
+
+    def doubt(self) -> None:
+        """Look with the next `check`, whenever it comes: a commit was refused."""
+        self._look_at = 0.0
+
+    def check(self) -> None:
+        """Ask the group, now and then, who has our name; what a broker does not tell is no reason to stop.
+
+        Raises `NameTaken`.
+        """
+        if not self._settings.member or time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + self._settings.look_for_topics_s
+        own = self._membership()
+        if own.generation_id < 0:
+            return  # not a member yet: joining would make this one the later of two
+        try:
+            group = self._admin.describe_groups([self._settings.group_id])[self._settings.group_id]
+            holders = {
+                each["member_id"] for each in group["members"] if each["group_instance_id"] == own.group_instance_id
+            }
+        except (KafkaError, KeyError):
+            return
+        if holders and own.member_id not in holders and self._membership().member_id == own.member_id:
+            raise self.taken()
+
+    def taken(self) -> NameTaken:
+        """What to say, and what to do about it."""
+        return NameTaken(
+            f"another worker has this one's name, {self._settings.member}, in group {self._settings.group_id} at"
+            f" {self._settings.servers}, and began later; this one commits nothing any more and stops. The name is made"
+            " of host name, data_dir and a number: where both are meant to run, give one of them another data_dir"
+            " (ONSHORE_DATA_DIR) or host name and start it again"
+        )
 
 
 class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ships no types

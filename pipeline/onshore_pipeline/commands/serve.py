@@ -18,7 +18,7 @@ import structlog
 import typer
 
 from onshore_pipeline.commands.options import DataDirOption, FailpointOption
-from onshore_pipeline.errors import BrokerUnavailable, OnshoreError, StoreUnavailable, TooManyDeadLetters
+from onshore_pipeline.errors import BrokerUnavailable, OnshoreError, StaysDown, StoreUnavailable
 from onshore_pipeline.failpoints import at_failpoint
 from onshore_pipeline.settings import Settings, load_settings
 from onshore_pipeline.stack import DataDir
@@ -45,7 +45,7 @@ def worker(
     with_parent: WithParent = False,
     failpoint: FailpointOption = None,
 ) -> None:
-    """Run one member of the consumer group until SIGTERM; exit 3 when too much would become dead letters."""
+    """Run one member of the consumer group until SIGTERM; exit 3 when it stops for a person to look."""
     from onshore_pipeline import assembly, dead_letter_history
     from onshore_pipeline.log_check import refuse_older_log
     from onshore_pipeline.memory import leave_out_pandas
@@ -71,7 +71,7 @@ def worker(
             _ready(ready_file)
             worker = Worker(consumer, client, judgement, limits, status_file=status, dead_letters=watch, at=at)
             answered = worker.run(stop)
-        except TooManyDeadLetters as error:
+        except StaysDown as error:
             say_stopped(status, str(error))
             raise
         finally:
