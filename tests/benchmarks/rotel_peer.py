@@ -21,7 +21,7 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
-from itertools import cycle, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ import psutil
 from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.measured import an_event
 from onshore_pipeline.bench.parts import Parts, open_store
-from onshore_pipeline.bench.traffic import RECORDS_A_MESSAGE, log_messages
+from onshore_pipeline.bench.traffic import RECORDS_A_MESSAGE, endless, log_messages
 from onshore_pipeline.embedded.credentials import USER_OF_ROLE, Role, load_or_create
 from onshore_pipeline.settings import load_settings
 from onshore_pipeline.stack import DataDir
@@ -53,7 +53,7 @@ PATIENCE_S = 300.0
 def bench_rotel(events: int) -> dict[str, Any]:
     """Events a second from the first request to the last row, µs of CPU an event of Rotel and of the store."""
     about, count = machine(), max(1, events // RECORDS_A_MESSAGE)
-    values = list(islice(cycle(list(log_messages(min(count, DISTINCT)))), count))
+    values = list(islice(endless(list(log_messages(min(count, DISTINCT)))), count))
     with tempfile.TemporaryDirectory(prefix="onshore-bench-") as folder, contextlib.ExitStack() as stack:
         settings, data = load_settings({"data_dir": Path(folder)}), DataDir(Path(folder))
         data.make()

@@ -11,7 +11,7 @@ import contextlib
 import tempfile
 import time
 from dataclasses import dataclass, field
-from itertools import cycle, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -20,7 +20,7 @@ from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.measured import an_event, middle
 from onshore_pipeline.bench.parts import LOOK_EVERY_S, Parts, open_store
 from onshore_pipeline.bench.stages import profile
-from onshore_pipeline.bench.traffic import Traffic, log_messages
+from onshore_pipeline.bench.traffic import Traffic, endless, log_messages
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
 from onshore_pipeline.embedded.credentials import USER_OF_ROLE, Role, load_or_create
 from onshore_pipeline.errors import OnshoreError
@@ -29,7 +29,7 @@ from onshore_pipeline.settings import load_settings
 from onshore_pipeline.stack import DataDir
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from contextlib import ExitStack
 
     from onshore_pipeline.kafka_security import KafkaSettings
@@ -59,7 +59,7 @@ class Plan:
         rounds: one of each program a round; medians are told.
         workers: on Kafka; the local log has one reader.
         partitions: of the event topic, on Kafka.
-        traffic: what the messages are like; beyond 200,000 events they repeat.
+        traffic: what the messages are like; beyond 200,000 events they repeat, later each time.
         tenants: messages are theirs in turn.
         controls_dir: controls on top of those that ship.
         timeout_s: for one program's part of a round.
@@ -85,8 +85,8 @@ class Plan:
 class _Contender(Protocol):
     """One of the programs."""
 
-    def round(self, messages: Sequence[bytes], count: int) -> dict[str, Any]:
-        """Append `count` messages, take those given in turn; then let the program run until all are visible."""
+    def round(self, messages: Iterator[bytes], count: int) -> dict[str, Any]:
+        """Append the next `count` messages; then let the program run until all are visible."""
         ...
 
 
@@ -109,9 +109,10 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
             fewer = (plan.baseline_events or plan.events // _FEWER[baseline]) // records
             contenders[baseline] = (_Baseline(stack, plan, file, _VISIBLE[baseline]), max(1, fewer))
         rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
+        sent = {name: endless(messages) for name in contenders}
         for _ in range(plan.rounds):
             for name, (contender, count) in contenders.items():
-                rounds[name].append(contender.round(messages, count))
+                rounds[name].append(contender.round(sent[name], count))
     ours_told = middle(rounds["onshore"])
     theirs = {name: middle(rounds[name]) for name in plan.baselines}
     ratios = {name: _ratio(ours_told, told) for name, told in theirs.items()}
@@ -164,13 +165,13 @@ class _Side:
         self.parts = stack.enter_context(Parts(self.data, **environment))
         self.url, self.client = open_store(self.parts, self.settings)
 
-    def fill(self, messages: Sequence[bytes], count: int) -> None:
-        """Append messages, the tenants' in turn."""
+    def fill(self, messages: Iterator[bytes], count: int) -> None:
+        """Append the next `count` messages, the tenants' in turn."""
         folder = None if self.kafka else self.data.messages
         with contextlib.closing(open_producer(kafka=self.kafka, log_folder=folder, now_ns=time.time_ns)) as producer:
             outgoing = (
                 Outgoing(value, ((TENANT_HEADER, f"tenant-{number % self.plan.tenants}".encode()),))
-                for number, value in enumerate(islice(cycle(messages), count))
+                for number, value in enumerate(islice(messages, count))
             )
             while batch := list(islice(outgoing, _AT_ONCE)):
                 producer.send(_TOPIC, batch)
@@ -218,8 +219,8 @@ class OursAlone(_Side):
         self.parts.start_part("sequencer", "sequencer", self.url)
         self._visible = 0
 
-    def round(self, messages: Sequence[bytes], count: int) -> dict[str, Any]:
-        """Append `count` messages; then let the workers run until all are visible."""
+    def round(self, messages: Iterator[bytes], count: int) -> dict[str, Any]:
+        """Append the next `count` messages; then let the workers run until all are visible."""
         self.fill(messages, count)
         self._visible += count * self.plan.traffic.records
         names = [f"worker-{number}" if number else "worker" for number in range(self.plan.workers)]
@@ -240,7 +241,7 @@ class _Baseline(_Side):
         password = load_or_create(self.data.credentials).passwords[Role.WRITER]
         self._dsn = self.url.replace("http://", f"http://{USER_OF_ROLE[Role.WRITER]}:{password}@")
 
-    def round(self, messages: Sequence[bytes], count: int) -> dict[str, Any]:
+    def round(self, messages: Iterator[bytes], count: int) -> dict[str, Any]:
         if self.kafka is None:
             self.fill(messages, count)
             self._visible += count * self.plan.traffic.records

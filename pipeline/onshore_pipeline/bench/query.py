@@ -75,7 +75,7 @@ def bench_query(
     with contextlib.ExitStack() as stack:
         plan = Plan(min(events, base_events), rounds=1, tenants=_TENANTS)
         side = OursAlone(stack, plan)
-        side.round(list(log_messages(plan.messages, plan.traffic)), plan.messages)
+        side.round(log_messages(plan.messages, plan.traffic), plan.messages)
         side.parts.stop("sequencer")
         began = time.perf_counter()
         with contextlib.closing(assembly.entry_reader(side.settings)) as reader:

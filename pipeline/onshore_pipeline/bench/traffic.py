@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 RECORDS_A_MESSAGE: Final = 500
 _START_NS: Final = 1_790_000_000_000_000_000
+_MESSAGE_NS: Final = 1_000_000_000
 _RESOURCE: Final = {
     "service.name": "gateway",
     "cloud.provider": "aws",
@@ -45,12 +47,12 @@ class Traffic:
     seed: int = 1
 
 
-def log_messages(count: int, traffic: Traffic | None = None) -> Iterator[bytes]:
-    """`count` serialized log requests, a second of event time apart."""
+def log_messages(messages: int, traffic: Traffic | None = None) -> Iterator[bytes]:
+    """`messages` serialized log requests, a second of event time apart."""
     traffic = traffic or Traffic()
     rng = random.Random(traffic.seed)  # noqa: S311 - repeatable traffic, not a secret
     own = [f"app.field.{number}" for number in range(max(0, traffic.attributes - 12))]
-    for number in range(count):
+    for number in range(messages):
         request = ExportLogsServiceRequest()
         resource_logs = request.resource_logs.add()
         for key, value in _RESOURCE.items():
@@ -58,7 +60,7 @@ def log_messages(count: int, traffic: Traffic | None = None) -> Iterator[bytes]:
         log_records = resource_logs.scope_logs.add().log_records
         for index in range(traffic.records):
             record = log_records.add()
-            record.time_unix_nano = _START_NS + number * 1_000_000_000 + index * 1_000_000
+            record.time_unix_nano = _START_NS + number * _MESSAGE_NS + index * 1_000_000
             record.observed_time_unix_nano = record.time_unix_nano + 5_000
             record.trace_id = rng.randbytes(16)
             record.span_id = rng.randbytes(8)
@@ -72,6 +74,25 @@ def log_messages(count: int, traffic: Traffic | None = None) -> Iterator[bytes]:
             for key in own:
                 record.attributes.add(key=key).value.string_value = f"value-{rng.randrange(100)}"
         yield request.SerializeToString()
+
+
+def endless(messages: Sequence[bytes]) -> Iterator[bytes]:
+    """What `log_messages` gave, again and again, each time as if it happened later: event time never goes back.
+
+    A store merges rows of equal times far more slowly than rows of successive ones, and no sender repeats itself.
+    """
+    for repetition in count():
+        later_ns = repetition * len(messages) * _MESSAGE_NS
+        for message in messages:
+            yield _later(message, later_ns) if later_ns else message
+
+
+def _later(message: bytes, by_ns: int) -> bytes:
+    request = ExportLogsServiceRequest.FromString(message)
+    for record in request.resource_logs[0].scope_logs[0].log_records:
+        record.time_unix_nano += by_ns
+        record.observed_time_unix_nano += by_ns
+    return request.SerializeToString()
 
 
 def _attributes(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | int]]:
