@@ -42,6 +42,40 @@ def test_a_new_migration_is_planned_then_applied(client: Client) -> None:
         client.command("DELETE FROM schema_migrations WHERE version = 9001")
 
 
+def test_events_come_into_another_order_and_none_is_lost_wherever_it_is_cut_off(client: Client) -> None:
+    client.command(
+        "INSERT INTO events (tenant, occurred_at, kafka_offset, attempt_id)"
+        " SELECT 'ordered', toDateTime64(number * 7919, 9, 'UTC'), number, generateUUIDv4() FROM numbers(1000)"
+    )
+    (by_offset,) = (migration for migration in shipped() if migration.name == "events_by_offset")
+    statements = list(split_statements(by_offset.sql))
+    held = "SELECT count(), sum(cityHash64(*)) FROM events"
+    before = client.query(held).result_rows
+    for done in range(len(statements) + 1):
+        for statement in statements[:done] + statements:
+            client.command(statement)
+        assert client.query(held).result_rows == before
+    assert client.command("EXISTS TABLE events_in_order") == 0
+    client.command("DELETE FROM events WHERE tenant = 'ordered'")
+
+
+@pytest.mark.parametrize("year", [1970, 2026, 2200])
+def test_a_range_of_time_is_found_without_reading_the_rest_in_any_year(client: Client, year: int) -> None:
+    client.command(
+        "INSERT INTO events (tenant, occurred_at, kafka_offset, attempt_id)"
+        f" SELECT 'timed', toDateTime64('{year}-01-01', 9, 'UTC') + number, number, generateUUIDv4()"
+        " FROM numbers(50000)"
+    )
+    asked = f"""FROM events WHERE tenant = 'timed'
+        AND occurred_at BETWEEN toDateTime64('{year}-01-01 05:00:00', 9) AND toDateTime64('{year}-01-01 05:59:59', 9)"""
+    assert client.command(f"SELECT count() {asked}") == 3600
+    plan_of_it = [line.strip() for (line,) in client.query(f"EXPLAIN indexes = 1 SELECT count() {asked}").result_rows]
+    granules = next(line for line in plan_of_it[plan_of_it.index("PrimaryKey") :] if line.startswith("Granules: "))
+    read, of = granules.removeprefix("Granules: ").split("/")
+    assert int(read) < int(of)
+    client.command("DELETE FROM events WHERE tenant = 'timed'")
+
+
 def test_a_changed_migration_is_refused_by_name(client: Client) -> None:
     first, *rest = shipped()
 
