@@ -143,6 +143,15 @@ class _Results:
     each: tuple[_Result, ...]
 
 
+def _rows(letters: pa.Table) -> list[dict[str, Any]]:
+    """Rows as the table can be made from again; times as nanoseconds, which Python's own cannot hold."""
+    schema = pa.schema(
+        [each.with_type(pa.int64()) if pa.types.is_timestamp(each.type) else each for each in letters.schema]
+    )
+    rows: list[dict[str, Any]] = letters.cast(schema).to_pylist()
+    return rows
+
+
 class _Telling:
     """What is constant for one amendment."""
 
@@ -159,7 +168,7 @@ class _Telling:
     def results(self, letters: Sequence[FailedRecords], broken: Broken) -> _Results:
         """Assess; rows about records that are not the letters' own are left out."""
         attempt = self._assess(letters, broken)
-        rows = attempt.tables["dead_letters"].to_pylist() if "dead_letters" in attempt.tables else []
+        rows = _rows(attempt.tables["dead_letters"]) if "dead_letters" in attempt.tables else []
         named: dict[tuple[UUID, int, int], list[dict[str, Any]]] = {}
         for row in rows:
             named.setdefault((UUID(bytes=row["topic_id"]), row["kafka_partition"], row["kafka_offset"]), []).append(row)

@@ -41,11 +41,14 @@ SEQUENCER_POINTS: Final = (
     "8.findings_built", "8.after", "8.old.before", "8.old.after",
 )  # fmt: skip
 RESTORE_POINTS: Final = (
-    "9.hidden", "9.deleted", "9.events", "9.violations", "9.message_verdicts", "9.message_flows", "9.message_access",
-    "9.message_collectors", "9.metric_points", "9.dead_letters", "9.shown", "9.lost", "9.rebuilt", "9.cleared",
+    "9.before", "9.hidden", "9.deleted",
+    "9.events", "9.violations", "9.message_verdicts", "9.message_flows", "9.message_access", "9.message_collectors",
+    "9.metric_points", "9.dead_letters",
+    "9.shown", "9.lost", "9.rebuilt", "9.cleared", "9.after",
 )  # fmt: skip
 AMENDING_POINTS: Final = (
-    "10.begun", "10.computed", "10.registered", "10.events", "10.dead_letters", "10.noted", "10.committed", "10.after",
+    "10.before", "10.begun", "10.computed", "10.registered", "10.events", "10.dead_letters", "10.noted", "10.committed",
+    "10.after",
 )  # fmt: skip
 POINTS: Final = (*WORKER_POINTS, *SEQUENCER_POINTS, *RESTORE_POINTS, *AMENDING_POINTS)
 

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos_report import REPORT, Report
+from chaos_report import REPORT, Book, Ended, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
-KEY = pytest.StashKey[Report]()
+KEY = pytest.StashKey[Book]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[KEY] = Report()
+    config.stash[KEY] = Book()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def report(request: pytest.FixtureRequest) -> Report:
     """Where a scenario says what it found."""
-    return request.config.stash[KEY]
+    return Report(request.config.stash[KEY], request.node.nodeid)
+
+
+@pytest.fixture(autouse=True)
+def _refused_connections(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """kafka-python leaves the sockets of refused connections to the garbage collector; its log keeps them alive."""
+    caplog.set_level(logging.CRITICAL, logger="kafka")
+    yield
+    gc.collect()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     told = yield
     if told.when == "call" or told.outcome != "passed":
-        item.config.stash[KEY].ended.append((item.nodeid, told.outcome, told.duration))
+        why = told.longreprtext.strip().splitlines() or [""]
+        said = [line[2:].strip() for line in why if line.startswith("E ")] or why[-1:]
+        item.config.stash[KEY].ended[item.nodeid] = Ended(told.outcome, told.duration, said[0])
     return told
 
 

@@ -18,10 +18,15 @@ if TYPE_CHECKING:
     from chaos_report import Report
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+PARTS = ("worker", "worker-2", "sequencer", "sequencer-2", "receiver")
+WEIGHTS = {"worker-2": 0.5, "sequencer": 0.5, "sequencer-2": 0.5, "broker": 0.5}
+
+
 def on_apache_kafka(folder: Path, kills: int, within_s: float) -> str:
     seed = int(os.environ.get("CHAOS_SEED") or random.SystemRandom().randrange(1 << 32))
     with running_kafka(folder / "kafka") as cluster, chaos_stack(folder / "stack", cluster.bootstrap) as stack:
-        chaos = RandomKills(stack, seed, more={"broker": lambda: restart(cluster)}, weights={"broker": 0.5})
+        chaos = RandomKills(stack, seed, PARTS, more={"broker": lambda: restart(cluster)}, weights=WEIGHTS)
         try:
             chaos.run(kills, within_s)
             cluster.wait_until_ready()
@@ -32,8 +37,9 @@ def on_apache_kafka(folder: Path, kills: int, within_s: float) -> str:
 
 def restart(cluster: KafkaCluster) -> None:
     """The broker dies and starts again, on the data that is there."""
-    cluster.brokers[0].kill()
-    cluster.brokers[0].start()
+    (broker,) = cluster.brokers
+    broker.kill()
+    broker.start()
 
 
 @pytest.mark.chaos

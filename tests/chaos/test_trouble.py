@@ -5,20 +5,22 @@ from __future__ import annotations
 import signal
 import threading
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from broker_contents import local_contents
-from chaos_load import load
+from chaos_load import Play, load
 from chaos_senders import Sender, compare
 from chaos_stack import ChaosStack, chaos_stack
 from failpoint_matrix import Matrix
 from invariants import complaints
+from onshore_pipeline import assembly
 from onshore_pipeline.settings import Settings
 from onshore_pipeline.stack import DataDir, salt_master
-from running_stack import end, processes_about, start_stack, wait_until
+from running_stack import end, processes_about, run_onshore, start_stack, wait_until
 from small_disk import fill, small_disk
 
 if TYPE_CHECKING:
@@ -29,16 +31,40 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.chaos
 ASLEEP_S = 60.0
+HOURS = (2, -3, 30, 0)
+HOUR_S = 3600
 PARTS = ("receiver", "worker", "sequencer")
 
 
+@dataclass
+class Scenario:
+    """A stack, a sender that goes on through everything, and a play with its truth that is sent beside it."""
+
+    stack: ChaosStack
+    sender: Sender
+    play: Play
+
+    def worked_off(self) -> str:
+        """Everything is there once, nothing that can be read is dead-lettered, the truth comes out; gives counts."""
+        self.play.send_rest()
+        messages = self.stack.contents().count
+        self.stack.settle(messages, within_s=120)
+        contents = self.stack.check()
+        assert len(contents.dead_letters) == self.play.dead_letters
+        self.stack.check_truth(self.play.load.truth)
+        return f"{messages:,} messages; {compare(self.stack.client, [self.sender])}; {self.play}"
+
+
 @contextmanager
-def sending(stack: ChaosStack, name: str) -> Iterator[Sender]:
+def sending(stack: ChaosStack, name: str) -> Iterator[Scenario]:
+    """A sender sends for as long as the block lasts."""
+    play = Play(stack.producer, load(3, events=300))
+    play.send()
     sender = Sender(name, stack.otlp, 1)
     sender.start()
     try:
         wait_for_more(sender)
-        yield sender
+        yield Scenario(stack, sender, play)
     finally:
         sender.stop()
 
@@ -54,56 +80,67 @@ def wait_until_refused(sender: Sender) -> None:
     wait_until(lambda: sum(sender.unanswered.values()) > before + 2, "the sender is asked to come back later", 60)
 
 
-def worked_off(stack: ChaosStack, sender: Sender) -> str:
-    messages = stack.contents().count
-    stack.settle(messages, within_s=120)
-    contents = stack.check()
-    assert not contents.dead_letters
-    return f"{messages} messages; {compare(stack.client, [sender])}"
-
-
 def test_a_store_that_does_not_answer_for_a_minute_stops_nobody_from_sending(tmp_path: Path, report: Report) -> None:
     with chaos_stack(tmp_path) as stack:
         for part in PARTS:
             stack.start(part)
-        with sending(stack, "asleep") as sender:
+        with sending(stack, "asleep") as scenario:
+            sender = scenario.sender
             stack.signal("store", signal.SIGSTOP)
-            acknowledged = len(sender.acknowledged)
+            wait_until(lambda: stack.is_stopped("store"), "the store sleeps")
+            scenario.play.send()
+            wait_for_more(sender)  # what the store had answered before is committed by now
+            acknowledged, committed = len(sender.acknowledged), len(stack.contents().entries)
             threading.Event().wait(ASLEEP_S)
+            assert stack.is_stopped("store")
             assert len(sender.acknowledged) > acknowledged + 20
+            assert len(stack.contents().entries) == committed
             stack.signal("store", signal.SIGCONT)
             wait_for_more(sender)
-        report.add(f"store asleep for {ASLEEP_S:g} s", worked_off(stack, sender))
+        report.add(f"store asleep for {ASLEEP_S:g} s", scenario.worked_off())
 
 
 def test_a_full_disk_under_the_log_refuses_senders_and_loses_nothing(tmp_path: Path, report: Report) -> None:
     with small_disk(tmp_path / "data" / "log", 400) as disk, chaos_stack(tmp_path) as stack:
         for part in PARTS:
             stack.start(part)
-        with sending(stack, "full") as sender:
+        with sending(stack, "full") as scenario:
             for left_mib in (100, 0):
                 filler = fill(disk, left_mib=left_mib)
-                wait_until_refused(sender)
+                wait_until_refused(scenario.sender)
                 filler.unlink()
-                wait_for_more(sender)
-        report.add("disk full under the local log, twice", worked_off(stack, sender))
+                wait_for_more(scenario.sender)
+        refused = sum(scenario.sender.unanswered.values())
+        report.add(f"disk full under the local log, twice; {refused} refusals", scenario.worked_off())
 
 
 def test_a_full_disk_under_the_store_stops_the_worker_and_dead_letters_nothing(tmp_path: Path, report: Report) -> None:
     with small_disk(tmp_path / "data" / "store", 400) as disk, chaos_stack(tmp_path) as stack:
         for part in PARTS:
             stack.start(part)
-        with sending(stack, "full") as sender:
+        with sending(stack, "full") as scenario:
+            sender = scenario.sender
+            wait_until(lambda: stack.logged() > scenario.play.sent, "the sender's first messages are worked off")
+            assert "given up" not in stack.said("worker")
             filler = fill(disk)
+            scenario.play.send()
             wait_until(lambda: "given up" in stack.said("worker") or not stack.is_alive("worker"), "the worker stops")
+            committed = len(stack.contents().entries)
             wait_for_more(sender, 20)
+            assert len(stack.contents().entries) == committed
             filler.unlink()
             if not stack.is_alive("worker"):
                 stack.start("worker")
             if not stack.is_alive("sequencer"):
                 stack.start("sequencer")
             wait_for_more(sender)
-        report.add("disk full under the store", worked_off(stack, sender))
+        report.add("disk full under the store", scenario.worked_off())
+
+
+def registered_beside(stack: ChaosStack, hours: int) -> bool:
+    """Whether a worker wrote registrations with a clock that is so many hours off the store's."""
+    off_s = f"dateDiff('second', now64(3), registered_at) - ({hours * HOUR_S})"
+    return bool(stack.one(f"SELECT count() FROM attempts WHERE abs({off_s}) < {HOUR_S // 2}"))
 
 
 def test_clocks_that_jump_change_nothing(tmp_path: Path, report: Report) -> None:
@@ -111,14 +148,19 @@ def test_clocks_that_jump_change_nothing(tmp_path: Path, report: Report) -> None
         clock = stack.shift_clocks()
         for part in PARTS:
             stack.start(part)
-        with sending(stack, "clock") as sender:
-            for hours in (2, -3, 30, 0):
+        with sending(stack, "clock") as scenario:
+            for hours in HOURS:
                 clock.write_text(str(hours * 3600))
-                wait_for_more(sender)
+                wait_for_more(scenario.sender)
                 stack.kill("worker")
                 stack.start("worker")
-                wait_for_more(sender)
-        report.add("clocks that jump by hours, forwards and backwards", worked_off(stack, sender))
+                wait_for_more(scenario.sender)
+                wait_until(lambda: registered_beside(stack, hours), f"the worker's clock is {hours} h off")  # noqa: B023
+        found = scenario.worked_off()
+        # the local log's stamps never go back within a partition, so the furthest jump shows, and nothing behind it
+        stamped_s = stack.one("SELECT dateDiff('second', now64(9), max(ingested_at)) FROM events_current")
+        assert abs(stamped_s - max(HOURS) * 3600) < HOUR_S
+        report.add("clocks that jump by hours, forwards and backwards", found)
 
 
 def test_a_second_worker_on_the_local_log_leaves_and_takes_over_when_the_first_is_gone(
@@ -146,6 +188,8 @@ def test_a_supervisor_that_is_killed_takes_its_parts_along_and_the_next_one_goes
     tmp_path: Path, report: Report
 ) -> None:
     stack = start_stack(tmp_path, "--no-dashboard")
+    settings = Settings(data_dir=stack.data_dir)
+    play = Play(lambda: assembly.local_log(settings).producer(), load(3, events=300))
     sender = Sender("up", stack.addresses["otlp_http"], 1)
     acknowledged: list[Sender] = []
     try:
@@ -154,10 +198,12 @@ def test_a_supervisor_that_is_killed_takes_its_parts_along_and_the_next_one_goes
             acknowledged.append(sender)
             sender.start()
             wait_for_more(sender)
+            assert stack.process.poll() is None
             stack.process.kill()
             stack.process.wait(10)
             sender.stop()
             wait_until(lambda: not processes_about(tmp_path / "data"), "its parts have left")
+            play.send()
             stack.close()
             stack = start_stack(tmp_path, "--no-dashboard")
         contents = local_contents(DataDir(stack.data_dir).messages)
@@ -165,9 +211,14 @@ def test_a_supervisor_that_is_killed_takes_its_parts_along_and_the_next_one_goes
         stack.wait_for("SELECT sum(events) FROM findings", stack.one("SELECT count() FROM violations_current"))
         client = stack.writer()
         try:
-            found = complaints(client, contents, salt_master(Settings(data_dir=stack.data_dir)))
+            found = complaints(client, contents, salt_master(settings))
             assert not found, "\n".join(found)
-            report.add("supervisor killed three times", compare(client, acknowledged))
+            play.load.truth.write(tmp_path / "truth.json")
+            done = run_onshore(
+                tmp_path, "check-truth", "truth.json", "--wait", "0", ONSHORE_DATA_DIR=str(stack.data_dir)
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            report.add("supervisor killed three times", f"{compare(client, acknowledged)}; {play}")
         finally:
             client.close()
     finally:
@@ -179,10 +230,11 @@ def test_the_receiver_answers_while_nothing_behind_the_log_runs(tmp_path: Path, 
     with chaos_stack(tmp_path) as stack:
         stack.start("receiver")
         stack.kill("store")
-        with sending(stack, "alone") as sender:
-            wait_for_more(sender, 20)
+        with sending(stack, "alone") as scenario:
+            wait_for_more(scenario.sender, 20)
             assert httpx.get(f"{stack.otlp}/healthz", timeout=10).is_success
+        assert not stack.contents().entries
         stack.start("store")
         for part in ("worker", "sequencer"):
             stack.start(part)
-        report.add("only the receiver runs, the rest starts later", worked_off(stack, sender))
+        report.add("only the receiver runs, the rest starts later", scenario.worked_off())

@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from apache_kafka import KafkaUnavailable, delete_topics, running_kafka
-from chaos_load import load
+from chaos_load import Play, load
 from chaos_senders import Sender, compare
-from chaos_stack import ChaosStack, chaos_stack
+from chaos_stack import chaos_stack
 from failpoint_matrix import Matrix
 from running_stack import wait_until
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from apache_kafka import KafkaCluster
     from chaos_report import Report
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")]
 
 
 @pytest.fixture
@@ -30,10 +29,6 @@ def apache(kafka_cluster: KafkaCluster, tmp_path: Path) -> Iterator[Matrix]:
     delete_topics(kafka_cluster.bootstrap)
     with chaos_stack(tmp_path, kafka_cluster.bootstrap) as stack:
         yield Matrix(stack, load(3, events=300), checked=False)
-
-
-def is_stopped(stack: ChaosStack, part: str) -> bool:
-    return psutil.Process(stack.parts[part].pid).status() == psutil.STATUS_STOPPED
 
 
 @pytest.mark.parametrize("point", ["1.after", "3.after", "4.events", "5.before"])
@@ -44,9 +39,10 @@ def test_a_worker_that_was_asleep_beyond_its_session_and_wakes_up_commits_nothin
     stack.start("sequencer")
     stack.start("worker", f"{point}:pause", armed=True)
     apache.send()
-    wait_until(lambda: is_stopped(stack, "worker"), f"the worker stops at {point}")
+    wait_until(lambda: stack.is_stopped("worker"), f"the worker stops at {point}")
     stack.start("worker-2")
-    stack.settle(apache.sent, within_s=90)
+    stack.settle(apache.sent, within_s=90)  # all of it by the second: the first one sleeps, and its session is over
+    assert stack.is_stopped("worker")
     committed = stack.one("SELECT count() FROM evidence_log")
     stack.signal("worker", signal.SIGCONT)
     apache.send()
@@ -70,16 +66,22 @@ def test_two_workers_of_which_one_dies_again_and_again_share_the_work(apache: Ma
         for sender in senders:
             sender.start()
         for turn in range(6):
+            wait_for_more(senders)
+            logged = stack.logged()
+            wait_until(lambda: stack.logged() > logged, "work goes on", 60)  # noqa: B023
             part = ("worker", "worker-2")[turn % 2]
             stack.kill(part)
             stack.start(part)
     finally:
         for sender in senders:
             sender.stop()
+    apache.play.send_rest()
     messages = stack.contents().count
     stack.settle(messages, within_s=120)
     stack.check()
-    report.add("two workers, each killed three times, Apache Kafka", compare(stack.client, senders))
+    stack.check_truth(apache.load.truth)
+    found = f"{messages:,} messages; {compare(stack.client, senders)}; {apache.play}"
+    report.add("two workers, each killed three times, Apache Kafka", found)
 
 
 def test_one_of_three_brokers_that_dies_costs_nothing(tmp_path: Path, report: Report) -> None:
@@ -90,6 +92,7 @@ def test_one_of_three_brokers_that_dies_costs_nothing(tmp_path: Path, report: Re
         ):
             for part in ("receiver", "worker", "sequencer"):
                 stack.start(part)
+            play = Play(stack.producer, load(len(cluster.brokers) + 1, events=300))
             senders = [Sender(f"three-{number}", stack.otlp, number) for number in range(2)]
             try:
                 for sender in senders:
@@ -97,6 +100,7 @@ def test_one_of_three_brokers_that_dies_costs_nothing(tmp_path: Path, report: Re
                 for broker in cluster.brokers:
                     wait_for_more(senders)
                     broker.kill()
+                    play.send()
                     wait_for_more(senders)
                     broker.start()
                     cluster.wait_until_ready()
@@ -104,11 +108,13 @@ def test_one_of_three_brokers_that_dies_costs_nothing(tmp_path: Path, report: Re
             finally:
                 for sender in senders:
                     sender.stop()
+            play.send_rest()
             messages = stack.contents().count
             stack.settle(messages, within_s=120)
             stack.check()
-            found = compare(stack.client, senders)
-            report.add("each of three brokers killed in turn, senders go on", f"{messages} messages; {found}")
+            stack.check_truth(play.load.truth)
+            found = f"{messages:,} messages; {compare(stack.client, senders)}; {play}"
+            report.add("each of three brokers killed in turn, senders go on", found)
     except KafkaUnavailable as missing:
         pytest.skip(str(missing))
 

@@ -75,7 +75,7 @@ def test_a_failpoint_that_is_none_is_refused_by_name(text: str, why: str) -> Non
 
 @pytest.mark.parametrize("command", ["worker", "sequencer", "up"])
 def test_a_misspelt_failpoint_stops_the_command_before_it_does_anything(tmp_path: Path, command: str) -> None:
-    done = run_onshore(tmp_path, command, ONSHORE_FAILPOINT="9.before:kill")
+    done = run_onshore(tmp_path, command, ONSHORE_FAILPOINT="9.befor:kill")
     assert done.returncode == 2
     assert "failpoint" in done.stderr
     assert not (tmp_path / ".onshore").exists()

@@ -142,8 +142,9 @@ class KafkaBroker:
             )
 
     def kill(self) -> None:
-        """SIGKILL, as when the machine's power goes."""
+        """SIGKILL, as when the machine's power goes; to one that lives."""
         assert self.process is not None
+        assert self.process.poll() is None, f"broker {self.number} had ended by itself:\n{self.said[-3000:]}"
         self.process.kill()
         self.process.wait(_STOP_WITHIN_S)
 
@@ -213,7 +214,7 @@ class KafkaCluster:
     def stop(self) -> None:
         """Stop every broker; the data stays."""
         for broker in self.brokers:
-            if broker.process is not None and len(self.brokers) > 1:
+            if len(self.brokers) > 1 and broker.process is not None and broker.process.poll() is None:
                 broker.kill()  # in order, each would wait for the others to take over
             broker.stop()
 

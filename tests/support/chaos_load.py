@@ -16,7 +16,10 @@ from onshore_pipeline.broker import TENANT_HEADER, Outgoing
 from otlp_messages import AT_NS, logs, movement
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from onshore_collectors.demo.play import Request
+    from onshore_pipeline.broker import Producer
 
 TOPICS = {"log": "otlp_logs", "span": "otlp_spans", "metric": "otlp_metrics"}
 NO_REQUEST = b"\xff not OTLP"
@@ -33,6 +36,45 @@ class Load:
     @property
     def messages(self) -> int:
         return sum(map(len, self.rounds))
+
+
+@dataclass
+class Play:
+    """A load as it is sent, round by round, past every receiver: each message exactly once.
+
+    Attributes:
+        producer: makes what sends; asked anew for each round.
+        sent: messages so far.
+    """
+
+    producer: Callable[[], Producer]
+    load: Load
+    sent: int = 0
+    _round: int = 0
+
+    def send(self) -> None:
+        """The next round."""
+        producer = self.producer()
+        try:
+            for topic, message in self.load.rounds[self._round]:
+                producer.send(topic, [message])
+                self.sent += 1
+        finally:
+            producer.close()
+        self._round += 1
+
+    def send_rest(self) -> None:
+        """What is left of it."""
+        while self._round < len(self.load.rounds):
+            self.send()
+
+    @property
+    def dead_letters(self) -> int:
+        """How many messages of the rounds sent cannot be read."""
+        return self._round
+
+    def __str__(self) -> str:
+        return f"{self.load.truth.events:,} planted events, precision and recall 1.0"
 
 
 def load(rounds: int, *, events: int = 1500, seed: int = 1) -> Load:

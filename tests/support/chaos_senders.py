@@ -94,7 +94,8 @@ def compare(client: Client, senders: list[Sender]) -> str:
     rows = client.query(
         "SELECT attributes['log.record.uid'] AS uid, count() FROM events_current GROUP BY uid"
     ).result_rows
-    found = {str(uid): int(count) for uid, count in rows}
+    ours = tuple(f"{sender.name}/" for sender in senders)
+    found = {str(uid): int(count) for uid, count in rows if str(uid).startswith(ours)}
     wrong: list[str] = []
     once = more = 0
     for sender in senders:

@@ -10,14 +10,16 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import psutil
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from urllib3.exceptions import HTTPError
 
 from broker_contents import Contents, kafka_contents, local_contents
+from chaos_nursery import Child
 from invariants import complaints
 from onshore_pipeline import assembly
 from onshore_pipeline.broker import EVENT_TOPICS
@@ -39,12 +41,16 @@ if TYPE_CHECKING:
     from onshore_collectors.demo.truth import Truth
     from onshore_pipeline.broker import Producer
 
+    Process = subprocess.Popen[bytes] | Child
+
 PATIENCE_S: Final = 120.0
+SESSION_S: Final = 6  # of members of Kafka's groups, the shortest there is: one that is silent for longer is replaced
 _CLOCK: Final = Path(__file__).with_name("shifted_clock")
 _NOT_NOW: Final = (ClickHouseError, HTTPError, OSError, StoreUnavailable)
-# All log entries but those of gaps speak of one offset.
 _COVERED: Final = """
-SELECT ifNull(sum(span), 0) FROM (SELECT DISTINCT log_position, end_offset - offset AS span FROM evidence_log)
+SELECT ifNull(sum(span), 0) FROM (
+    SELECT DISTINCT log_position, end_offset - offset AS span FROM evidence_log WHERE kind IN ('message', 'gap')
+)
 """
 
 
@@ -62,7 +68,7 @@ class ChaosStack:
 
     folder: Path
     bootstrap: str = ""
-    parts: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    parts: dict[str, Process] = field(default_factory=dict)
     failpoints: dict[str, str] = field(default_factory=dict)
     clock: Path | None = None
     _ports: dict[str, int] = field(default_factory=dict)
@@ -82,8 +88,8 @@ class ChaosStack:
         if self.bootstrap:
             told |= {
                 "ONSHORE_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap,
-                "ONSHORE_KAFKA_SESSION_TIMEOUT_S": "6",
-                "ONSHORE_KAFKA_MAX_POLL_INTERVAL_S": "6",
+                "ONSHORE_KAFKA_SESSION_TIMEOUT_S": str(SESSION_S),
+                "ONSHORE_KAFKA_MAX_POLL_INTERVAL_S": str(SESSION_S),
                 "ONSHORE_KAFKA_TRUSTED_TOPICS": json.dumps(EVENT_TOPICS),
             }
         if self.clock is not None:
@@ -122,9 +128,7 @@ class ChaosStack:
         """The part's failpoint acts once this file is there."""
         return self.folder / f"{part}.armed"
 
-    def start(
-        self, part: str, failpoint: str | None = None, *, armed: bool = False, wait: bool = True
-    ) -> subprocess.Popen[bytes]:
+    def start(self, part: str, failpoint: str | None = None, *, armed: bool = False, wait: bool = True) -> Process:
         """Start a part and, unless told otherwise, wait until it is ready, or dead by its failpoint if `armed` at once.
 
         A failpoint (POINT:kill or POINT:pause) acts after `arming(part)` was made.
@@ -135,21 +139,27 @@ class ChaosStack:
         ready = self.folder / f"{part}.ready"
         ready.unlink(missing_ok=True)
         told = self.environment | ({"ONSHORE_FAILPOINT": f"{failpoint}:{self.arming(part)}"} if failpoint else {})
-        with (self.folder / f"{part}.txt").open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *self._command(part), "--ready-file", str(ready)],
-                env=environment(**told),
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
+        process = self._process(part, [*self._command(part), "--ready-file", str(ready)], environment(**told))
         self.parts[part], self.failpoints[part] = process, (failpoint or "").partition(":")[0]
         if not wait:
             return process
         wait_until(lambda: ready.exists() or process.poll() is not None, f"{part} is ready", PATIENCE_S)
         assert process.poll() is None or (failpoint and armed), f"{part} ended by itself:\n{self.said(part)[-3000:]}"
         return process
+
+    def _process(self, part: str, command: list[str], told: dict[str, str]) -> Process:
+        output = self.folder / f"{part}.txt"
+        if part != "store" and self.clock is None:  # clocks are shifted while Python starts
+            return Child(command, told, self.folder, output)
+        with output.open("ab") as file:
+            return subprocess.Popen(
+                [sys.executable, "-m", *command],
+                env=told,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            )
 
     def _command(self, part: str) -> list[str]:
         here = ["--data-dir", str(self.data.path)]
@@ -175,14 +185,21 @@ class ChaosStack:
         return part in self.parts and self.parts[part].poll() is None
 
     def kill(self, part: str) -> None:
-        """SIGKILL."""
+        """SIGKILL, to one that lives."""
+        assert self.is_alive(part), f"{part} is {self._state(part)}:\n{self.said(part)[-3000:]}"
         self.parts[part].kill()
         self.parts[part].wait(PATIENCE_S)
+        died_of = self.parts[part].returncode
+        assert died_of == -signal.SIGKILL, f"{part} was to be killed and ended with {died_of}"
 
     def stop(self, part: str) -> None:
         """SIGTERM, and wait."""
         self.parts[part].terminate()
         self.parts[part].wait(PATIENCE_S)
+
+    def is_stopped(self, part: str) -> bool:
+        """Whether SIGSTOP holds it."""
+        return psutil.Process(self.parts[part].pid).status() == psutil.STATUS_STOPPED
 
     def signal(self, part: str, number: signal.Signals) -> None:
         self.parts[part].send_signal(number)
@@ -198,7 +215,8 @@ class ChaosStack:
             return assembly.local_log(self.settings).producer()
         from onshore_pipeline.kafka_producer import KafkaProducer
 
-        return KafkaProducer(kafka_settings(self.settings))
+        # so patient that a message which met a broker's death is sent again under its own number, and is there once
+        return KafkaProducer(replace(kafka_settings(self.settings), request_timeout_s=PATIENCE_S))
 
     def contents(self) -> Contents:
         return kafka_contents(kafka_settings(self.settings)) if self.bootstrap else local_contents(self.data.messages)
@@ -260,19 +278,29 @@ class ChaosStack:
         told = json.loads(done.stdout)
         assert (told["precision"], told["recall"]) == (1.0, 1.0)
 
-    def onshore(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    def onshore(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command against this deployment, to its end."""
+        return run_onshore(self.folder, *arguments, within_s=300, **self._told())
+
+    def dies(self, point: str, *arguments: str) -> None:
+        """Run a command that its failpoint kills; fails when it does not get there."""
+        output = self.folder / "commands.txt"
+        told = environment(**self._told(), ONSHORE_FAILPOINT=f"{point}:kill")
+        code = Child(["onshore_pipeline", *arguments], told, self.folder, output).wait(PATIENCE_S)
+        assert code == -signal.SIGKILL, f"{arguments} did not die at {point}: {code}\n{output.read_text()[-3000:]}"
+
+    def _told(self) -> dict[str, str]:
+        """The settings of a command beside the deployment."""
         writer = json.loads(self.data.credentials.read_text())["writer"]
         password = self.folder / "password"
         password.write_text(writer["password"])
-        told = self.environment | {
+        return self.environment | {
             "ONSHORE_DATA_DIR": str(self.data.path),
             "ONSHORE_SALT_KEY_FILE": str(self.data.salt_key),
             "ONSHORE_CLICKHOUSE_URL": f"http://127.0.0.1:{self.port('store')}",
             "ONSHORE_CLICKHOUSE_USER": writer["user"],
             "ONSHORE_CLICKHOUSE_PASSWORD_FILE": str(password),
         }
-        return run_onshore(self.folder, *arguments, within_s=300, **told, **settings)
 
     def close(self) -> None:
         """End every process that was started here, whatever state it is in."""

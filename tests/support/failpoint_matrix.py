@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from chaos_load import Play
 from onshore_pipeline.failpoints import SEQUENCER_POINTS, WORKER_POINTS
 from onshore_pipeline.jobs.sweep import FACT_TABLES
 from running_stack import measured, wait_until
@@ -33,21 +34,21 @@ class Matrix:
     stack: ChaosStack
     load: Load
     checked: bool = True
-    sent: int = 0
     killed: list[str] = field(default_factory=list)
-    _round: int = 0
     _haunted: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin the play."""
+        self.play = Play(self.stack.producer, self.load)
+
+    @property
+    def sent(self) -> int:
+        """Messages so far."""
+        return self.play.sent
 
     def send(self) -> None:
         """The next round of the play."""
-        producer = self.stack.producer()
-        try:
-            for topic, message in self.load.rounds[self._round]:
-                producer.send(topic, [message])
-                self.sent += 1
-        finally:
-            producer.close()
-        self._round += 1
+        self.play.send()
 
     def kill_worker(self, point: str) -> None:
         """A worker dies at `point` of a round's attempt; the next one works it off."""
@@ -84,18 +85,15 @@ class Matrix:
         """All that is left is sent and worked off; then nothing may be wrong, and the truth comes out; gives counts."""
         self._runs("sequencer")
         self._runs("worker")
-        while self._round < len(self.load.rounds):
-            self.send()
+        self.play.send_rest()
         self.stack.settle(self.sent)
         contents = self.stack.check()
         assert contents.count == self.sent == self.load.messages
+        assert len(contents.dead_letters) == self.play.dead_letters
         self.stack.check_truth(self.load.truth)
         for attempt in self._haunted:
             self._gone(attempt)
-        return (
-            f"{len(self.killed)} kills at {len(set(self.killed))} points; {contents.count} messages, "
-            f"{self.load.truth.events} planted events, precision and recall 1.0"
-        )
+        return f"{len(self.killed)} kills at {len(set(self.killed))} points; {contents.count:,} messages; {self.play}"
 
     def haunt(self) -> None:
         """An attempt that died long ago: registered, behind the log's end, with a row of each kind in every table."""
@@ -110,6 +108,7 @@ class Matrix:
             client.command(
                 f"INSERT INTO {table} SELECT * REPLACE (toUUID('{attempt}') AS attempt_id) FROM {table} LIMIT 3"
             )
+            assert self.stack.one(f"SELECT count() FROM {table} WHERE attempt_id = '{attempt}'"), f"{table} is empty"
         self._haunted.append(attempt)
 
     def _gone(self, attempt: str) -> None:

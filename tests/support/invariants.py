@@ -286,11 +286,11 @@ def _counts(client: Client, query: str) -> dict[tuple[Any, ...], int]:
 def _leaves(client: Client, log: list[Logged], master: bytes) -> Iterator[str]:
     """Every event's id and leaf, and every message's root, derive from the rows alone."""
     leaves: dict[Tried, dict[int, bytes]] = defaultdict(dict)
-    tried = {entry.tried for entry in log if entry.told["kind"] in _WITH_ROWS}
+    tried = {entry.tried: entry.told["salt_key"][:7] for entry in log if entry.told["kind"] in _WITH_ROWS}
     for row in stored_events(client):
         message = (row["topic_id"], row["kafka_partition"], row["kafka_offset"])
         name = f"event {row['event_id']} (partition {message[1]} offset {message[2]} record {row['record_index']})"
-        leaf = reference.leaf(line_of(row, master))
+        leaf = reference.leaf(line_of(row, master, tried.get((*message, row["attempt_id"]))))
         if leaf != bytes(row["leaf_hash"]):
             yield f"{name}: its leaf does not derive from its row"
         if row["event_id"] != reference.event_id(*message, row["record_index"]):

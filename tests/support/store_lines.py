@@ -27,9 +27,12 @@ def stored_events(client: Client) -> list[dict[str, Any]]:
     return list(client.query(f"SELECT {columns} FROM events_current").named_results())
 
 
-def line_of(row: dict[str, Any], master: bytes) -> bytes:
-    """The canonical line of a row of `stored_events`; `master` is the deployment's secret."""
-    month = datetime.fromtimestamp(row["ingested_at"] // 10**9, UTC).strftime("%Y-%m")
+def line_of(row: dict[str, Any], master: bytes, month: str | None = None) -> bytes:
+    """The canonical line of a row of `stored_events`; `master` is the deployment's secret.
+
+    `month` (YYYY-MM) is that of the message's timestamp, which an event has only where the broker stamped it.
+    """
+    month = month or datetime.fromtimestamp(row["ingested_at"] // 10**9, UTC).strftime("%Y-%m")
     key = reference.salt_key(master, row["tenant"], month)
     message = (row["topic_id"], row["kafka_partition"], row["kafka_offset"])
     return reference.line(

@@ -60,6 +60,7 @@ def restore(
         messages = opened.enter_context(contextlib.closing(assembly.message_reader(settings)))
         judgement = assembly.judgement(settings)
         restorer = Restorer(client, messages, judgement, plan=plan, hashes=hashes, at=at, say=_Progress())
+        at("9.before")
         done = restorer.run()
         sealed = hours = 0
         if not plan:
@@ -67,6 +68,7 @@ def restore(
             sealed = seal_lost(done.lost, producer, log, stands(client, log.log_id)[0], judgement.pipeline)
             at("9.lost")
             hours = restorer.roll_up(log.log_id)
+            at("9.after")
         behind = _not_copied(client, log)
         report = _report(done, plan=plan) | {
             "lost_entries": sealed,

@@ -127,6 +127,7 @@ class Closer:
 
     def _close(self, action: Action, done: Closing) -> None:
         """Everything that is pending, under one take-over."""
+        self._at("10.before")
         closed = begin(self._amender, self._client, self._log_id)  # 1 take over
         self._at("10.begun")
         for named in [each for each in self._pending if each in closed]:
