@@ -41,7 +41,7 @@ def test_a_dozen_random_kills_on_the_local_log(tmp_path: Path, report: Report) -
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_two_hundred_random_kills_on_the_local_log(tmp_path: Path, report: Report) -> None:
     kills = int(os.environ.get(KILLS, "200"))
-    report.add(f"{kills} random kills, local log", on_the_local_log(tmp_path, kills, 900))
+    report.add(f"{kills} random kills, local log", on_the_local_log(tmp_path, kills, 1500))

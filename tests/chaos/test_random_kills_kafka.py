@@ -53,10 +53,10 @@ def test_a_dozen_random_kills_on_apache_kafka(tmp_path: Path, report: Report) ->
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_two_hundred_random_kills_on_apache_kafka(tmp_path: Path, report: Report) -> None:
     try:
         kills = int(os.environ.get("CHAOS_KILLS", "200"))
-        report.add(f"{kills} random kills, Apache Kafka", on_apache_kafka(tmp_path, kills, 900))
+        report.add(f"{kills} random kills, Apache Kafka", on_apache_kafka(tmp_path, kills, 1500))
     except KafkaUnavailable as missing:
         pytest.skip(str(missing))
