@@ -16,7 +16,15 @@ from onshore_pipeline.broker import COLLECTOR_HEADER, SEQUENCE_HEADER, Advance, 
 from onshore_pipeline.controls.engine import judge
 from onshore_pipeline.event_frame import EVENT_POLARS_SCHEMA
 from onshore_pipeline.evidence import entry, merkle, salts, seal
-from onshore_pipeline.isolate import ANY_BREAK, each_once, encoding_of, find_broken, header, without_records
+from onshore_pipeline.isolate import (
+    ANY_BREAK,
+    each_once,
+    encoding_of,
+    find_broken,
+    header,
+    unreadable,
+    without_records,
+)
 from onshore_pipeline.locate.locate import locate
 from onshore_pipeline.normalise.normalise import normalise
 from onshore_pipeline.wire.decode import decode
@@ -141,6 +149,7 @@ def assess_without(
 ) -> Attempt:
     """Assess all but what is known to be `broken`, which becomes dead letters; raises whatever a stage raises."""
     messages = polled.messages
+    broken = (*broken, *unreadable(messages, broken))
     skipped = {failure.message for failure in broken if failure.record_indexes is None}
     decoded = without_records(
         decode(

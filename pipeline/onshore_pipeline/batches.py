@@ -17,7 +17,9 @@ def split(polled: Polled, max_records: int) -> tuple[Polled, ...]:
 
     The attempts are about equal: a small one behind a full one costs nearly as much as the full one.
     """
-    counts = [count_at_most(each.topic, each.value, encoding_of(each)) for each in polled.messages]
+    counts = [
+        1 if each.unreadable else count_at_most(each.topic, each.value, encoding_of(each)) for each in polled.messages
+    ]
     total = sum(counts)
     most = min(max_records, total // max(1, -(-total // max_records)) + max(counts, default=0))
     attempts: list[Polled] = []

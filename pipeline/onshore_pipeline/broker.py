@@ -37,7 +37,8 @@ class Message:
         timestamp_ns: nanoseconds since 1970-01-01T00:00:00Z, by the clock that `clock` names.
         clock: 'broker' when the broker stamped it on append, 'sender' when the sender claims it.
         headers: as sent, order kept.
-        value: the bytes, untouched.
+        value: the bytes, untouched; of a message that cannot be read, what there is of it.
+        unreadable: why the broker's client cannot read it; '' for one that it can.
     """
 
     topic: str
@@ -48,6 +49,7 @@ class Message:
     clock: Clock
     headers: tuple[tuple[str, bytes], ...]
     value: bytes
+    unreadable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ class Consumer(Protocol):
 
         Raises `BrokerUnavailable`. Raises `CommitFenced` or `NameTaken` when another member took over for good and this
         one will never be able to commit again: close it. Raises `LogInUse` when another process must be stopped first.
+        Raises `PartitionDamaged` when what the broker has cannot be read on, however often.
         """
         ...
 

@@ -62,6 +62,22 @@ class NameTaken(StaysDown):
     """Another worker is a member of the group under this one's name, and began later."""
 
 
+class PartitionDamaged(StaysDown):
+    """What the broker has is not what was written, and tells not even which offsets it is about."""
+
+
+class StoreRefusesAll(StaysDown):
+    """The store refused one message after the other, so the fault is not in them."""
+
+    def __init__(self, dead_lettered: int, why: str) -> None:
+        """Say what became of them, and in whose words the store refused the last one."""
+        super().__init__(
+            f"the store refused {dead_lettered + 1} messages one after the other, so the fault is not in them: {why}."
+            f" The first {dead_lettered} are dead letters, what is behind them waits where it was sent to. Repair the"
+            " store and start again, then `onshore dead-letters replay --stage write`"
+        )
+
+
 class LogInUse(OnshoreError):
     """Another process works on the messages of this log: stop one of the two, then start again."""
 

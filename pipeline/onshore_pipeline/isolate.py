@@ -88,6 +88,16 @@ def _broken_records(
     return broken
 
 
+def unreadable(messages: Sequence[Message], known: Sequence[Failure]) -> tuple[Failure, ...]:
+    """Messages of which the broker's client has no more than a reason, unless they are known as broken already."""
+    told = {failure.message for failure in known}
+    return tuple(
+        Failure(index, None, "decode", message.unreadable)
+        for index, message in enumerate(messages)
+        if message.unreadable and index not in told
+    )
+
+
 def without_records(decoded: Decoded, left_out: Sequence[Failure]) -> Decoded:
     """The batch without the records that failures name; rows are dense again, record indexes stay."""
     named = [(failure.message, index) for failure in left_out for index in failure.record_indexes or ()]

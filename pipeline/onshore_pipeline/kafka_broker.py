@@ -8,14 +8,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import kafka
 from kafka import KafkaAdminClient, OffsetAndMetadata, TopicPartition
 from kafka.errors import FencedInstanceIdError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from onshore_pipeline.broker import Advance, Gap, Message, Outgoing, PartitionLag, Polled
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
 from onshore_pipeline.failpoints import nowhere
-from onshore_pipeline.kafka_entries import KafkaEntryReader, gap_before, message_of, reading_options
+from onshore_pipeline.kafka_bounded import BoundedConsumer, DamagedBatch
+from onshore_pipeline.kafka_damage import Damage
+from onshore_pipeline.kafka_entries import KafkaEntryReader, gap_before, held_bytes, message_of, reading_options
 from onshore_pipeline.kafka_membership import OwnName, Rebalances, member_options
 from onshore_pipeline.kafka_positions import LoggedPositions, Owned
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
@@ -67,11 +68,12 @@ class KafkaConsumer:
         self._waiting: deque[Message] = deque()  # fetched, not yet handed out
         self._waiting_bytes = 0
         self._look_for_topics_at = 0.0
+        self._damage = Damage(settings.servers)
         self._admin = connected(settings, KafkaAdminClient, **client_options(settings))
         try:
             self._consumer = connected(
                 settings,
-                kafka.KafkaConsumer,
+                BoundedConsumer,
                 **reading_options(settings) | {"max_partition_fetch_bytes": _FETCH_BYTES_A_PARTITION},
                 **member_options(settings),
             )
@@ -163,6 +165,9 @@ class KafkaConsumer:
             pass  # just given to us: its position is set below
         except OffsetOutOfRangeError as error:
             self._go_on_behind_lost(error.args[0])
+        except DamagedBatch as error:
+            self._damage.met(error, may_stop=not self._waiting)  # what is in front of it is handed out first
+            time.sleep(_TOP_UP_MS / 1000)
         except FencedInstanceIdError as error:
             raise self._name.taken() from error
         if self._rebalances.happened.is_set():
@@ -171,8 +176,9 @@ class KafkaConsumer:
         for source, records in fetched.items():
             place = self._places.get(source)
             if place is not None:
-                self._waiting.extend(message_of(record, place.topic_id) for record in records)
-                self._waiting_bytes += sum(len(record.value or b"") for record in records)
+                messages = [message_of(record, place.topic_id) for record in records]
+                self._waiting.extend(messages)
+                self._waiting_bytes += sum(map(held_bytes, messages))
         return bool(fetched)
 
     def _hand_out(self, max_messages: int, max_bytes: int) -> Polled:
@@ -182,7 +188,7 @@ class KafkaConsumer:
         begins: dict[TopicPartition, int] = {}
         while self._waiting and len(messages) < max_messages:
             message = self._waiting[0]
-            size += len(message.value)
+            size += held_bytes(message)
             if messages and size > max_bytes:
                 break
             source = TopicPartition(message.topic, message.partition)
@@ -192,7 +198,7 @@ class KafkaConsumer:
                     begins |= self._begins([source])
                 gaps.append(gap_before(message, place.next_offset, begins[source]))
             self._waiting.popleft()
-            self._waiting_bytes -= len(message.value)
+            self._waiting_bytes -= held_bytes(message)
             place.next_offset = message.offset + 1
             messages.append(message)
         return Polled(tuple(messages), tuple(gaps))
@@ -222,7 +228,7 @@ class KafkaConsumer:
         self._places = {each: place for each, place in self._places.items() if each in owned and each not in taken}
         kept = set(self._places)
         self._waiting = deque(each for each in self._waiting if TopicPartition(each.topic, each.partition) in kept)
-        self._waiting_bytes = sum(len(each.value) for each in self._waiting)
+        self._waiting_bytes = sum(map(held_bytes, self._waiting))
         if sources := sorted(owned - kept):
             self._begin(sources)
         return kept

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-import kafka
 from kafka import TopicPartition
 
 from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, Gap, LoggedEntry, Message
 from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.kafka_batches import UnreadableValue
+from onshore_pipeline.kafka_bounded import BoundedConsumer
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import admin_client, describe_topics
 
@@ -44,15 +45,22 @@ def message_of(record: ConsumerRecord, topic_id: UUID) -> Message:
         "broker" if stamped else "sender",
         tuple((name, value or b"") for name, value in record.headers),
         record.value or b"",
+        record.value.why if isinstance(record.value, UnreadableValue) else "",
     )
+
+
+def held_bytes(message: Message) -> int:
+    """What a message counts for where memory is bounded."""
+    return len(message.value) + sum(len(name) + len(value) for name, value in message.headers)
 
 
 def gap_before(message: Message, first: int, begin: int) -> Gap:
     """The offsets [first, message) without a message, where `begin` is the oldest one the broker has the log of.
 
-    `begin` is asked for after the message was fetched: what lies behind it then was there to be fetched, too.
+    `begin` is asked for after the message was fetched: what lies behind it then was there to be fetched, too. Where the
+    message cannot be read, those in front of it may be part of what cannot: none of them is called empty.
     """
-    empty = message.offset - max(first, min(begin, message.offset))
+    empty = 0 if message.unreadable else message.offset - max(first, min(begin, message.offset))
     return Gap(message.topic, message.topic_id, message.partition, first, message.offset, empty)
 
 
@@ -74,7 +82,7 @@ class KafkaEntryReader:
     def __init__(self, settings: KafkaSettings) -> None:
         """Connect. Raises `BrokerUnavailable`, also when the topic is missing."""
         self._settings = settings
-        self._consumer = connected(settings, kafka.KafkaConsumer, **reading_options(settings))
+        self._consumer = connected(settings, BoundedConsumer, **reading_options(settings))
         try:
             self._assign()
         except BaseException:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-import kafka
 from kafka import TopicPartition
 
 from onshore_pipeline.broker import DEAD_LETTER_TOPIC, Retained
 from onshore_pipeline.errors import BrokerUnavailable
-from onshore_pipeline.kafka_entries import message_of, reading_options
+from onshore_pipeline.kafka_bounded import BoundedConsumer
+from onshore_pipeline.kafka_entries import held_bytes, message_of, reading_options
 from onshore_pipeline.kafka_security import KafkaSettings, connected, kafka_errors
 from onshore_pipeline.kafka_topics import admin_client, describe_topics
 
@@ -27,7 +27,7 @@ class KafkaMessageReader:
         """Connect. Raises `BrokerUnavailable`."""
         self._settings = settings
         self._timeout_ms = int(settings.request_timeout_s * 1000)
-        self._consumer = connected(settings, kafka.KafkaConsumer, **reading_options(settings))
+        self._consumer = connected(settings, BoundedConsumer, **reading_options(settings))
 
     def retained(self, *, dead_letters: bool = False) -> tuple[Retained, ...]:
         """What is kept of every event partition, or of the dead-letter topic. Raises `BrokerUnavailable`."""
@@ -61,10 +61,11 @@ class KafkaMessageReader:
             while (position := self._consumer.position(partition, timeout_ms=self._timeout_ms)) < end:
                 records = self._consumer.poll(timeout_ms=_WAIT_MS).get(partition, [])
                 for record in records:
-                    size += len(record.value or b"")
+                    message = message_of(record, source.topic_id)
+                    size += held_bytes(message)
                     if record.offset >= end or (messages and size > max_bytes):
                         return tuple(messages)
-                    messages.append(message_of(record, source.topic_id))
+                    messages.append(message)
                 if records:
                     heard = time.monotonic()
                 elif position >= behind:

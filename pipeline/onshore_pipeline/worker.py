@@ -22,7 +22,7 @@ import structlog
 from onshore_pipeline.assess import assess, message_id
 from onshore_pipeline.batches import split
 from onshore_pipeline.dead_letter_limit import DeadLetterWatch
-from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, StoreUnavailable
+from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, PartitionDamaged, StoreRefusesAll, StoreUnavailable
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.memory import give_back_unused
 from onshore_pipeline.registration import registration
@@ -114,6 +114,9 @@ class Worker:
                 except StoreRefused as error:
                     self._find_refused(error)
                     self._give_up(error, stop)
+                except PartitionDamaged:
+                    self._finish()
+                    raise
                 self._say()
             self._finish()
         finally:
@@ -220,7 +223,7 @@ class Worker:
         """Go back to single messages; one that the store refuses even alone becomes a dead letter.
 
         Raises:
-            StoreRefused: it refused one after the other, so the fault is not in them: nothing more is dead-lettered.
+            StoreRefusesAll: it refused one after the other, so the fault is not in them: nothing more is dead-lettered.
         """
         messages = self._under_way[0].messages
         if len(messages) != 1:
@@ -228,7 +231,7 @@ class Worker:
             return
         self._refused_in_a_row += 1
         if self._refused_in_a_row > _MOST_REFUSED_IN_A_ROW:
-            raise error
+            raise StoreRefusesAll(_MOST_REFUSED_IN_A_ROW, str(error)) from error
         self._refused[messages[0]] = (Failure(0, None, "write", str(error)),)
 
     def _give_up(self, error: Exception, stop: Event) -> None:

@@ -36,6 +36,7 @@ WithParent = Annotated[bool, typer.Option("--with-parent", help="Leave when stan
 log = structlog.get_logger("serve")
 
 _PAUSE_S: Final = 0.5
+_LEAVE_WITHIN_S: Final = 15.0
 
 
 def worker(
@@ -149,11 +150,24 @@ def _stopped_by_signal(*, with_parent: bool) -> threading.Event:
     from onshore_pipeline.embedded.parent import follow_parent
 
     stop = threading.Event()
+
+    def leave(*_: object) -> None:
+        if not stop.is_set():
+            stop.set()
+            threading.Thread(target=_leave_at_last, name="leave-at-last", daemon=True).start()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, leave)
     if with_parent:
         follow_parent()
     return stop
+
+
+def _leave_at_last() -> None:
+    """End the process when it does not end by itself: at any moment that is what a kill would do, and as safe."""
+    time.sleep(_LEAVE_WITHIN_S)
+    log.warning("left without a clean end", after_s=_LEAVE_WITHIN_S)
+    os._exit(1)
 
 
 def _ready(ready_file: Path | None) -> None:
