@@ -61,7 +61,7 @@ def count_verdicts(
     rows: list[NDArray[np.int64]] = []
     for control in range(len(executable)):
         for word, letter in enumerate("svu"):
-            at = verdicts[f"{letter}{control}"].arg_true().to_numpy()
+            at = np.flatnonzero(verdicts[f"{letter}{control}"].to_numpy())  # as arg_true, without a plan for each
             if at.size:
                 lacked = missing[control].to_physical().to_numpy() if letter == "u" else None
                 rows.append(_count(control, word, cell_of[at], lacked))

@@ -51,10 +51,10 @@ def judge(events: pl.DataFrame, controls: ControlSet) -> Judged:
     executable = controls.executable
     facts = _facts(events, executable)
     verdicts = _verdicts(facts, executable)
-    violated = ((compiled.control, verdicts[f"v{index}"].arg_true()) for index, compiled in enumerate(executable))
+    violated = ((each.control, verdicts[f"v{index}"]) for index, each in enumerate(executable))
     return Judged(
         count_verdicts(events, verdicts, _missing(facts, verdicts, executable), executable),
-        violations_of(events, [(control, at) for control, at in violated if at.len()]),
+        violations_of(events, [(control, is_so.arg_true()) for control, is_so in violated if is_so.any()]),
     )
 
 
