@@ -78,18 +78,18 @@ def _stay(
     trouble: list[BaseException],
 ) -> None:
     """Be a member of the group until the turn is over; positions stay where the store says, so nothing is fetched."""
-    import kafka
     from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
     from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC
     from onshore_pipeline.errors import BrokerUnavailable
+    from onshore_pipeline.kafka_bounded import BoundedConsumer
     from onshore_pipeline.kafka_entries import reading_options
     from onshore_pipeline.kafka_security import connected, kafka_errors
 
     try:
         consumer = connected(
             settings,
-            kafka.KafkaConsumer,
+            BoundedConsumer,
             # the newest position, because a member that only waits needs none
             **(reading_options(settings) | {"auto_offset_reset": "latest"}),
             group_id=_group(settings),

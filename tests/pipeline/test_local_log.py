@@ -21,6 +21,7 @@ from onshore_pipeline.embedded.local_consumer import fair_shares
 from onshore_pipeline.embedded.local_log import LocalLog
 from onshore_pipeline.embedded.log_file import FILE_NAME, LogLimits
 from onshore_pipeline.embedded.log_records import pack_headers, unpack_headers
+from onshore_pipeline.embedded.stamps import StepBack
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, LogInUse, SettingsError
 from onshore_pipeline.producers import open_producer
 
@@ -84,7 +85,7 @@ def test_a_message_larger_than_its_share_gets_its_turn(tmp_path: Path) -> None:
         assert "otlp_spans" in {message.topic for messages in polls for message in messages}
 
 
-def test_stamps_never_go_back(tmp_path: Path) -> None:
+def test_stamps_do_not_go_back_when_the_clock_is_set_back_by_minutes(tmp_path: Path) -> None:
     clock = Clock()
     log = LocalLog(tmp_path, now_ns=clock)
     with closing(log.producer()) as producer, closing(log.consumer()) as consumer:
@@ -92,6 +93,33 @@ def test_stamps_never_go_back(tmp_path: Path) -> None:
             clock.now_ns = now_ns
             producer.send("otlp_logs", [Outgoing(b"a")])
         assert [message.timestamp_ns for message in poll(consumer)] == [_START_NS, _START_NS, _START_NS + 5]
+
+
+def test_a_clock_that_ran_ahead_once_stamps_what_it_stamped_and_nothing_behind_it(tmp_path: Path) -> None:
+    clock = Clock()
+    log = LocalLog(tmp_path, now_ns=clock)
+    glitch_ns = _START_NS + 73 * 365 * 86_400 * 10**9
+    with closing(log.producer()) as producer, closing(log.consumer()) as consumer:
+        for now_ns in (_START_NS, glitch_ns, _START_NS + 1, _START_NS + 2):
+            clock.now_ns = now_ns
+            producer.send("otlp_logs", [Outgoing(b"a")])
+            ahead_ns = log.stamps().ahead_ns
+            clock.now_ns = _START_NS + 1
+            assert (ahead_ns, log.stamps().ahead_ns) == (0, glitch_ns - clock.now_ns if now_ns == glitch_ns else 0)
+        stamps = [message.timestamp_ns for message in poll(consumer)]
+        assert stamps == [_START_NS, glitch_ns, _START_NS + 1, _START_NS + 2]
+    assert log.stamps().steps_back == (StepBack("otlp_logs", 0, 2, glitch_ns, _START_NS + 1),)
+
+
+def test_where_stamps_went_back_is_remembered_up_to_a_bound(tmp_path: Path) -> None:
+    clock = Clock()
+    log = LocalLog(tmp_path, now_ns=clock)
+    with closing(log.producer()) as producer:
+        for number in range(110):
+            clock.now_ns = _START_NS - number * 301 * 10**9
+            producer.send("otlp_logs", [Outgoing(b"a")])
+    steps = log.stamps().steps_back
+    assert [each.offset for each in steps] == list(range(109, 9, -1))
 
 
 def test_equal_keys_share_a_partition_and_partitions_can_be_added(tmp_path: Path) -> None:

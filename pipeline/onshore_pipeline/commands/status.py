@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -89,7 +89,7 @@ def status(data_dir: DataDirOption = None, as_json: JsonOption = False) -> int:
 
     settings = load_settings({"data_dir": data_dir})
     address = store_address(settings, writing=False)
-    parts = {**_worker(settings), **_receiver(settings)}
+    parts = {**_worker(settings), **_receiver(settings), **_clock(settings)}
     if answers(address.url, ca_file=address.ca_file):
         reader = Reader(address.url, address.user, address.password, ca_file=address.ca_file)
         report = {"store": "answers", **_stored(reader), **parts, **_sequencer(settings, reader)}
@@ -157,6 +157,28 @@ def _receiver(settings: Settings) -> dict[str, Any]:
     return {"receiver": "answers", "refused": said["refused"], "put_off_s": put_off_s}
 
 
+def _clock(settings: Settings) -> dict[str, Any]:
+    """What the local log's stamps say about this machine's clock; Kafka's brokers have their own."""
+    from onshore_pipeline import assembly
+
+    unknown = {"clock_ahead_s": 0, "clock_steps_back_last_day": 0, "clock_stamped_up_to": "", "clock_wrong_before": ""}
+    if settings.kafka_bootstrap_servers:
+        return unknown
+    try:
+        stamps = assembly.local_log(settings).stamps()
+    except BrokerUnavailable:  # said elsewhere
+        return unknown
+    day_ago_ns = int((datetime.now(UTC) - timedelta(days=1)).timestamp() * 1e9)
+    steps = [each for each in stamps.steps_back if each.to_ns >= day_ago_ns]
+    worst = max(steps, key=lambda each: each.from_ns, default=None)
+    return {
+        "clock_ahead_s": stamps.ahead_ns // 10**9,
+        "clock_steps_back_last_day": len(steps),
+        "clock_stamped_up_to": str(datetime.fromtimestamp(worst.from_ns // 10**9, UTC)) if worst else "",
+        "clock_wrong_before": f"{worst.topic}[{worst.partition}]@{worst.offset}" if worst else "",
+    }
+
+
 def _sequencer(settings: Settings, reader: Reader | None) -> dict[str, Any]:
     said = last_words(status_path(settings))
     if said is None:
@@ -195,7 +217,7 @@ def _behind(settings: Settings, reader: Reader) -> dict[str, Any]:
 
 def attention(report: dict[str, Any]) -> list[str]:
     """What a person should look at, a line each."""
-    return [*_pressure(report), *_trouble(report)]
+    return [*_pressure(report), *_trouble(report), *_stamps(report)]
 
 
 def _pressure(report: dict[str, Any]) -> list[str]:
@@ -216,6 +238,23 @@ def _pressure(report: dict[str, Any]) -> list[str]:
     if report["put_off_s"] is not None and report["put_off_s"] <= _PUT_OFF_S:
         why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report["refused"].items()))
         found.append(f"the receiver put senders off {report['put_off_s']} s ago (refused since its start: {why})")
+    return found
+
+
+def _stamps(report: dict[str, Any]) -> list[str]:
+    """What was stamped by a clock that was wrong."""
+    found = []
+    if report.get("clock_ahead_s"):
+        found.append(
+            f"the newest message of the local log is stamped {report['clock_ahead_s']:,} s ahead of this machine's"
+            " clock: that was wrong then, or is now"
+        )
+    if report.get("clock_steps_back_last_day"):
+        found.append(
+            f"this machine's clock went back {report['clock_steps_back_last_day']:,} times in the last 24 hours, from"
+            f" {report['clock_stamped_up_to']} at most: ingested_at and salt month of messages in front of"
+            f" {report['clock_wrong_before']} are as that clock said"
+        )
     return found
 
 

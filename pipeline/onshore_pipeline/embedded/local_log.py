@@ -20,6 +20,7 @@ from onshore_pipeline.embedded.local_messages import LocalMessageReader
 from onshore_pipeline.embedded.local_reader import LocalEntryReader
 from onshore_pipeline.embedded.log_file import MIB, LogFile, LogLimits
 from onshore_pipeline.embedded.log_records import Appender, message_bytes
+from onshore_pipeline.embedded.stamps import Stamps, look_at_stamps
 from onshore_pipeline.errors import BrokerFull, BrokerUnavailable
 from onshore_pipeline.failpoints import nowhere
 
@@ -123,6 +124,15 @@ class LocalLog:
             )
             for topic, partition, begin, begin_bytes, position, position_bytes, end, end_bytes in rows
         )
+
+    def stamps(self) -> Stamps:
+        """What its stamps say about the clock."""
+        file = self._open()
+        try:
+            with file.reading("read its stamps") as connection:
+                return look_at_stamps(connection, self._now_ns())
+        finally:
+            file.close()
 
     def _open(self) -> LogFile:
         return LogFile(self._folder, limits=self._limits, partitions=self._partitions)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVENT_TOPICS
-from onshore_pipeline.embedded.log_records import AMENDER, EVENT_PARTITIONS, SCHEMA, add_topic, message_key
+from onshore_pipeline.embedded.log_records import ADDED, EVENT_PARTITIONS, SCHEMA, add_topic, message_key
 from onshore_pipeline.embedded.log_window import Window, outside_window
 from onshore_pipeline.embedded.turnstile import Turnstile
 from onshore_pipeline.errors import BrokerFull, BrokerUnavailable
@@ -155,7 +155,7 @@ class LogFile:
                 execute(statement)
             execute(f"PRAGMA application_id = {_APPLICATION_ID}")
             execute(f"PRAGMA user_version = {_VERSION}")
-        for statement in AMENDER:
+        for statement in ADDED:
             execute(statement)
         for topic, count in partitions.items():
             add_topic(self.connection, topic, count)

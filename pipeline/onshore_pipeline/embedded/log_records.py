@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
+import structlog
+
 from onshore_pipeline.broker import EVENT_TOPICS
 
 if TYPE_CHECKING:
@@ -34,11 +36,20 @@ SCHEMA: Final = (
     "INSERT INTO owner VALUES (0)",
 )
 
-# Who amends; files of before it get it when they are opened next.
-AMENDER: Final = (
+# Who amends, and where stamps went back; files of before these get them when they are opened next.
+ADDED: Final = (
     "CREATE TABLE IF NOT EXISTS amender (epoch INTEGER NOT NULL) STRICT",
     "INSERT INTO amender SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM amender)",
+    """CREATE TABLE IF NOT EXISTS steps_back (
+        step INTEGER PRIMARY KEY, slot INTEGER NOT NULL, first_offset INTEGER NOT NULL,
+        from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL) STRICT""",
 )
+
+# A clock set back by up to this is waited for: stamps stay where they are. Beyond, it was wrong before, or is now.
+CARRIED_NS: Final = 300 * 10**9
+_STEPS_KEPT: Final = 100
+
+log = structlog.get_logger("log")
 
 _OFFSET_BITS: Final = 40
 _LENGTH: Final = struct.Struct(">I")
@@ -100,7 +111,7 @@ class Appender:
     """Appends within one open write transaction; `finish` must be called before it commits."""
 
     def __init__(self, connection: sqlite3.Connection, now_ns: int) -> None:
-        """Stamp everything appended with `now_ns`, or with the partition's last stamp where the clock ran backwards."""
+        """Stamp what is appended with `now_ns`, or the partition's last stamp if that is up to `CARRIED_NS` ahead."""
         self._connection, self._now_ns = connection, now_ns
         self._tails: dict[str, list[_Tail]] = {}
 
@@ -135,15 +146,31 @@ class Appender:
 
     def _open(self, topic: str) -> list[_Tail]:
         query = (
-            "SELECT slot, end_offset, end_bytes, max(last_timestamp_ns, ?)"
+            "SELECT slot, end_offset, end_bytes, last_timestamp_ns"
             " FROM partitions JOIN topics USING (topic) WHERE name = ? ORDER BY partition"
         )
-        rows = self._connection.execute(query, (self._now_ns, topic)).fetchall()
+        rows = self._connection.execute(query, (topic,)).fetchall()
         if not rows:
             add_topic(self._connection, topic, 1)
-            rows = self._connection.execute(query, (self._now_ns, topic)).fetchall()
-        self._tails[topic] = [_Tail(*row) for row in rows]
-        return self._tails[topic]
+            rows = self._connection.execute(query, (topic,)).fetchall()
+        tails = self._tails[topic] = [_Tail(*row) for row in rows]
+        for tail in tails:
+            self._stamp(tail, topic)
+        return tails
+
+    def _stamp(self, tail: _Tail, topic: str) -> None:
+        """Move on from the partition's last stamp; note it where that means to go back."""
+        last_ns = tail.timestamp_ns
+        if last_ns - self._now_ns <= CARRIED_NS:
+            tail.timestamp_ns = max(last_ns, self._now_ns)
+            return
+        tail.timestamp_ns = self._now_ns
+        execute = self._connection.execute
+        step = "INSERT INTO steps_back (slot, first_offset, from_ns, to_ns) VALUES (?, ?, ?, ?)"
+        execute(step, (tail.slot, tail.end_offset, last_ns, self._now_ns))
+        execute("DELETE FROM steps_back WHERE step <= (SELECT max(step) FROM steps_back) - ?", (_STEPS_KEPT,))
+        back_s = (last_ns - self._now_ns) // 10**9
+        log.warning("the clock went back", topic=topic, from_offset=tail.end_offset, by_s=back_s)
 
 
 def _tail_bytes(tail: _Tail) -> int:
