@@ -24,7 +24,7 @@ from kafka.admin import (
 )
 
 EVENTS = ("otlp_logs", "otlp_spans", "otlp_traces", "otlp_metrics")
-LOG, DEAD_LETTERS = "onshore_evidence_log", "onshore_dead_letters"
+LOG, DEAD_LETTERS, STORES = "onshore_evidence_log", "onshore_dead_letters", "onshore_stores"
 USERS = ("onshore-admin", "onshore-receiver", "onshore-worker", "onshore-sequencer")
 
 
@@ -36,10 +36,12 @@ def grants(group: str) -> list[list[ACL]]:
         *(_allow("onshore-worker", topic, name, "READ", "DESCRIBE", "DESCRIBE_CONFIGS") for name in EVENTS),
         _allow("onshore-worker", topic, LOG, "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
         _allow("onshore-worker", topic, DEAD_LETTERS, "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
+        _allow("onshore-worker", topic, STORES, "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
         _allow("onshore-worker", groups, group, "READ", "DESCRIBE"),
         _allow("onshore-worker", transactions, "onshore", "WRITE", "DESCRIBE", prefix=True),
         *(_allow("onshore-sequencer", topic, name, "DESCRIBE") for name in (*EVENTS, DEAD_LETTERS)),
         _allow("onshore-sequencer", topic, LOG, "READ", "DESCRIBE"),
+        _allow("onshore-sequencer", topic, STORES, "READ", "DESCRIBE"),
         _allow("onshore-sequencer", groups, f"{group}-sequencer", "READ", "DESCRIBE"),
     ]  # fmt: skip
 

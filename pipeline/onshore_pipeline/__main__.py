@@ -20,6 +20,7 @@ from onshore_pipeline.commands import (
     serve,
     status,
     store,
+    tie_log,
     topics,
     truth,
     up,
@@ -60,6 +61,7 @@ app.command("sequencer")(serve.sequencer)
 app.command("migrate")(store.migrate)
 app.command("restore")(restore.restore)
 app.command("new-log")(new_log.new_log)
+app.command("tie-log")(tie_log.tie_log)
 app.command("bench")(bench.bench)
 app.add_typer(controls.app, name="controls")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -114,8 +114,15 @@ def local_log(settings: Settings) -> LocalLog:
     return LocalLog(DataDir(settings.data_dir).messages, now_ns=time.time_ns, limits=limits)
 
 
-def consumer(settings: Settings, member: str = "", at: Callable[[str], None] = nowhere) -> Consumer:
+def consumer(
+    settings: Settings,
+    member: str = "",
+    at: Callable[[str], None] = nowhere,
+    check: Callable[[], object] = lambda: None,
+) -> Consumer:
     """A member of the consumer group on the broker that settings name; `member` is its name there.
+
+    On Kafka `check` is called when partitions come to it (see `log_ties.claim_log`).
 
     Raises:
         TopicsUnfit: Kafka's evidence log would lose entries or let senders stamp them; the text says what to set.
@@ -131,7 +138,7 @@ def consumer(settings: Settings, member: str = "", at: Callable[[str], None] = n
     for complaint in complaints:
         log.warning("topic", complaint=complaint)
     refuse_unfit_log(complaints)
-    return KafkaConsumer(reached, at)
+    return KafkaConsumer(reached, at, check)
 
 
 def amender(settings: Settings, at: Callable[[str], None] = nowhere) -> Amender:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 EVENT_TOPICS: Final = ("otlp_logs", "otlp_spans", "otlp_traces", "otlp_metrics")
 EVIDENCE_LOG_TOPIC: Final = "onshore_evidence_log"
 DEAD_LETTER_TOPIC: Final = "onshore_dead_letters"
+STORES_TOPIC: Final = "onshore_stores"
 
 TENANT_HEADER: Final = "onshore-tenant"
 ENCODING_HEADER: Final = "onshore-encoding"

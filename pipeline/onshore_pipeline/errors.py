@@ -82,6 +82,10 @@ class LogInUse(OnshoreError):
     """Another process works on the messages of this log: stop one of the two, then start again."""
 
 
+class LogOfAnother(OnshoreError):
+    """The evidence log belongs to another store, group or salt key: stop; nothing may be sealed from here."""
+
+
 class CommitFenced(OnshoreError):
     """Another member owns these messages now: forget the attempt and poll again."""
 

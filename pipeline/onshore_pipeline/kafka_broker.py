@@ -57,9 +57,11 @@ class _Place:
 class KafkaConsumer:
     """One member of the consumer group; for one thread."""
 
-    def __init__(self, settings: KafkaSettings, at: Callable[[str], None] = nowhere) -> None:
-        """Connect; the group is joined by the first polls. Raises `BrokerUnavailable`."""
-        self._settings = settings
+    def __init__(
+        self, settings: KafkaSettings, at: Callable[[str], None] = nowhere, check: Callable[[], object] = lambda: None
+    ) -> None:
+        """Connect; the first polls join the group, and `check` whose the log is. Raises `BrokerUnavailable`."""
+        self._settings, self._check = settings, check
         self._timeout_ms = int(settings.request_timeout_s * 1000)
         self._transactions = Transactions(settings, at)
         self._positions = LoggedPositions(settings)
@@ -236,6 +238,7 @@ class KafkaConsumer:
     def _begin(self, sources: list[TopicPartition]) -> None:
         """Find where partitions that are new to us stand, and go there."""
         try:
+            self._check()
             topics = describe_topics(self._settings, self._admin, {source.topic for source in sources})
             begins = self._begins(sources)
             ends = self._consumer.end_offsets(sources, timeout_ms=self._timeout_ms)

@@ -11,7 +11,7 @@ from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
-from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVIDENCE_LOG_TOPIC, PartitionLag
+from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVIDENCE_LOG_TOPIC, STORES_TOPIC, PartitionLag
 from onshore_pipeline.errors import BrokerUnavailable, OnshoreError
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 _STAMPED: Final = {"message.timestamp.type": "LogAppendTime"}
 _DELETED_ONLY: Final = {"cleanup.policy": "delete"}  # compaction would take messages away that nobody processed
 _KEPT: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+_OURS: Final = (EVIDENCE_LOG_TOPIC, DEAD_LETTER_TOPIC, STORES_TOPIC)
 _UNKNOWN_TOPIC: Final = 3  # Kafka's error code UNKNOWN_TOPIC_OR_PARTITION
 
 
 class TopicsUnfit(OnshoreError):
-    """The evidence log would lose entries or let senders stamp them; the text has the remedy."""
+    """The evidence log would lose entries, or whose it is, or let senders stamp them; the text has the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def ensure_topics(settings: KafkaSettings, *, partitions: int = 1, replication_f
 
     Args:
         settings: the cluster, and the event topics.
-        partitions: of a new event topic; the evidence log and the dead letters always get one.
+        partitions: of a new event topic; topics of our own always get one.
         replication_factor: of new topics; -1 = the cluster's default.
 
     Raises:
@@ -82,7 +83,7 @@ def ensure_topics(settings: KafkaSettings, *, partitions: int = 1, replication_f
     """
     largest = {"max.message.bytes": str(settings.max_message_bytes)}
     wanted = dict.fromkeys(settings.topics, (partitions, _STAMPED | largest))
-    wanted |= dict.fromkeys((EVIDENCE_LOG_TOPIC, DEAD_LETTER_TOPIC), (1, _STAMPED | largest | _KEPT))
+    wanted |= dict.fromkeys(_OURS, (1, _STAMPED | largest | _KEPT))
     with admin_client(settings) as admin:
         existing = describe_topics(settings, admin, wanted)
         missing = tuple(name for name in wanted if name not in existing)
@@ -106,14 +107,12 @@ def check_topics(settings: KafkaSettings) -> tuple[str, ...]:
     Raises `BrokerUnavailable`.
     """
     wanted = dict.fromkeys(settings.topics, _STAMPED | _DELETED_ONLY)
-    wanted |= dict.fromkeys((EVIDENCE_LOG_TOPIC, DEAD_LETTER_TOPIC), _STAMPED | _KEPT)
+    wanted |= dict.fromkeys(_OURS, _STAMPED | _KEPT)
     complaints: list[str] = []
     with admin_client(settings) as admin:
         existing = describe_topics(settings, admin, wanted)
         complaints += (
-            f"topic {name} is missing: make it, with {_spelled(wanted[name])}"
-            for name in (EVIDENCE_LOG_TOPIC, DEAD_LETTER_TOPIC)
-            if name not in existing
+            f"topic {name} is missing: make it, with {_spelled(wanted[name])}" for name in _OURS if name not in existing
         )
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in existing]
         if not resources:
@@ -133,12 +132,12 @@ def check_topics(settings: KafkaSettings) -> tuple[str, ...]:
 
 
 def refuse_unfit_log(complaints: Iterable[str]) -> None:
-    """Stop where one of the `complaints` is about the evidence log itself; the others may be lived with.
+    """Stop where one of the `complaints` is about the evidence log or whose it is; the others may be lived with.
 
     Raises `TopicsUnfit`.
     """
     for complaint in complaints:
-        if complaint.startswith(f"topic {EVIDENCE_LOG_TOPIC} "):
+        if complaint.startswith((f"topic {EVIDENCE_LOG_TOPIC} ", f"topic {STORES_TOPIC} ")):
             raise TopicsUnfit(complaint)
 
 

@@ -126,9 +126,10 @@ def test_missing_topics_are_made_for_evidence_and_others_are_left_alone(fresh_br
         assert [complaint.split()[1] for complaint in check_topics(kafka)] == [
             "onshore_evidence_log",
             "onshore_dead_letters",
+            "onshore_stores",
             "otlp_logs",
         ]
-        assert ensure_topics(kafka) == ("onshore_evidence_log", "onshore_dead_letters")
+        assert ensure_topics(kafka) == ("onshore_evidence_log", "onshore_dead_letters", "onshore_stores")
         assert ensure_topics(kafka) == ()
         (complaint,) = check_topics(kafka)
         assert "--entity-name otlp_logs --add-config message.timestamp.type=LogAppendTime" in complaint
@@ -212,7 +213,7 @@ def test_a_topic_that_appears_later_is_read(fresh_broker: str) -> None:
     with closing(KafkaConsumer(kafka)) as consumer, admin_client(kafka) as admin:
         assert consumer.poll(max_messages=1, max_bytes=1, timeout_s=0.2) == Polled()
         made = {name for name in admin.list_topics() if not name.startswith("__")}
-        assert made == {"onshore_evidence_log", "onshore_dead_letters"}  # reading makes none
+        assert made == {"onshore_evidence_log", "onshore_dead_letters", "onshore_stores"}  # reading makes none
         ensure_topics(settings(fresh_broker, topics=("otlp_spans",)))
         send(kafka, b"s", topic="otlp_spans")
         assert values(poll(consumer, 1).messages) == [b"s"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -15,6 +16,7 @@ from onshore_pipeline.kafka_broker import KafkaConsumer
 from onshore_pipeline.kafka_entries import KafkaEntryReader
 from onshore_pipeline.kafka_producer import KafkaProducer
 from onshore_pipeline.kafka_security import KafkaSettings
+from onshore_pipeline.kafka_ties import Tie, claim, refuse_another
 from onshore_pipeline.kafka_topics import check_topics, ensure_topics
 from onshore_pipeline.leadership import lead_by_group
 from secured_kafka import SecuredKafka, running_secured_kafka
@@ -32,6 +34,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
                 *EVENT_TOPICS,
                 "onshore_evidence_log",
                 "onshore_dead_letters",
+                "onshore_stores",
             )
             yield cluster
     except KafkaUnavailable as missing:
@@ -64,6 +67,8 @@ def test_receiver_worker_and_sequencer_do_their_work(secured: SecuredKafka) -> N
     worker = by(secured, "onshore-worker")
     assert ensure_topics(worker) == ()
     assert check_topics(worker) == ()
+    ours = Tie(uuid4(), worker.group_id, "key")
+    claim(worker, ours, "this test")
     with closing(KafkaConsumer(worker)) as consumer:
         for _ in range(40):
             messages = consumer.poll(max_messages=1, max_bytes=1000, timeout_s=0.5).messages
@@ -75,6 +80,7 @@ def test_receiver_worker_and_sequencer_do_their_work(secured: SecuredKafka) -> N
         consumer.commit([json.dumps(entry).encode()], [advance], [Outgoing(b"letter")])
     sequencer = by(secured, "onshore-sequencer")
     assert ensure_topics(sequencer) == ()
+    assert refuse_another(sequencer, ours)
     with closing(KafkaEntryReader(sequencer)) as reader:
         (logged,) = reader.read(after={}, max_entries=10, timeout_s=10)
     assert json.loads(logged.value) == entry

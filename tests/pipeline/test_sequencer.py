@@ -182,13 +182,15 @@ def test_offsets_that_never_were_a_message_are_counted_and_call_for_nobody(
     _announce(pipeline)
     topic = uuid4()
     say(status_path(pipeline.settings), {})
-    _copy(pipeline, _message(topic, 4), _gap(topic, 5, 9, empty=4))
+    _copy(pipeline, _message(topic, 4, dead_lettered=1), _gap(topic, 5, 9, empty=4))
     code, told = _status(pipeline, capsys)
     assert (code, told["attention"]) == (0, [])
     assert (told["gaps"], told["offsets_lost"], told["offsets_empty"]) == (0, 0, 4)
     _copy(pipeline, _message(topic, 9), _gap(topic, 10, 15, empty=2))
     code, told = _status(pipeline, capsys)
     assert (code, told["gaps"], told["offsets_lost"], told["offsets_empty"]) == (1, 1, 3, 6)
+    assert told["events_missing"] == 1
+    assert any(line.startswith("1 sealed events have no rows") for line in told["attention"])
 
 
 def test_lost_messages_and_a_restore_that_died_call_for_attention(

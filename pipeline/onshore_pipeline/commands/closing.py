@@ -93,12 +93,14 @@ def _closed(
     from onshore_pipeline import assembly
     from onshore_pipeline.jobs.replay import Closer
     from onshore_pipeline.log_check import refuse_older_log
+    from onshore_pipeline.log_ties import refuse_log_of_another
 
     at = at_failpoint(run.failpoint)
     with contextlib.ExitStack() as opened:
         client = assembly.store_client(settings)
         opened.callback(client.close)
         judgement = assembly.judgement(settings)
+        refuse_log_of_another(settings, client, sealing=True)
         with contextlib.closing(assembly.entry_reader(settings)) as log:
             refuse_older_log(log, client)
             log_id = log.log_id

@@ -46,6 +46,7 @@ def restore(
     from onshore_pipeline.jobs.lost import seal_lost
     from onshore_pipeline.jobs.restore import Restorer
     from onshore_pipeline.log_check import refuse_older_log
+    from onshore_pipeline.log_ties import refuse_log_of_another
     from onshore_pipeline.sequencer import stands
 
     settings = load_settings({"data_dir": data_dir})
@@ -55,6 +56,7 @@ def restore(
         client = assembly.store_client(settings)
         opened.callback(client.close)
         log = opened.enter_context(contextlib.closing(assembly.entry_reader(settings)))
+        refuse_log_of_another(settings, client, sealing=False)
         _refuse_another_log(client, log)
         refuse_older_log(log, client)
         messages = opened.enter_context(contextlib.closing(assembly.message_reader(settings)))

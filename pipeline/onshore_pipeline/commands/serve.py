@@ -49,6 +49,7 @@ def worker(
     """Run one member of the consumer group until SIGTERM; exit 3 when it stops for a person to look."""
     from onshore_pipeline import assembly, dead_letter_history
     from onshore_pipeline.log_check import refuse_older_log
+    from onshore_pipeline.log_ties import claim_log
     from onshore_pipeline.memory import leave_out_pandas
     from onshore_pipeline.worker import BatchLimits, Worker
     from onshore_pipeline.worker_status import say_stopped
@@ -59,6 +60,7 @@ def worker(
     stop = _stopped_by_signal(with_parent=with_parent)
     judgement = assembly.judgement(settings)
     client = assembly.store_client(settings, store_url)
+    check = claim_log(settings, client)
     with contextlib.closing(assembly.entry_reader(settings)) as reader:
         refuse_older_log(reader, client)
     assembly.publish_controls(client, judgement.controls)
@@ -67,7 +69,7 @@ def worker(
     status = DataDir(settings.data_dir).worker_status
     status.parent.mkdir(parents=True, exist_ok=True)
     with _member(settings) as member:
-        consumer = assembly.consumer(settings, member, at)
+        consumer = assembly.consumer(settings, member, at, check)
         try:
             _ready(ready_file)
             worker = Worker(consumer, client, judgement, limits, status_file=status, dead_letters=watch, at=at)
@@ -100,13 +102,27 @@ def sequencer(
     said = status_path(settings)
     while not stop.is_set():
         try:
+            _await_tie(settings, store_url, stop)
             with _leading(settings, stop) as over:
                 if not stop.is_set():
                     _ready(ready_file)
                     _sequence(settings, store_url, over, said, at)
-        except BrokerUnavailable as error:
+        except (StoreUnavailable, BrokerUnavailable) as error:
             say_trouble(said, error)
             log.warning("sequencing paused", reason=str(error), retry_in_s=_PAUSE_S)
+            stop.wait(_PAUSE_S)
+
+
+def _await_tie(settings: Settings, store_url: str | None, stop: threading.Event) -> None:
+    """Wait until a worker has tied Kafka's log to its store; a log of another store would be copied beside no rows."""
+    if not settings.kafka_bootstrap_servers:
+        return
+    from onshore_pipeline import assembly
+    from onshore_pipeline.log_ties import refuse_log_of_another
+
+    with contextlib.closing(assembly.store_client(settings, store_url)) as client:
+        while not (stop.is_set() or refuse_log_of_another(settings, client, sealing=False)):
+            log.info("waiting for the first worker, which ties the evidence log to its store", look_again_s=_PAUSE_S)
             stop.wait(_PAUSE_S)
 
 

@@ -64,6 +64,13 @@ FROM (
     FROM evidence_log WHERE kind = 'lost'
 )
 """
+# Read behind what was sealed: rows are there before their entries, so that what is written meanwhile is not missed.
+_SEEN: Final = "SELECT count() AS events_seen FROM events_current"
+_LOST_EVENTS: Final = """
+SELECT sum(events) AS events_lost FROM evidence_log FINAL WHERE (topic_id, partition, offset) IN (
+    SELECT topic_id, partition, arrayJoin(range(offset, end_offset)) AS offset FROM evidence_log WHERE kind = 'lost'
+)
+"""
 _HIDDEN: Final = "SELECT count() AS attempts_being_restored FROM restores_open"
 
 _OPEN_LETTERS: Final = """
@@ -115,9 +122,12 @@ def _shown(value: object) -> str:
 
 def _stored(reader: Reader) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for sql in (_LOGGED, _GAPS, _LOST, _HIDDEN, _OPEN_LETTERS, "SELECT count() AS findings FROM findings"):
+    questions = (_LOGGED, _SEEN, _LOST_EVENTS, _GAPS, _LOST, _HIDDEN, _OPEN_LETTERS)
+    for sql in (*questions, "SELECT count() AS findings FROM findings"):
         row |= reader.frame(sql).row(0, named=True)
-    return {name: value if isinstance(value, str) else int(value or 0) for name, value in row.items()}
+    stored: dict[str, Any] = {name: value if isinstance(value, str) else int(value or 0) for name, value in row.items()}
+    stored["events_missing"] = max(0, stored["events"] - stored["events_lost"] - stored["events_seen"])
+    return stored
 
 
 def _worker(settings: Settings) -> dict[str, Any]:
@@ -286,6 +296,11 @@ def _trouble(report: dict[str, Any]) -> list[str]:
         found.append(
             f"{report['messages_lost_last_day']:,} sealed messages were found lost in the last 24 hours: the store has"
             " no rows of them, and the broker no longer keeps them"
+        )
+    if report.get("events_missing") and not report.get("attempts_being_restored"):
+        found.append(
+            f"{report['events_missing']:,} sealed events have no rows in this store: `onshore restore --plan` says what"
+            " can be written again from the messages that the broker keeps"
         )
     if report.get("attempts_being_restored"):
         found.append(
