@@ -25,9 +25,9 @@ from onshore_pipeline.commands import (
     truth,
     up,
 )
-from onshore_pipeline.errors import STAYS_DOWN, EvidenceAltered, OnshoreError, StaysDown
+from onshore_pipeline.errors import INTERRUPTED, STAYS_DOWN, EvidenceAltered, OnshoreError, StaysDown
 
-WRONG, COULD_NOT, INTERRUPTED = 1, 2, 130
+WRONG, COULD_NOT = 1, 2
 
 app = typer.Typer(
     name="onshore",

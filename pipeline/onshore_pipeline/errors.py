@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 # How a process ends that stopped for a person to look: whoever watches it must not start it again.
 STAYS_DOWN: Final = 3
 
+# How a command ends that somebody interrupted, as shells count it.
+INTERRUPTED: Final = 130
+
 
 class OnshoreError(Exception):
     """Anything Onshore raises on purpose; its text is one readable line."""

@@ -116,6 +116,9 @@ def test_the_command_says_what_it_did_and_refuses_what_it_cannot(tmp_path: Path)
     _send(data / "log", 2)
     refused = run_onshore(tmp_path, "new-log", "--data-dir", "data")
     assert (refused.returncode, "2 messages wait" in refused.stderr) == (2, True)
+    assert "let the worker work them off" in refused.stderr
+    assert "--leave-waiting" in refused.stderr
+    assert (data / "log" / "log.sqlite3").is_file()
     done = run_onshore(tmp_path, "new-log", "--data-dir", "data", "--leave-waiting", "--json")
     assert done.returncode == 0
     assert json.loads(done.stdout)["left_waiting"] == {"otlp_logs": 2}

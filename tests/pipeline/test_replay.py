@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +28,7 @@ from onshore_pipeline.registration import registration
 from onshore_pipeline.stack import DataDir, salt_master
 from onshore_pipeline.store.writer import insert
 from replaying import SAID, close, fail_on, reader_of
-from running_stack import run_onshore
+from running_stack import command, environment, run_onshore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -127,6 +129,35 @@ def test_of_a_message_that_is_readable_again_a_record_that_is_not_becomes_a_lett
     assert [row[1] for row in again] == [[1]]
     assert list(close(pipeline, "replay", [again[0][0]]).refused) == [UUID(again[0][0])]
     close(pipeline, "discard", [again[0][0]])
+
+
+def test_one_that_is_unreadable_still_does_not_hold_up_the_others_of_its_portion(pipeline: Pipeline) -> None:
+    values = [otlp.logs([otlp.movement()] * 2) for _ in range(30)]
+    letters = fail_on(pipeline, [*values[:11], BROKEN, *values[11:]], *[None] * 31)
+    done = close(pipeline, "replay", letters)
+    assert (len(done.closed), done.events, len(done.refused)) == (30, 60, 1)
+
+
+def test_an_interrupted_replay_closes_what_is_under_way_says_how_far_it_came_and_goes_on_the_next_time(
+    pipeline: Pipeline,
+) -> None:
+    letters = fail_on(pipeline, [otlp.logs([otlp.movement()] * 4)], [(0,), (2, 3)])  # of one message: two portions
+    arguments = ("dead-letters", "replay", *letters, "--as", "kim", "--reason", "repaired", "--json")
+    asked = command(*arguments, "--data-dir", str(pipeline.settings.data_dir))
+    paused = environment(ONSHORE_FAILPOINT="10.noted:pause")
+    with subprocess.Popen(asked, env=paused, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as replay:
+        try:
+            os.waitid(os.P_PID, replay.pid, os.WSTOPPED)
+            replay.send_signal(signal.SIGINT)
+            replay.send_signal(signal.SIGCONT)
+            said, words = replay.communicate(timeout=60)
+        finally:
+            replay.kill()
+    told = json.loads(said)  # and nothing else: what is logged goes to standard error
+    assert (replay.returncode, told["closed"], told["left"]) == (130, 1, 1), words
+    assert "once more to stop at once" in words
+    assert "FAILPOINT ARMED" in words
+    assert len(close(pipeline, "replay", letters).closed) == 1
 
 
 def test_a_discard_stands_in_the_log_with_who_and_why(pipeline: Pipeline) -> None:

@@ -33,14 +33,23 @@ def reader_of(pipeline: Pipeline) -> Reader:
     return Reader(pipeline.url, writer["user"], writer["password"])
 
 
-def fail_on(pipeline: Pipeline, values: Sequence[bytes], *records: tuple[int, ...] | None) -> list[str]:
-    """Letters of messages that a pipeline with a bug made: which records of each it broke on, None for all."""
+def fail_on(
+    pipeline: Pipeline, values: Sequence[bytes], *records: tuple[int, ...] | list[tuple[int, ...]] | None
+) -> list[str]:
+    """Letters of messages that a pipeline with a bug made: which records of each it broke on, None for all.
+
+    A list of them makes several letters of one message.
+    """
     tenant = uuid4().hex
     pipeline.work()
     pipeline.send("otlp_logs", values, tenant=tenant)
     consumer = assembly.consumer(pipeline.settings)
     polled = consumer.poll(max_messages=1000, max_bytes=1 << 26, timeout_s=1)
-    broken = tuple(Failure(at, each, "judge", "a bug of that day") for at, each in enumerate(records))
+    broken = tuple(
+        Failure(at, one, "judge", "a bug of that day")
+        for at, each in enumerate(records)
+        for one in (each if isinstance(each, list) else [each])
+    )
     attempt = assess_without(polled, pipeline.judgement, uuid4(), broken, lambda _: None)
     insert(pipeline.client, "attempts", registration(attempt, "test", pipeline.judgement, datetime.now(UTC)))
     for name, table in attempt.tables.items():

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
+import structlog
 import typer
 
-from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.errors import INTERRUPTED, OnshoreError
 from onshore_pipeline.failpoints import at_failpoint
 from onshore_pipeline.jobs.letters import Wanted, ids
 from onshore_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+    from types import FrameType
 
     from onshore_pipeline.amend import Refusal
     from onshore_pipeline.jobs.amending import Said
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 _LONGEST: Final = 500
 _SAY_EVERY_S: Final = 1.0
+_SAY_TO_A_FILE_EVERY_S: Final = 5.0
 _REASONS_SHOWN: Final = 10
 
 
@@ -43,11 +48,14 @@ class Run:
 
 
 def close(action: Action, wanted: Wanted, said: Said, run: Run) -> int:
-    """Close what is wanted and say what came of it; 1 when letters stay open.
+    """Close what is wanted and say what came of it; 1 when letters stay open, 130 when it was interrupted.
+
+    The first SIGINT ends it behind the portion that is under way, whose letters are closed; the second at once.
 
     Raises:
         OnshoreError: what is wanted is not there, or something cannot be reached; what was closed is closed.
     """
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # the report is all of standard output
     settings = load_settings({"data_dir": run.data_dir})
     reader = _reader(settings)
     letters = ids(reader, wanted)
@@ -61,6 +69,8 @@ def close(action: Action, wanted: Wanted, said: Said, run: Run) -> int:
         typer.echo(json.dumps(report, ensure_ascii=False))
     else:
         _print(action, report)
+    if report["left"]:
+        return INTERRUPTED
     return 1 if report["failed"] else 0
 
 
@@ -106,7 +116,27 @@ def _closed(
             log_id = log.log_id
         assembly.publish_controls(client, judgement.controls)
         amender = opened.enter_context(contextlib.closing(assembly.amender(settings, at)))
-        return Closer(client, reader, amender, judgement, log_id, said, at=at, say=_Progress()).close(action, letters)
+        stops = opened.enter_context(_interrupted())
+        closer = Closer(client, reader, amender, judgement, log_id, said, at=at, say=_Progress(), stops=stops.is_set)
+        return closer.close(action, letters)
+
+
+@contextlib.contextmanager
+def _interrupted() -> Iterator[threading.Event]:
+    """Set by the first SIGINT; the next one does what it did before."""
+    event, before = threading.Event(), signal.getsignal(signal.SIGINT)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        event.set()
+        signal.signal(signal.SIGINT, before)
+        typer.echo("stopping behind the letters under way; once more to stop at once", err=True)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _would(action: Action, settings: Settings, reader: Reader, letters: Sequence[str]) -> dict[str, Any]:
@@ -116,7 +146,14 @@ def _would(action: Action, settings: Settings, reader: Reader, letters: Sequence
     from onshore_pipeline.amend import Refusal as Refused
     from onshore_pipeline.jobs.letters import portions, sealed_entries, verified
 
-    report: dict[str, Any] = {"letters": len(letters), "closed": 0, "events": 0, "dead_again": 0, "already": {}}
+    report: dict[str, Any] = {
+        "letters": len(letters),
+        "closed": 0,
+        "events": 0,
+        "dead_again": 0,
+        "already": {},
+        "left": 0,
+    }
     if action == "discard":
         return report | {"closed": len(letters), "failed": []}
     refused: dict[UUID, Refusal] = {}
@@ -147,6 +184,7 @@ def _report(action: Action, done: Closing | None, run: Run) -> dict[str, Any]:
         "events": done.events if done else 0,
         "dead_again": done.dead_again if done else 0,
         "already": dict(+done.already) if done else {},
+        "left": done.left if done else 0,
         "failed": _failed(done.refused) if done else [],
     }
 
@@ -168,6 +206,8 @@ def _print(action: Action, report: dict[str, Any]) -> None:
         typer.echo(f"{report['dead_again']:,} records of them {how}dead-lettered again, as letters of their own")
     for how, count in report["already"].items():
         typer.echo(f"{count:,} were {how} by somebody else meanwhile")
+    if report["left"]:
+        typer.echo(f"interrupted: {report['left']:,} letters were not looked at and stay as they are; run it again")
     if report["failed"]:
         typer.echo(f"{len(report['failed']):,} fail again and stay open:")
         for each in report["failed"][:_REASONS_SHOWN]:
@@ -177,12 +217,13 @@ def _print(action: Action, report: dict[str, Any]) -> None:
 
 
 class _Progress:
-    """How far it is, on a terminal's standard error, once a second."""
+    """How far it is, on standard error: once a second on a terminal, every few seconds in a file."""
 
     def __init__(self) -> None:
-        self._due = time.monotonic() + _SAY_EVERY_S
+        self._every_s = _SAY_EVERY_S if sys.stderr.isatty() else _SAY_TO_A_FILE_EVERY_S
+        self._due = time.monotonic() + self._every_s
 
     def __call__(self, done: int, of: int) -> None:
-        if time.monotonic() >= self._due and sys.stderr.isatty():
-            self._due = time.monotonic() + _SAY_EVERY_S
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._every_s
             typer.echo(f"{done:,} of {of:,} dead letters", err=True)

@@ -43,4 +43,7 @@ def new_log(
     if begun.kept_in is not None:
         typer.echo(f"the old one lies in {begun.kept_in}; what was sealed stays in the store")
     if begun.left_waiting:
-        typer.echo(f"ATTENTION: {sum(begun.left_waiting.values()):,} messages that waited in it are not read")
+        typer.echo(
+            f"ATTENTION: {sum(begun.left_waiting.values()):,} messages that waited in it are not read; those that the"
+            " store does not have must be sent again"
+        )

@@ -67,8 +67,10 @@ def begin_new_log(folder: Path, *, leave_waiting: bool = False) -> NewLog:
     if waiting and not leave_waiting:
         counts = ", ".join(f"{count:,} in {topic}" for topic, count in sorted(waiting.items()))
         raise MessagesWait(
-            f"{sum(waiting.values()):,} messages wait in the local log ({counts}), and nobody would read them any more:"
-            " start the stack and let the worker finish, or say --leave-waiting to leave them in the old folder"
+            f"{sum(waiting.values()):,} messages wait in the local log ({counts}), and a new log does not carry them:"
+            " start the stack and let the worker work them off, then run this again. Where the worker refuses this log"
+            " as an older copy, --leave-waiting leaves them in the old folder, which is kept; of those the store has"
+            " what was sealed before, and the rest must be sent again"
         )
     if previous is not None:
         previous["folder"] = f"{folder.name}.before-{previous['log_id'][:8]}-{int(time.time())}"

@@ -41,13 +41,14 @@ FROM dead_letter_actions WHERE dead_letter_id = {id:UUID} ORDER BY at, outcome !
 """
 _ENTRIES: Final = """
 SELECT entry FROM evidence_log WHERE attempt_id IN {attempts:Array(UUID)} AND kind IN ('message', 'amends')
+    AND offset IN {offsets:Array(UInt64)}
 """
 _SIZES: Final = """
 SELECT toString(dead_letter_id) AS id, length(payload) AS size FROM dead_letters_current
 WHERE dead_letter_id IN {ids:Array(UUID)} ORDER BY received_at, id
 """
 _ASKED_AT_ONCE: Final = 2_000
-_AT_ONCE: Final = 100
+_AT_ONCE: Final = 1_000
 _AT_ONCE_BYTES: Final = 16 << 20
 _LATEST_NS: Final = 2**63 - 1  # what the store can hold as a time
 
@@ -209,7 +210,8 @@ def _of_bearable_size(reader: Reader, wanted_ids: Sequence[str]) -> Iterator[lis
 
 def sealed_entries(reader: Reader, of: Sequence[Letter]) -> dict[tuple[MessageId, UUID], dict[str, Any]]:
     """What the log has sealed about the letters' messages, by message and attempt."""
-    rows = reader.rows(_ENTRIES, {"attempts": sorted({str(each.attempt_id) for each in of})})
+    attempts, offsets = {str(each.attempt_id) for each in of}, {each.message.offset for each in of}
+    rows = reader.rows(_ENTRIES, {"attempts": sorted(attempts), "offsets": sorted(offsets)})
     entries = [json.loads(row["entry"]) for row in rows]
     return {
         ((UUID(each["topic_id"]), each["partition"], each["offset"]), UUID(each["attempt"])): each for each in entries

@@ -58,6 +58,7 @@ class Closing:
         dead_again: records of closed letters that failed again and are letters of their own now.
         already: how many letters somebody else had closed, by how.
         refused: letters that stay open, with the new reason.
+        left: letters that were not looked at any more, because somebody wanted to stop.
     """
 
     of: int
@@ -66,6 +67,7 @@ class Closing:
     dead_again: int = 0
     already: Counter[str] = field(default_factory=Counter)
     refused: dict[UUID, Refusal] = field(default_factory=dict)
+    left: int = 0
 
     @property
     def done(self) -> int:
@@ -96,10 +98,15 @@ class Closer:
         *,
         at: Callable[[str], None] = nowhere,
         say: Callable[[int, int], None] = lambda done, of: None,  # noqa: ARG005
+        stops: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Take ready parts; the caller closes them. `at` is told every step (see `failpoints`)."""
+        """Take ready parts; the caller closes them. `at` is told every step (see `failpoints`).
+
+        `stops` is asked between portions: whether to leave the rest as it is.
+        """
         self._client, self._reader, self._amender, self._judgement = client, reader, amender, judgement
         self._log_id, self._said, self._at, self._say = log_id, said, at, say
+        self._stops = stops
         self._tries: dict[UUID, _Try] = {}
         self._pending: dict[UUID, None] = {}
         self._action_id = uuid4()
@@ -113,7 +120,7 @@ class Closer:
         done = Closing(len(ids))
         self._pending = dict.fromkeys(map(UUID, ids))
         tries = 0
-        while self._pending:
+        while self._pending and not self._stops():
             before = len(self._pending)
             try:
                 self._close(action, done)
@@ -123,6 +130,7 @@ class Closer:
                     raise
                 log.warning("taking over again", reason=str(error), left=len(self._pending))
                 Event().wait(random.uniform(_PAUSE_S, 2**tries * _PAUSE_S))  # noqa: S311 - no secret
+        done.left = len(self._pending)
         return done
 
     def _close(self, action: Action, done: Closing) -> None:
@@ -142,6 +150,8 @@ class Closer:
             elif left:
                 self._replay(self._verified(left, done), done)
             self._say(done.done, done.of)
+            if self._stops():
+                return
         done.already["gone"] += len(self._pending)  # the store was put back to before they were
         self._pending.clear()
 
