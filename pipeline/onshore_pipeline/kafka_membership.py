@@ -70,7 +70,7 @@ class OwnName:
             holders = {
                 each["member_id"] for each in group["members"] if each["group_instance_id"] == own.group_instance_id
             }
-        except (KafkaError, KeyError):
+        except (KafkaError, KeyError, ValueError):  # the last where a broker names what the client does not know
             return
         if holders and own.member_id not in holders and self._membership().member_id == own.member_id:
             raise self.taken()

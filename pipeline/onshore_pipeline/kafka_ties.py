@@ -215,7 +215,10 @@ def _refuse(settings: KafkaSettings, found: Tied, wanted: Tie) -> None:
 def _refuse_members(settings: KafkaSettings, groups: set[str]) -> None:
     names = sorted({*groups, *(f"{each}-sequencer" for each in groups)})
     with admin_client(settings) as admin, kafka_errors(settings, "look who is at work"):
-        described = admin.describe_groups(names)
+        try:
+            described = admin.describe_groups(names)
+        except (KeyError, ValueError) as error:
+            raise BrokerUnavailable(f"Kafka at {settings.servers} does not say who is at work: {error!r}") from error
     at_work = [f"{name} ({len(described[name]['members'])})" for name in names if described[name].get("members")]
     if at_work:
         raise LogOfAnother(

@@ -299,3 +299,21 @@ def test_a_broker_that_dies_leaves_nobody_waiting(mortal_tansu: tuple[str, subpr
             producer.send("otlp_logs", [Outgoing(b"b")])
         consumer.rewind()
         assert time.monotonic() - started < 15
+
+
+def test_a_broker_that_says_of_groups_what_the_client_does_not_know_stops_no_worker(fresh_tansu: str) -> None:
+    from onshore_pipeline.kafka_broker import KafkaConsumer
+    from onshore_pipeline.kafka_producer import KafkaProducer
+    from onshore_pipeline.kafka_topics import ensure_topics
+
+    kafka = settings(fresh_tansu, member="worker-0", look_for_topics_s=0.0)
+    ensure_topics(kafka)
+    with closing(KafkaProducer(kafka)) as producer:
+        producer.send("otlp_logs", [Outgoing(b"a")])
+    with closing(KafkaConsumer(kafka)) as consumer:
+        deadline, found = time.monotonic() + 30, tuple[Message, ...]()
+        while not found and time.monotonic() < deadline:
+            found = consumer.poll(max_messages=9, max_bytes=99, timeout_s=0.2).messages
+        assert [each.value for each in found] == [b"a"]
+        # it is a member now, and asks who has its name
+        assert consumer.poll(max_messages=9, max_bytes=99, timeout_s=0.2) == Polled()
