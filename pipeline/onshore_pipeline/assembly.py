@@ -169,12 +169,12 @@ def producer(settings: Settings) -> Producer:
 
 
 def message_reader(settings: Settings) -> MessageReader:
-    """A reader of kept messages on the broker that settings name."""
+    """A reader of kept messages on the broker that settings name; a topic made now would tell nothing of an old one."""
     if not settings.kafka_bootstrap_servers:
         return local_log(settings).message_reader()
     from onshore_pipeline.kafka_messages import KafkaMessageReader
 
-    return KafkaMessageReader(kafka(settings))
+    return KafkaMessageReader(kafka(settings, make_topics=False))
 
 
 def kafka(settings: Settings, member: str = "", *, make_topics: bool = True) -> KafkaSettings:

@@ -36,6 +36,10 @@ class BrokerUnavailable(OnshoreError):
     """The broker did not answer: commit nothing, back off, try again."""
 
 
+class LogCut(BrokerUnavailable):
+    """The evidence log ends before a position that something was read from already."""
+
+
 class BrokerFull(BrokerUnavailable):
     """The broker takes no more until what waits has been worked off: put senders off, try again later.
 

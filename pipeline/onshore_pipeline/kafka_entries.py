@@ -6,9 +6,10 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from kafka import TopicPartition
+from kafka.errors import OffsetOutOfRangeError
 
 from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, Gap, LoggedEntry, Message
-from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.errors import BrokerUnavailable, LogCut
 from onshore_pipeline.kafka_batches import UnreadableValue
 from onshore_pipeline.kafka_bounded import BoundedConsumer
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
@@ -103,7 +104,10 @@ class KafkaEntryReader:
                 if self._next.get(partition) != wanted:
                     self._consumer.seek(TopicPartition(EVIDENCE_LOG_TOPIC, partition), wanted)
                     self._next[partition] = wanted
-            fetched = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_entries)
+            try:
+                fetched = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_entries)
+            except OffsetOutOfRangeError as error:
+                raise self._out_of_range(error.args[0]) from error
         entries = tuple(
             LoggedEntry(record.partition, record.offset, timestamp_ns(record), record.value or b"")
             for records in fetched.values()
@@ -148,6 +152,18 @@ class KafkaEntryReader:
             begins = self._consumer.beginning_offsets(partitions, timeout_ms=timeout_ms)
             ends = self._consumer.end_offsets(partitions, timeout_ms=timeout_ms)
         return {each.partition: (begins[each], ends[each]) for each in partitions}
+
+    def _out_of_range(self, positions: Mapping[TopicPartition, int]) -> BrokerUnavailable:
+        """Whether the log is cut or forgot its beginning."""
+        span = self.span()
+        told = f"Kafka at {self._settings.servers}: {EVIDENCE_LOG_TOPIC}"
+        for source, position in positions.items():
+            begin, end = span[source.partition]
+            if position > end:
+                return LogCut(f"{told}[{source.partition}] ends before {position}, which was read from it already")
+            if position < begin:
+                return BrokerUnavailable(f"{told}[{source.partition}] begins at {begin}: it must keep everything")
+        return BrokerUnavailable(f"{told} does not have {positions} at the moment")
 
     def close(self) -> None:
         """Release the connection; safe to call twice."""

@@ -113,14 +113,24 @@ class LoggedPositions:
         return start
 
     def _lost(self, source: TopicPartition, group: int, logged: int | None) -> str:
-        ends = "has nothing" if logged is None else f"ends before offset {logged}"
-        return (
-            f"Kafka at {self._settings.servers}: {EVIDENCE_LOG_TOPIC} {ends} for {source.topic}[{source.partition}],"
-            f" but group {self._settings.group_id} committed up to {group}: entries were lost. Restore the log topic;"
-            " if that cannot be, stop all workers and give up what was lost, so that those messages are judged again:"
-            f" kafka-consumer-groups.sh --bootstrap-server {self._settings.bootstrap_servers[0]} --group"
-            f" {self._settings.group_id} --topic {source.topic}:{source.partition} --reset-offsets --to-offset"
-            f" {logged or 0} --execute"
+        """What is missing, and the remedy: a log that forgot its end goes on there, one that is gone begins anew."""
+        told = (
+            f"Kafka at {self._settings.servers}: {EVIDENCE_LOG_TOPIC}"
+            f" {'has nothing' if logged is None else f'ends before offset {logged}'}"
+            f" for {source.topic}[{source.partition}], but group {self._settings.group_id} committed up to {group}:"
+            " entries were lost. Put the log topic back; if that cannot be, stop all workers and "
+        )
+        if logged is None:
+            return told + (
+                "begin with new event topics, because what was sealed stays in the store and offsets would be used"
+                f" twice: copy what {source.topic}[{source.partition}] holds from offset {group} on elsewhere, since"
+                f" nobody has judged it; delete topic {source.topic}; run `onshore topics create`; send the copies"
+                " again"
+            )
+        return told + (
+            "give up what was lost, so that those messages are judged again: kafka-consumer-groups.sh"
+            f" --bootstrap-server {self._settings.bootstrap_servers[0]} --group {self._settings.group_id} --topic"
+            f" {source.topic}:{source.partition} --reset-offsets --to-offset {logged} --execute"
         )
 
     def _read_tail(self, reader: KafkaEntryReader) -> None:

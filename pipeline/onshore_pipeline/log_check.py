@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.errors import LogCut, OnshoreError
 from onshore_pipeline.evidence.merkle import leaf_hash
 from onshore_pipeline.store.connect import store_errors
 
@@ -41,11 +41,11 @@ def refuse_older_log(reader: EntryReader, client: Client) -> None:
         rows = client.query(_NEWEST, parameters={"log": str(reader.log_id), "none": _NO_LOG}).result_rows
     for partition, position, entry_hash in rows:
         after = {int(partition): int(position) - 1}
-        found = [
-            entry
-            for entry in reader.read(after=after, max_entries=1, timeout_s=_PATIENCE_S)
-            if (entry.partition, entry.position) == (int(partition), int(position))
-        ]
+        try:
+            read = reader.read(after=after, max_entries=1, timeout_s=_PATIENCE_S)
+        except LogCut:
+            read = ()
+        found = [each for each in read if (each.partition, each.position) == (int(partition), int(position))]
         if not found:
             raise LogBehindStore(_words(f"ends before entry {position}, which the store has copied from it"))
         if leaf_hash(found[0].value) != bytes(entry_hash):

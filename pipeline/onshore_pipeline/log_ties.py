@@ -51,7 +51,7 @@ def refuse_log_of_another(settings: Settings, client: Client, *, sealing: bool) 
         return True
     from onshore_pipeline.kafka_ties import refuse_another
 
-    return refuse_another(kafka(settings), _wanted(settings, client, sealing=sealing))
+    return refuse_another(kafka(settings, make_topics=False), _wanted(settings, client, sealing=sealing))
 
 
 def move_log(settings: Settings, client: Client, *, another_salt_key: bool) -> tuple[Tie | None, Tie]:

@@ -74,8 +74,8 @@ class DataDir:
         return self.path / "logs"
 
     def make(self) -> None:
-        """Create the folders; only their owner may look inside."""
-        for folder in (self.path, self.path / "log", self.store, self.path / "keys", self.path / "status", self.logs):
+        """Create the folders but the log's; only their owner may look inside."""
+        for folder in (self.path, self.store, self.path / "keys", self.path / "status", self.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 

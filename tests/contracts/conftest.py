@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from onshore_pipeline.broker import DEAD_LETTER_TOPIC, Outgoing, Polled
+from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVIDENCE_LOG_TOPIC, Outgoing, Polled
 from onshore_pipeline.embedded.local_log import LocalLog
 from onshore_pipeline.embedded.log_file import FILE_NAME
 from onshore_pipeline.embedded.log_records import unpack_headers
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from onshore_pipeline.broker import Amender, Consumer, EntryReader, Gap, Message, MessageReader, Producer
+    from onshore_pipeline.broker import (
+        Amender,
+        Consumer,
+        EntryReader,
+        Gap,
+        LoggedEntry,
+        Message,
+        MessageReader,
+        Producer,
+    )
     from onshore_pipeline.kafka_security import KafkaSettings
 
 
@@ -45,7 +54,8 @@ class Broker:
         open_entry_reader: opens a reader of the evidence log.
         open_message_reader: opens a reader of kept messages.
         open_amender: opens an amender.
-        dead_letters: all dead letters, in order.
+        entries: all entries of the evidence log, in order, once nothing is open any more.
+        dead_letters: the same of the dead letters.
         outwait: waits until the broker has given up on a consumer that does not poll.
         clock: the broker's clock, where it stamps messages and we hold it.
         stamped_by: whose clock the broker's messages carry.
@@ -57,6 +67,7 @@ class Broker:
     open_entry_reader: Callable[[], EntryReader]
     open_message_reader: Callable[[], MessageReader]
     open_amender: Callable[[], Amender]
+    entries: Callable[[], list[LoggedEntry]]
     dead_letters: Callable[[], list[Outgoing]]
     outwait: Callable[[Consumer], None]
     clock: Clock | None
@@ -116,6 +127,7 @@ def local_broker(tmp_path: Path) -> Iterator[Broker]:
         log.entry_reader,
         log.message_reader,
         log.amender,
+        lambda: _local_entries(log),
         lambda: _local_dead_letters(tmp_path),
         lambda _: None,
         clock=clock,
@@ -154,6 +166,7 @@ def _broker(settings: KafkaSettings, stamped_by: Literal["broker", "sender"] = "
         lambda: KafkaEntryReader(settings),
         lambda: KafkaMessageReader(settings),
         lambda: KafkaAmender(settings),
+        lambda: _kafka_entries(settings),
         lambda: _kafka_dead_letters(settings.servers),
         _wait_until_out_of_group,
         clock=None,
@@ -182,15 +195,42 @@ def _local_dead_letters(folder: Path) -> list[Outgoing]:
     return [Outgoing(value, unpack_headers(headers)) for value, headers in rows]
 
 
+def _local_entries(log: LocalLog) -> list[LoggedEntry]:
+    with closing(log.entry_reader()) as reader:  # one read of the file sees all that was committed
+        return list(reader.read(after={}, max_entries=1000, timeout_s=0.0))
+
+
+def _kafka_entries(settings: KafkaSettings) -> list[LoggedEntry]:
+    from onshore_pipeline.kafka_entries import KafkaEntryReader
+
+    ends = {0: _kafka_end(settings.servers, EVIDENCE_LOG_TOPIC)}
+    with closing(KafkaEntryReader(settings)) as reader:
+        return [entry for chunk in reader.read_all({}, ends) for entry in chunk]
+
+
+def _kafka_end(address: str, topic: str) -> int:
+    """Behind everything that was ever written, markers and what is still open included."""
+    import kafka
+
+    source = kafka.TopicPartition(topic, 0)
+    with kafka.KafkaConsumer(bootstrap_servers=address) as consumer:
+        return int(consumer.end_offsets([source])[source])
+
+
 def _kafka_dead_letters(address: str) -> list[Outgoing]:
     import kafka
 
     source = kafka.TopicPartition(DEAD_LETTER_TOPIC, 0)
+    end, found = _kafka_end(address, DEAD_LETTER_TOPIC), list[Outgoing]()
     with kafka.KafkaConsumer(bootstrap_servers=address, isolation_level="read_committed") as consumer:
         consumer.assign([source])
         consumer.seek(source, 0)
-        records = consumer.poll(timeout_ms=500).get(source, [])
-    return [Outgoing(record.value, tuple(record.headers)) for record in records]
+        deadline = time.monotonic() + 20
+        while consumer.position(source) < end:
+            assert time.monotonic() < deadline, f"the dead letters do not read to {end}"
+            records = consumer.poll(timeout_ms=200).get(source, [])
+            found += [Outgoing(record.value, tuple(record.headers)) for record in records]
+    return found
 
 
 def _wait_until_out_of_group(consumer: Consumer) -> None:

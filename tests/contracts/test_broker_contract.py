@@ -34,6 +34,7 @@ class Broker(Protocol):
 
     clock: Callable[[], int] | None
     stamped_by: Clock
+    entries: Callable[[], list[LoggedEntry]]
     dead_letters: Callable[[], list[Outgoing]]
     outwait: Callable[[Consumer], None]
 
@@ -52,19 +53,6 @@ def advance(messages: Sequence[Message]) -> Advance:
     """Progress over messages of one partition."""
     first, last = messages[0], messages[-1]
     return Advance(first.topic, first.topic_id, first.partition, first.offset, last.offset + 1)
-
-
-def logged(broker: Broker, expect: int) -> list[LoggedEntry]:
-    """All entries; waits until there are `expect`, and does not stop before a quiet moment."""
-    reader, after = broker.entry_reader(), dict[int, int]()
-    entries: list[LoggedEntry] = []
-    deadline = time.monotonic() + 5
-    while True:
-        read = reader.read(after=after, max_entries=100, timeout_s=0.3)
-        entries += read
-        after.update({each.partition: each.position for each in read})
-        if not read and (len(entries) >= expect or time.monotonic() > deadline):
-            return entries
 
 
 def entry(note: str) -> bytes:
@@ -157,7 +145,7 @@ def test_a_member_that_holds_keeps_its_place_for_longer_than_one_that_is_silent(
     consumer.commit([of(each) for each in rest.messages], [advance(rest.messages)])
 
 
-def test_holding_lasts_as_long_as_asked_and_hands_over_when_another_member_joins(broker: Broker) -> None:
+def test_holding_lasts_as_long_as_asked_and_what_was_not_committed_goes_to_the_next_member(broker: Broker) -> None:
     send(broker, b"a", b"b")
     consumer = broker.consumer()
     moved = advance(broker.poll(consumer, expect=2).messages)
@@ -193,7 +181,7 @@ def test_entries_dead_letters_and_positions_move_together(broker: Broker) -> Non
     letter = Outgoing(b"\x00broken", (("onshore-reason", b"not a message"),))
     entries = [of(each) for each in (*logs, *metrics)]
     consumer.commit(entries, [advance(logs), advance(metrics)], [letter])
-    assert [each.value for each in logged(broker, 3)] == entries
+    assert [each.value for each in broker.entries()] == entries
     assert broker.dead_letters() == [letter]
     assert {(lag.topic, lag.next_offset) for lag in consumer.lag() if lag.next_offset} == {
         ("otlp_logs", 2),
@@ -212,7 +200,7 @@ def test_a_commit_that_does_not_begin_at_the_position_is_fenced_and_writes_nothi
         consumer.commit(
             [entry("entry m"), entry("entry b")], [advance(metrics), advance(logs[1:])], [Outgoing(b"letter")]
         )
-    assert logged(broker, 0) == []
+    assert broker.entries() == []
     assert broker.dead_letters() == []
     consumer.rewind()
     assert len(broker.poll(consumer, expect=3).messages) == 3
@@ -224,7 +212,7 @@ def test_a_commit_for_a_topic_of_another_identity_is_fenced(broker: Broker) -> N
     broker.poll(consumer, expect=1)
     with pytest.raises(CommitFenced):
         consumer.commit([entry("entry")], [Advance("otlp_logs", uuid4(), 0, 0, 1)])
-    assert logged(broker, 0) == []
+    assert broker.entries() == []
 
 
 def test_the_same_commit_again_is_fenced(broker: Broker) -> None:
@@ -234,7 +222,7 @@ def test_the_same_commit_again_is_fenced(broker: Broker) -> None:
     consumer.commit([of(message)], [advance([message])])
     with pytest.raises(CommitFenced):
         consumer.commit([of(message)], [advance([message])])
-    assert [each.value for each in logged(broker, 1)] == [of(message)]
+    assert [each.value for each in broker.entries()] == [of(message)]
 
 
 def test_a_consumer_that_was_replaced_can_no_longer_commit(broker: Broker) -> None:
@@ -249,7 +237,7 @@ def test_a_consumer_that_was_replaced_can_no_longer_commit(broker: Broker) -> No
     newer.commit(entries, [advance(polled.messages)])
     with pytest.raises(CommitFenced):
         older.commit([entry("zombie a"), entry("zombie b")], [moved])
-    assert [each.value for each in logged(broker, 2)] == entries
+    assert [each.value for each in broker.entries()] == entries
 
 
 def test_entries_without_progress_may_be_committed_beside_the_worker(broker: Broker) -> None:
@@ -258,7 +246,7 @@ def test_entries_without_progress_may_be_committed_beside_the_worker(broker: Bro
     (message,) = broker.poll(consumer, expect=1).messages
     broker.consumer().commit([entry("amends")], [])
     consumer.commit([of(message)], [advance([message])])
-    assert [each.value for each in logged(broker, 2)] == [entry("amends"), of(message)]
+    assert [each.value for each in broker.entries()] == [entry("amends"), of(message)]
 
 
 def test_a_poll_keeps_to_its_bounds_but_gives_one_message_at_least(broker: Broker) -> None:
@@ -285,7 +273,7 @@ def test_a_reader_resumes_behind_any_position(broker: Broker) -> None:
     messages = broker.poll(consumer, expect=3).messages
     for message in messages:
         consumer.commit([of(message)], [advance([message])])
-    entries = logged(broker, 3)
+    entries = broker.entries()
     assert [each.value for each in entries] == [of(message) for message in messages]
     assert [each.position for each in entries] == sorted({each.position for each in entries})
     with closing(broker.entry_reader()) as reader:

@@ -305,7 +305,18 @@ def test_a_worker_restarted_under_its_name_has_its_partitions_at_once_and_fences
     assert logged(kafka) == [("message", 0), ("message", 1)]
 
 
-def test_what_is_under_way_on_partitions_that_stay_is_committed_over_a_rebalance(fresh_kafka: str) -> None:
+def stay(member: Consumer, *, holds: bool) -> None:
+    """Stay in the group for a moment, with nothing more to be had."""
+    if holds:
+        member.hold(0.2)
+    else:
+        assert member.poll(max_messages=100, max_bytes=1 << 20, timeout_s=0.2) == Polled()
+
+
+@pytest.mark.parametrize("holds", [False, True], ids=["polls", "holds"])
+def test_what_is_under_way_on_partitions_that_stay_is_committed_over_a_rebalance(
+    fresh_kafka: str, *, holds: bool
+) -> None:
     from onshore_pipeline.kafka_broker import KafkaConsumer
     from onshore_pipeline.kafka_producer import KafkaProducer
     from onshore_pipeline.kafka_topics import ensure_topics
@@ -329,9 +340,9 @@ def test_what_is_under_way_on_partitions_that_stay_is_committed_over_a_rebalance
         try:
             deadline = time.monotonic() + 60
             while len({each.partition for each in moved}) < 2 and time.monotonic() < deadline:
-                assert first.poll(max_messages=100, max_bytes=1 << 20, timeout_s=0.2) == Polled()
+                stay(first, holds=holds)
             for _ in range(5):
-                assert first.poll(max_messages=100, max_bytes=1 << 20, timeout_s=0.2) == Polled()
+                stay(first, holds=holds)
         finally:
             stop.set()
             other.join()

@@ -12,8 +12,10 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from onshore_pipeline.broker import Advance, Outgoing
+from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, Advance, Outgoing
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, MessageTooLarge
+from onshore_pipeline.sequencer import Place, Places, evidence_row
+from running_stack import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +49,8 @@ def poll(consumer: Consumer, expect: int) -> list[Message]:
 def commit(consumer: Consumer, messages: Sequence[Message]) -> None:
     first, last = messages[0], messages[-1]
     places = [{"topic_id": str(each.topic_id), "partition": each.partition, "offset": each.offset} for each in messages]
-    entries = [json.dumps({"kind": "message"} | place).encode() for place in places]
+    told = {"kind": "message", "topic": first.topic, "attempt": str(UUID(int=1))}
+    entries = [json.dumps(told | place).encode() for place in places]
     consumer.commit(entries, [Advance(first.topic, first.topic_id, 0, first.offset, last.offset + 1)])
 
 
@@ -67,8 +70,8 @@ def four_of_six_committed(kafka: KafkaSettings) -> UUID:
     return messages[0].topic_id
 
 
-def set_offset(kafka: KafkaSettings, offset: int) -> None:
-    """What kafka-consumer-groups.sh --reset-offsets does."""
+def set_offset(kafka: KafkaSettings, offset: int, metadata: str = "") -> None:
+    """What kafka-consumer-groups.sh --reset-offsets does; with the topic's id, what our own commit does."""
     import kafka as library
 
     source = library.TopicPartition("otlp_logs", 0)
@@ -76,7 +79,7 @@ def set_offset(kafka: KafkaSettings, offset: int) -> None:
         bootstrap_servers=kafka.bootstrap_servers[0], group_id=kafka.group_id, enable_auto_commit=False
     ) as consumer:
         consumer.assign([source])
-        consumer.commit({source: library.OffsetAndMetadata(offset, "", -1)})
+        consumer.commit({source: library.OffsetAndMetadata(offset, metadata, -1)})
 
 
 @pytest.mark.parametrize("offset", [1, 6], ids=["backward", "forward"])
@@ -112,8 +115,68 @@ def test_an_older_offset_of_ours_is_set_right_and_a_log_that_lost_entries_is_ref
     assert positions.starts(at(4, topic_id)) == {source: 4}
     with pytest.raises(BrokerUnavailable, match=r"ends before offset 4 for otlp_logs\[0\].*--to-offset 4 --execute"):
         positions.starts(at(5, topic_id))
-    with pytest.raises(BrokerUnavailable, match=r"has nothing for otlp_logs\[0\].*--to-offset 0 --execute"):
+    with pytest.raises(BrokerUnavailable, match=r"has nothing for otlp_logs\[0\].*begin with new event topics"):
         positions.starts(at(5, uuid4()))
+
+
+def sequenced(kafka: KafkaSettings, places: Places) -> Places:
+    """Where every topic-partition stands once the log was copied behind `places`, as the sequencer sees it."""
+    from onshore_pipeline.kafka_entries import KafkaEntryReader
+
+    found = dict(places)
+    with closing(KafkaEntryReader(kafka)) as reader:
+        for entries in reader.read_all({}):
+            for entry in entries:
+                evidence_row(entry, found, reader.log_id)
+    return found
+
+
+def make_again(kafka: KafkaSettings, topic: str) -> None:
+    from onshore_pipeline.kafka_topics import admin_client, ensure_topics
+
+    with admin_client(kafka) as admin:
+        admin.delete_topics([topic])
+        wait_until(lambda: topic not in admin.list_topics(), f"{topic} is gone")
+    ensure_topics(kafka)
+
+
+def test_after_the_log_was_lost_new_event_topics_go_on_beside_what_was_sealed(fresh_kafka: str) -> None:
+    from onshore_pipeline.kafka_broker import KafkaConsumer
+    from onshore_pipeline.kafka_producer import KafkaProducer
+
+    kafka = settings(fresh_kafka)
+    old = str(four_of_six_committed(kafka))
+    sealed = sequenced(kafka, {})
+    make_again(kafka, EVIDENCE_LOG_TOPIC)
+    lost = (
+        r"has nothing for otlp_logs\[0\], but .* up to 4: .*new event topics.*from offset 4 on.*delete topic otlp_logs;"
+    )
+    with closing(KafkaConsumer(kafka)) as consumer, pytest.raises(BrokerUnavailable, match=lost):
+        poll(consumer, 1)
+    make_again(kafka, "otlp_logs")
+    with closing(KafkaProducer(kafka)) as producer:
+        producer.send("otlp_logs", [Outgoing(value) for value in (b"e", b"f")])
+    with closing(KafkaConsumer(kafka)) as consumer:
+        messages = poll(consumer, 2)
+        assert [each.value for each in messages] == [b"e", b"f"]
+        commit(consumer, messages)
+    assert sequenced(kafka, sealed) == {(old, 0): Place(4, 4), (str(messages[0].topic_id), 0): Place(2, 2)}
+
+
+def test_after_the_log_lost_its_end_what_it_no_longer_names_is_judged_again(fresh_kafka: str) -> None:
+    from onshore_pipeline.kafka_broker import KafkaConsumer
+
+    kafka = settings(fresh_kafka)
+    topic_id = str(four_of_six_committed(kafka))
+    set_offset(kafka, 5, topic_id)  # as if an entry had been committed, and lost
+    with closing(KafkaConsumer(kafka)) as consumer:
+        with pytest.raises(BrokerUnavailable, match=r"--topic otlp_logs:0 --reset-offsets --to-offset 4 --execute"):
+            poll(consumer, 1)
+        set_offset(kafka, 4)
+        messages = poll(consumer, 2)
+        assert [each.value for each in messages] == [b"e", b"f"]
+        commit(consumer, messages)
+    assert sequenced(kafka, {}) == {(topic_id, 0): Place(6, 6)}
 
 
 def test_a_position_that_moved_while_we_worked_fences_the_commit(fresh_broker: str) -> None:

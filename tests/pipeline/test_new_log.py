@@ -19,7 +19,7 @@ from onshore_pipeline.embedded.local_log import LocalLog
 from onshore_pipeline.embedded.new_log import EPOCH_FILE, MessagesWait, begin_new_log
 from onshore_pipeline.errors import LogInUse
 from onshore_pipeline.stack import DataDir
-from running_stack import run_onshore
+from running_stack import data_dir_in, run_onshore, running_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,11 +72,13 @@ def test_messages_that_wait_are_counted_and_kept_unless_they_are_left_behind(tmp
     assert begin_new_log(folder).left_waiting == {}
 
 
-def test_one_that_was_killed_between_the_renames_is_finished_by_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "log"
+@pytest.fixture
+def killed_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, str]:
+    """The folder of a log whose successor was killed between the two renames, and the old log's id."""
+    folder = data_dir_in(tmp_path) / "log"
+    folder.parent.mkdir()
     _send(folder, 1)
+    old = _log_id(folder)
 
     def killed(*folders: Path) -> None:
         raise KeyboardInterrupt(folders)
@@ -86,11 +88,48 @@ def test_one_that_was_killed_between_the_renames_is_finished_by_the_next(
         with pytest.raises(KeyboardInterrupt):
             begin_new_log(folder, leave_waiting=True)
     assert not folder.exists()
+    return folder, old
+
+
+def _log_id(folder: Path) -> str:
+    with closing(LocalLog(folder, now_ns=lambda: 1).entry_reader()) as reader:
+        return str(reader.log_id)
+
+
+def _epoch(folder: Path) -> tuple[str, str]:
+    """The log that the folder's file is about, and the one before it."""
+    epoch = json.loads((folder / EPOCH_FILE).read_text())
+    return epoch["log_id"], epoch["previous"]["log_id"]
+
+
+def test_one_that_was_killed_between_the_renames_is_finished_by_the_next_start(
+    killed_in_between: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, old = killed_in_between
+    with running_stack(tmp_path, "--no-dashboard"):
+        assert _epoch(folder) == (_log_id(folder), old)
+    assert not folder.with_name("log.next").exists()
+
+
+def test_a_log_that_came_about_in_between_is_tied_to_the_one_before(killed_in_between: tuple[Path, str]) -> None:
+    folder, old = killed_in_between
+    _send(folder, 1)  # a version that did not look, or a command that only asks
+    between = _log_id(folder)
+    begun = begin_new_log(folder, leave_waiting=True)
+    assert begun.kept_in is not None
+    assert _epoch(begun.kept_in) == (between, old)
+    assert _epoch(folder) == (begun.log_id, between)
+
+
+def test_one_that_was_killed_between_the_renames_is_finished_by_the_next(killed_in_between: tuple[Path, str]) -> None:
+    folder, old = killed_in_between
+    folder.mkdir()  # as an earlier version's `onshore up` did
     begun = begin_new_log(folder)
     assert begun.left_waiting == {"otlp_logs": 1}
     assert begun.kept_in is not None
     assert begun.kept_in.is_dir()
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["log", begun.kept_in.name]
+    assert _epoch(folder) == (begun.log_id, old)
+    assert sorted(each.name for each in folder.parent.iterdir()) == ["log", begun.kept_in.name]
 
 
 def test_a_log_that_a_worker_reads_is_left_alone(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
 import otlp_messages as otlp
@@ -20,10 +21,12 @@ from onshore_pipeline.jobs.incomplete import incomplete
 from onshore_pipeline.jobs.lost import seal_lost
 from onshore_pipeline.jobs.restore import Restored, Restorer
 from onshore_pipeline.jobs.sweep import FACT_TABLES
+from onshore_pipeline.log_check import LogBehindStore, refuse_older_log
 from onshore_pipeline.registration import registration
 from onshore_pipeline.sequencer import Sequencer, stands
 from onshore_pipeline.settings import load_settings
 from onshore_pipeline.store.writer import insert
+from running_stack import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -109,3 +112,48 @@ def test_kept_messages_come_back_and_deleted_ones_are_called_lost_once(fresh_kaf
 
         with closing(assembly.consumer(pipeline.settings)) as consumer:  # a worker goes on behind what is committed
             assert consumer.poll(max_messages=9, max_bytes=1 << 20, timeout_s=3.0) == Polled()
+
+
+def test_a_log_that_ends_before_what_the_store_copied_is_refused_as_an_older_one(
+    fresh_kafka: str, tmp_path: Path
+) -> None:
+    with running_pipeline(tmp_path) as local:
+        flags = {"data_dir": tmp_path, "geoip_dir": tmp_path / "none", "kafka_bootstrap_servers": fresh_kafka}
+        pipeline = replace(local, settings=load_settings({**flags, "kafka_group": f"restore-{uuid4().hex}"}))
+        with closing(assembly.producer(pipeline.settings)) as producer:
+            producer.send("otlp_logs", [Outgoing(otlp.logs([otlp.movement()]))] * _MESSAGES)
+        _commit(pipeline)
+        _sequence(pipeline)
+        with closing(assembly.entry_reader(pipeline.settings)) as log:
+            refuse_older_log(log, pipeline.client)
+            later = "SELECT * REPLACE (log_position + 1000 AS log_position) FROM evidence_log LIMIT 1"
+            pipeline.client.command(f"INSERT INTO evidence_log {later}")
+            with pytest.raises(LogBehindStore, match="ends before entry"):
+                refuse_older_log(log, pipeline.client)
+
+
+def _without_rows(pipeline: Pipeline) -> Restored:
+    for table in FACT_TABLES:
+        pipeline.client.command(f"TRUNCATE TABLE {table}")
+    with closing(assembly.message_reader(pipeline.settings)) as messages:
+        return Restorer(pipeline.client, messages, pipeline.judgement).run()
+
+
+def test_a_topic_that_the_broker_does_not_know_is_not_called_lost_and_one_made_again_is(
+    fresh_kafka: str, tmp_path: Path
+) -> None:
+    with running_pipeline(tmp_path) as local:
+        flags = {"data_dir": tmp_path, "geoip_dir": tmp_path / "none", "kafka_bootstrap_servers": fresh_kafka}
+        pipeline = replace(local, settings=load_settings({**flags, "kafka_group": f"restore-{uuid4().hex}"}))
+        with closing(assembly.producer(pipeline.settings)) as producer:
+            producer.send("otlp_logs", [Outgoing(otlp.logs([otlp.movement()]))] * _MESSAGES)
+        _commit(pipeline)
+        _sequence(pipeline)
+        with closing(KafkaAdminClient(bootstrap_servers=fresh_kafka)) as admin:
+            admin.delete_topics(["otlp_logs"])
+            wait_until(lambda: "otlp_logs" not in admin.list_topics(), "the topic is gone")
+        done = _without_rows(pipeline)
+        assert (done.unknown, done.lost) == ({"otlp_logs": _MESSAGES}, [])
+        assembly.kafka(pipeline.settings)
+        done = _without_rows(pipeline)
+        assert (done.unknown, done.lost_messages) == ({}, _MESSAGES)

@@ -55,7 +55,7 @@ def restore(
         opened.enter_context(_only_one(settings))
         client = assembly.store_client(settings)
         opened.callback(client.close)
-        log = opened.enter_context(contextlib.closing(assembly.entry_reader(settings)))
+        log = opened.enter_context(contextlib.closing(assembly.entry_reader(settings, make_topics=False)))
         refuse_log_of_another(settings, client, sealing=False)
         _refuse_another_log(client, log)
         refuse_older_log(log, client)
@@ -66,8 +66,9 @@ def restore(
         done = restorer.run()
         sealed = hours = 0
         if not plan:
-            producer = opened.enter_context(contextlib.closing(assembly.producer(settings)))
-            sealed = seal_lost(done.lost, producer, log, stands(client, log.log_id)[0], judgement.pipeline)
+            if done.lost:
+                producer = opened.enter_context(contextlib.closing(assembly.producer(settings)))
+                sealed = seal_lost(done.lost, producer, log, stands(client, log.log_id)[0], judgement.pipeline)
             at("9.lost")
             hours = restorer.roll_up(log.log_id)
             at("9.after")
@@ -97,6 +98,7 @@ def _report(done: Restored, *, plan: bool) -> dict[str, Any]:
         "events_written": 0 if plan else done.events,
         "events_restorable": done.events,
         "lost_messages": done.lost_messages,
+        "unknown": dict(sorted(done.unknown.items())),
         "lost": [
             {"topic": each.topic, "topic_id": str(each.topic_id), "partition": each.partition}
             | {"offset": each.offset, "end": each.end, "attempt": str(each.attempt_id)}
@@ -133,6 +135,12 @@ def _print(report: dict[str, Any]) -> None:
             f"ATTENTION: {report['lost_messages']:,} messages are lost: sealed, without rows, and the broker no longer"
             f" keeps them; {'the log would say so' if report['plan'] else 'the log says so'}. A longer retention of the"
             " event topics keeps more (local_log_kept_hours, local_log_kept_mib; on Kafka retention.ms)"
+        )
+    for topic, count in report["unknown"].items():
+        typer.echo(
+            f"ATTENTION: {count:,} messages of topic {topic} are neither in the store nor called lost: the broker"
+            " does not know that topic now. Run this again; if it was deleted for good, make one of that name (`onshore"
+            " topics create`) and run this again"
         )
     for each in report["differs"]:
         typer.echo(

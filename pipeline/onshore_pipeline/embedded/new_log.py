@@ -1,7 +1,7 @@
 """Begin a new local log: new ids for every topic, the old folder kept beside it, and a file that ties the two together.
 
 For a log of which only an older copy is left. The new log is made ready in a folder of its own and then takes the place
-of the old one by two renames; killed in between, the next try finishes it.
+of the old one by two renames; killed in between, the next try or the next `onshore up` finishes it.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def begin_new_log(folder: Path, *, leave_waiting: bool = False) -> NewLog:
         BrokerUnavailable: the log cannot be read.
     """
     ready = folder.with_name(folder.name + ".next")
-    if ready.exists() and not folder.exists():
-        return _take_place(ready, folder)
+    if (finished := finish_new_log(folder)) is not None:
+        return finished
     shutil.rmtree(ready, ignore_errors=True)
     previous = _about(folder) if folder.exists() else None
     waiting: dict[str, int] = previous["left_waiting"] if previous else {}
@@ -78,14 +78,47 @@ def begin_new_log(folder: Path, *, leave_waiting: bool = False) -> NewLog:
     epoch = {"version": _VERSION, "begun_at": datetime.now(UTC).isoformat(), **made, "previous": previous}
     # who began it and why, signed: nothing signs yet, and a statement without a signature would prove nothing
     epoch["statement"] = None
-    with (ready / EPOCH_FILE).open("w") as file:
-        json.dump(epoch, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    _sync(ready)
+    _write_epoch(ready, epoch)
     if previous is not None:
         folder.rename(folder.with_name(previous["folder"]))
     return _take_place(ready, folder)
+
+
+def finish_new_log(folder: Path) -> NewLog | None:
+    """Finish a `begin_new_log` that was killed behind its first rename; None where that is not so.
+
+    Whoever uses the log asks this before the folder is made. Where that was forgotten, what came about in the folder
+    has the new log's place: it is tied to the old one, and None is given, because it may be in use for long.
+
+    Raises:
+        LogInUse: a worker reads the log.
+        BrokerUnavailable: the log cannot be read.
+    """
+    ready = folder.with_name(folder.name + ".next")
+    try:
+        epoch = json.loads((ready / EPOCH_FILE).read_text())
+    except (FileNotFoundError, ValueError):
+        return None  # killed before it was ready, or never begun
+    if folder.exists() and any(folder.iterdir()):
+        if epoch["previous"] is not None and folder.with_name(epoch["previous"]["folder"]).exists():
+            about = _about(folder)
+            _write_epoch(folder, epoch | {"log_id": about["log_id"], "topics": about["topics"]})
+            shutil.rmtree(ready)
+        return None
+    if folder.exists():
+        folder.rmdir()
+    return _take_place(ready, folder)
+
+
+def _write_epoch(folder: Path, epoch: dict[str, Any]) -> None:
+    """All of it or nothing."""
+    part = folder / f"{EPOCH_FILE}.part"
+    with part.open("w") as file:
+        json.dump(epoch, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / EPOCH_FILE)
+    _sync(folder)
 
 
 def _take_place(ready: Path, folder: Path) -> NewLog:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.embedded.data_lock import StackRefused, locked
+from onshore_pipeline.embedded.new_log import finish_new_log
 from onshore_pipeline.embedded.parts import ALLOCATORS, Part
 from onshore_pipeline.stack import DataDir, StoreAddress, write_private
 from onshore_pipeline.store.connect import connect
@@ -85,6 +86,8 @@ def run_stack(options: UpOptions, say: Callable[[str], None]) -> None:
     except OSError as error:
         raise StackRefused(f"{error.filename}: {error.strerror}; choose another --data-dir") from None
     with locked(data, say) as lock:
+        finish_new_log(data.messages)
+        data.messages.mkdir(mode=0o700, exist_ok=True)
         _withdraw(options, data)
         ports = _claim(options.ports, dashboard=options.dashboard)
         parts = _parts(data, ports, options, lock)

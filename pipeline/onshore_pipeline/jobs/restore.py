@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 import pyarrow as pa
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.assess import Judgement, MessageId
-    from onshore_pipeline.broker import MessageReader
+    from onshore_pipeline.broker import MessageReader, Retained
     from onshore_pipeline.jobs.kept_messages import Verified
 
 _AT_ONCE: Final = 16  # attempts whose rows are held in memory, and replaced together
@@ -67,6 +67,7 @@ class Restored:
         examples: the first of them, by the same members, as topic[partition]@offset.
         altered: messages whose rows stay as they are and do not give the sealed root.
         lost: messages that the broker no longer has and that have no rows.
+        unknown: messages without rows, by topic, of which the broker does not say whether it has them.
     """
 
     attempts: int = 0
@@ -78,6 +79,7 @@ class Restored:
     examples: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
     altered: list[Altered] = field(default_factory=list)
     lost: list[LostRange] = field(default_factory=list)
+    unknown: Counter[str] = field(default_factory=Counter)
 
     @property
     def lost_messages(self) -> int:
@@ -158,18 +160,16 @@ class Restorer:
         if int(self._client.query(f"SELECT count() {orphans}").result_rows[0][0]):
             self._client.command(f"DELETE {orphans}")
 
-    def _prepare(self, attempt: UUID, kept: Mapping[tuple[UUID, int], Any], done: Restored) -> Verified | None:
+    def _prepare(self, attempt: UUID, kept: Mapping[tuple[UUID, int], Retained], done: Restored) -> Verified | None:
         """What to write in place of the attempt's rows; nothing where rows would be thrown away that cannot be made."""
         sealed = sealed_messages(self._client, attempt)
         found = read_kept(self._reader, kept, sealed)
         found |= self._copies.messages(attempt, {key: each for key, each in sealed.items() if key not in found})
         verified = assess_again(attempt, sealed, found, self._judgement, self._copies.failures)
         present = self._present(attempt)
-        gone = [
-            key
-            for key, each in sealed.items()
-            if key not in present and key not in found and each.has_rows and _is_gone(key, kept)
-        ]
+        missing = {k: e for k, e in sealed.items() if k not in present and k not in found and e.has_rows}
+        gone = [key for key, each in missing.items() if _is_gone(key, each.topic, kept)]
+        done.unknown.update(each.topic for key, each in missing.items() if _is_unknown(key, each.topic, kept))
         done.lost += ranges(attempt, {key: sealed[key].topic for key in gone})
         for key, names in verified.differs.items():
             done.differs[names] += 1
@@ -244,8 +244,19 @@ class Restorer:
             )
 
 
-def _is_gone(key: MessageId, kept: Mapping[tuple[UUID, int], Any]) -> bool:
-    """Whether the broker says itself that it no longer has the message; one that was not read is not gone."""
+def _is_gone(key: MessageId, topic: str, kept: Mapping[tuple[UUID, int], Retained]) -> bool:
+    """Whether the broker says itself that it no longer has the message; one that was not read is not gone.
+
+    It says so of offsets in front of what it keeps, and where another topic has the name. A topic that is not there at
+    all may be one that a broker has not heard of yet.
+    """
     topic_id, partition, offset = key
     source = kept.get((topic_id, partition))
-    return source is None or offset < source.begin
+    if source is not None:
+        return offset < source.begin
+    return any(each.topic == topic and each.topic_id != topic_id for each in kept.values())
+
+
+def _is_unknown(key: MessageId, topic: str, kept: Mapping[tuple[UUID, int], Retained]) -> bool:
+    """Whether the broker says nothing about the message's partition at all."""
+    return key[:2] not in kept and not _is_gone(key, topic, kept)
