@@ -17,7 +17,7 @@ from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.kafka_bounded import BoundedConsumer, DamagedBatch
 from onshore_pipeline.kafka_damage import Damage
 from onshore_pipeline.kafka_entries import KafkaEntryReader, gap_before, held_bytes, message_of, reading_options
-from onshore_pipeline.kafka_membership import OwnName, Rebalances, member_options
+from onshore_pipeline.kafka_membership import OwnName, Rebalances, go_on_joining, member_options
 from onshore_pipeline.kafka_positions import LoggedPositions, Owned
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import describe_topics
@@ -107,6 +107,7 @@ class KafkaConsumer:
                 self._consumer.pause(*self._consumer.assignment())
             # a partition just given to us may have no position: the next poll looks where it begins
             with suppress(NoOffsetForPartitionError, OffsetOutOfRangeError):
+                go_on_joining(self._consumer)
                 fetched = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
             for source, records in fetched.items():
                 self._consumer.seek(source, records[0].offset)  # read again by the next poll
@@ -162,6 +163,7 @@ class KafkaConsumer:
             self._consumer.resume(*self._consumer.paused())
         fetched: dict[TopicPartition, list[ConsumerRecord]] = {}
         try:
+            go_on_joining(self._consumer)
             fetched = self._consumer.poll(timeout_ms=timeout_ms, max_records=_FETCH_MESSAGES)
         except NoOffsetForPartitionError:
             pass  # just given to us: its position is set below

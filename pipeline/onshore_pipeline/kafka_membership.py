@@ -20,7 +20,7 @@ from onshore_pipeline.errors import NameTaken
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from kafka import ConsumerGroupMetadata, KafkaAdminClient
+    from kafka import ConsumerGroupMetadata, KafkaAdminClient, KafkaConsumer
 
     from onshore_pipeline.kafka_security import KafkaSettings
 
@@ -35,6 +35,17 @@ def member_options(settings: KafkaSettings) -> dict[str, object]:
         "heartbeat_interval_ms": int(min(3.0, settings.session_timeout_s / 4) * 1000),
         "max_poll_interval_ms": int(settings.max_poll_interval_s * 1000),
     }
+
+
+def go_on_joining(consumer: KafkaConsumer) -> None:
+    """Call before every poll: a member that joins anew awaits the end of that, however many polls it takes.
+
+    Where topics or partitions changed, the client (kafka-python 3.0.12) forgets after one poll that it is joining:
+    it never takes the answer, sends no heartbeats and is no member any more, without a word.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 - nothing public says so
+    if coordinator.rejoining:
+        coordinator.request_rejoin()
 
 
 class OwnName:

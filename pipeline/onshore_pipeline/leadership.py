@@ -84,6 +84,7 @@ def _stay(
     from onshore_pipeline.errors import BrokerUnavailable
     from onshore_pipeline.kafka_bounded import BoundedConsumer
     from onshore_pipeline.kafka_entries import reading_options
+    from onshore_pipeline.kafka_membership import go_on_joining
     from onshore_pipeline.kafka_security import connected, kafka_errors
 
     try:
@@ -100,6 +101,7 @@ def _stay(
         with contextlib.closing(consumer), kafka_errors(settings, "stand by to sequence"):
             consumer.subscribe([EVIDENCE_LOG_TOPIC])
             while not (over.is_set() or stop.is_set()):
+                go_on_joining(consumer)
                 consumer.poll(timeout_ms=int(_LOOK_EVERY_S * 1000), max_records=1)
                 owned = consumer.assignment()
                 if owned:

@@ -10,13 +10,15 @@ import multiprocessing
 import os
 import runpy
 import sys
+from contextlib import contextmanager
 from multiprocessing import forkserver
 from subprocess import TimeoutExpired
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 _PRELOADED = "chaos_preload"
@@ -35,7 +37,8 @@ class Child:
         made = multiprocessing.get_context("forkserver").Process(
             target=_live, args=(list(command), dict(environment), str(folder), str(output)), daemon=True
         )
-        made.start()
+        with _no_main():
+            made.start()
         assert made.pid is not None
         self._process, self.pid = made, made.pid
 
@@ -67,6 +70,17 @@ class Child:
     def terminate(self) -> None:
         """SIGTERM."""
         self._process.terminate()
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """A child would import this process's main module once more, which is pytest."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _ensure_nursery() -> None:
