@@ -42,7 +42,9 @@ _log = structlog.get_logger("kafka")
 _LONGEST_HEADER: Final = 16_384
 _ROOM_FOR_FRAMING: Final = 4_096  # what Kafka writes around a message and its headers, generously
 _LAST_ANSWER_S: Final = 1.0
-_PATIENCE: Final = 5  # times the commit's time limit
+# Behind the time limit of a commit without an answer: the broker aborts what is older, and looks every ten seconds. The
+# client may never answer: it loses a request to a broker that dies.
+_PATIENCE_S: Final = 15.0
 _FENCED: Final = (
     CommitFailedError,
     FencedInstanceIdError,
@@ -136,7 +138,7 @@ class Transactions:
         patience_s = self._settings.commit_timeout_s
         step = _Step(lambda: _transact(producer, entries, dead_letters, offsets, member, self._at, patience_s))
         if not step.ends_within(self._settings.commit_timeout_s):
-            self._undecided = _Undecided(step, producer, time.monotonic() + _PATIENCE * self._settings.commit_timeout_s)
+            self._undecided = _Undecided(step, producer, time.monotonic() + _PATIENCE_S)
             raise BrokerUnavailable(
                 f"Kafka at {self._settings.servers}: no answer to a commit for {self._settings.commit_timeout_s:g} s"
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos_report import REPORT, Book, Ended, Report
+from chaos_report import REPORT, Book, Ended, Report, commit_now
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -19,7 +19,7 @@ KEY = pytest.StashKey[Book]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[KEY] = Book()
+    config.stash[KEY] = Book(commit=commit_now() if os.environ.get(REPORT) else "")
 
 
 @pytest.fixture

@@ -42,7 +42,6 @@ def restart(cluster: KafkaCluster) -> None:
     broker.start()
 
 
-@pytest.mark.chaos
 @pytest.mark.quick
 @pytest.mark.timeout(300)
 def test_a_dozen_random_kills_on_apache_kafka(tmp_path: Path, report: Report) -> None:

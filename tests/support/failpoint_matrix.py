@@ -93,7 +93,8 @@ class Matrix:
         self.stack.check_truth(self.load.truth)
         for attempt in self._haunted:
             self._gone(attempt)
-        return f"{len(self.killed)} kills at {len(set(self.killed))} points; {contents.count:,} messages; {self.play}"
+        kills = f"{len(self.killed)} kills at {len(set(self.killed))} points; " if self.killed else ""
+        return f"{kills}{contents.count:,} messages; {self.play}"
 
     def haunt(self) -> None:
         """An attempt that died long ago: registered, behind the log's end, with a row of each kind in every table."""
