@@ -27,6 +27,7 @@ from onshore_pipeline.errors import StoreUnavailable
 from onshore_pipeline.jobs.aggregate import attempts_behind
 from onshore_pipeline.kafka_security import kafka_settings
 from onshore_pipeline.kafka_topics import ensure_topics
+from onshore_pipeline.log_ties import claim_log
 from onshore_pipeline.settings import Settings
 from onshore_pipeline.stack import DataDir, salt_master
 from onshore_pipeline.store.connect import connect
@@ -326,6 +327,7 @@ def chaos_stack(folder: Path, bootstrap: str = "") -> Iterator[ChaosStack]:
         migrate(stack.client)
         if bootstrap:
             ensure_topics(kafka_settings(stack.settings))
+            claim_log(stack.settings, stack.client)  # as the first worker does; a sequencer waits for that
         else:
             assembly.local_log(stack.settings).producer().close()
         yield stack
