@@ -37,7 +37,7 @@ TRIED = UUID(int=7)
 # What may differ: which try it was, when a row was copied, and where the copied log stood.
 OF_THE_TRY = {"attempt_id", "appended_at", "log_id", "entry_hash", "entry"}
 # Exactly-once, which the program leaves out; and what the sequencer's jobs make of the facts.
-NOT_ITS_TABLES = {"attempts", "schema_migrations"}
+NOT_ITS_TABLES = {"attempts", "schema_migrations", "store_identity"}
 
 
 @contextmanager

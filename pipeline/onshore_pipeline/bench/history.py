@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 _DAYS: Final = 90
 _ROWS_AT_ONCE: Final = 1_000_000
-_FRESH: Final = "generateUUIDv4(copies.number * 1000003 + rowNumberInAllBlocks())"
+# Blocks of a join of wide rows are as large as its limits let them be, and these are what fits into the store's memory.
+SMALL_BLOCKS: Final = (
+    "SETTINGS max_block_size = 4096, max_joined_block_size_rows = 16384, min_insert_block_size_rows = 65536,"
+    " max_threads = 1"
+)
+_FRESH: Final = "reinterpretAsUUID(sipHash128(event_id, copies.number))"  # the same in every table
 # What a copy changes: times move by `moved` seconds; what identifies a row is new.
 _TABLES: Final = {
     "events": {
@@ -50,7 +55,9 @@ def multiply(client: Client, reader: EntryReader, copies: int) -> None:
         copies: how many times what is there.
     """
     sequencer = Sequencer(reader, client)  # while the store still agrees with the log
-    newest = int(client.query("SELECT max(toUnixTimestamp64Second(occurred_at)) FROM events").result_rows[0][0])
+    # Asked once: rows of two tables that belong together move by the same.
+    late = "SELECT toUnixTimestamp(now()) - max(toUnixTimestamp64Second(occurred_at)) FROM events"
+    newest_moves_by = int(client.query(late).result_rows[0][0])
     rows = int(client.query("SELECT count() FROM events").result_rows[0][0])
     step, at_once = _DAYS * 86_400 // max(1, copies), max(1, _ROWS_AT_ONCE // rows)
     for table, changed in _TABLES.items():
@@ -59,9 +66,9 @@ def multiply(client: Client, reader: EntryReader, copies: int) -> None:
         changes = ", ".join(f"{change} AS {name}" for name, change in changed.items())
         for first in range(0, copies, at_once):
             client.command(
-                f"INSERT INTO {table} WITH toUnixTimestamp(now()) - {newest} - toInt64(copies.number) * {step} AS moved"
+                f"INSERT INTO {table} WITH {newest_moves_by} - toInt64(copies.number) * {step} AS moved"
                 f" SELECT one.* REPLACE ({changes}) FROM {table}_one AS one"
-                f" CROSS JOIN numbers({first}, {min(at_once, copies - first)}) AS copies"
+                f" CROSS JOIN numbers({first}, {min(at_once, copies - first)}) AS copies {SMALL_BLOCKS}"
             )
         client.command(f"DROP TABLE {table}_one")
     client.command("DELETE FROM rollup_runs WHERE 1")

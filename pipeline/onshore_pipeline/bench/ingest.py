@@ -24,6 +24,7 @@ from onshore_pipeline.bench.traffic import Traffic, endless, log_messages
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
 from onshore_pipeline.embedded.credentials import USER_OF_ROLE, Role, load_or_create
 from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.log_ties import claim_log
 from onshore_pipeline.producers import open_producer
 from onshore_pipeline.settings import load_settings
 from onshore_pipeline.stack import DataDir
@@ -216,6 +217,7 @@ class OursAlone(_Side):
         super().__init__(stack, plan)
         if plan.workers > 1 and self.kafka is None:
             raise OnshoreError("a local log has one reader: set ONSHORE_KAFKA_BOOTSTRAP_SERVERS for several workers")
+        claim_log(self.settings, self.client)  # as the first worker does; a sequencer waits for that
         self.parts.start_part("sequencer", "sequencer", self.url)
         self._visible = 0
 

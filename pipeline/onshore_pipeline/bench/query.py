@@ -19,7 +19,7 @@ import numpy as np
 
 from onshore_pipeline import assembly
 from onshore_pipeline.bench.baseline import load_baseline
-from onshore_pipeline.bench.history import multiply
+from onshore_pipeline.bench.history import SMALL_BLOCKS, multiply
 from onshore_pipeline.bench.ingest import OursAlone, Plan
 from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.traffic import log_messages
@@ -202,6 +202,7 @@ def _fill_theirs(client: Client, baseline: Path, plan: Plan, copies: int) -> Non
             "INSERT INTO baseline_events SELECT one.* REPLACE"
             " (occurred_at - copies.number * 3600000000000 AS occurred_at)"
             f" FROM baseline_one AS one CROSS JOIN numbers({first}, {min(at_once, copies - first)}) AS copies"
+            f" {SMALL_BLOCKS}"
         )
 
 
