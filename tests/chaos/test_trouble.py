@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from broker_contents import Contents
     from chaos_report import Report
 
 pytestmark = pytest.mark.chaos
@@ -184,6 +185,10 @@ def test_a_second_worker_on_the_local_log_leaves_and_takes_over_when_the_first_i
         report.add("a second worker on one local log, the first killed", matrix.finish())
 
 
+def _each_has_an_entry(contents: Contents) -> bool:
+    return len(contents.entries) == contents.count
+
+
 def test_a_supervisor_that_is_killed_takes_its_parts_along_and_the_next_one_goes_on(
     tmp_path: Path, report: Report
 ) -> None:
@@ -206,7 +211,9 @@ def test_a_supervisor_that_is_killed_takes_its_parts_along_and_the_next_one_goes
             play.send()
             stack.close()
             stack = start_stack(tmp_path, "--no-dashboard")
-        contents = local_contents(DataDir(stack.data_dir).messages)
+        folder = DataDir(stack.data_dir).messages
+        wait_until(lambda: _each_has_an_entry(local_contents(folder)), "every message has an entry")
+        contents = local_contents(folder)
         stack.wait_for("SELECT uniqExact(log_position) FROM evidence_log", contents.count)
         stack.wait_for("SELECT sum(events) FROM findings", stack.one("SELECT count() FROM violations_current"))
         client = stack.writer()

@@ -22,7 +22,10 @@ _SENT = 5
 
 @pytest.fixture
 def two(fresh_kafka: str, tmp_path: Path) -> Iterator[tuple[ChaosStack, ChaosStack]]:
-    with chaos_stack(tmp_path / "a", fresh_kafka) as first, chaos_stack(tmp_path / "b", fresh_kafka) as second:
+    with (
+        chaos_stack(tmp_path / "a", fresh_kafka) as first,
+        chaos_stack(tmp_path / "b", fresh_kafka, claim=False) as second,
+    ):
         yield first, second
 
 

@@ -317,8 +317,11 @@ class ChaosStack:
 
 
 @contextmanager
-def chaos_stack(folder: Path, bootstrap: str = "") -> Iterator[ChaosStack]:
-    """A deployment whose store runs and has its tables; everything ends with the block."""
+def chaos_stack(folder: Path, bootstrap: str = "", *, claim: bool = True) -> Iterator[ChaosStack]:
+    """A deployment whose store runs and has its tables; everything ends with the block.
+
+    A log on Kafka belongs to it from the start unless `claim` is false.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     stack = ChaosStack(folder, bootstrap)
     stack.data.make()
@@ -327,7 +330,8 @@ def chaos_stack(folder: Path, bootstrap: str = "") -> Iterator[ChaosStack]:
         migrate(stack.client)
         if bootstrap:
             ensure_topics(kafka_settings(stack.settings))
-            claim_log(stack.settings, stack.client)  # as the first worker does; a sequencer waits for that
+            if claim:
+                claim_log(stack.settings, stack.client)  # as the first worker does; a sequencer waits for that
         else:
             assembly.local_log(stack.settings).producer().close()
         yield stack
