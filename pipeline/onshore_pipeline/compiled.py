@@ -66,6 +66,62 @@ def integers_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     return types.CPointer(types.int64)(types.int64), generate
 
 
+AT_ONCE: Final = 16  # bytes that one instruction takes
+
+
+def _bytes(count: int) -> ir.VectorType:
+    return ir.VectorType(ir.IntType(8), count)
+
+
+def _each(value: int, count: int = AT_ONCE) -> ir.Constant:
+    return ir.Constant(_bytes(count), [value] * count)
+
+
+def _copy_and_look(count: int) -> Callable[[int, int], int]:
+    """A function of two addresses (int64): copies `count` bytes; not 0 where JSON escapes one of them."""
+
+    @lowered
+    def copy(typing_context: Any, target: Any, source: Any) -> Any:  # noqa: ARG001
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+            to, of = (builder.inttoptr(address, _bytes(count).as_pointer()) for address in arguments)
+            values = builder.load(of, align=1)
+            builder.store(values, to, align=1)
+            odd = builder.icmp_unsigned("<", values, _each(0x20, count))
+            for escaped in b'"\\':
+                odd = builder.or_(odd, builder.icmp_unsigned("==", values, _each(escaped, count)))
+            return builder.zext(builder.bitcast(odd, ir.IntType(count)), ir.IntType(64))
+
+        return types.int64(types.int64, types.int64), generate
+
+    return cast("Callable[[int, int], int]", copy)
+
+
+copy_sixteen: Final[Callable[[int, int], int]] = _copy_and_look(16)
+copy_eight: Final[Callable[[int, int], int]] = _copy_and_look(8)
+copy_four: Final[Callable[[int, int], int]] = _copy_and_look(4)
+
+
+@lowered
+def put_sixteen_hex(typing_context: Any, target: Any, source: Any) -> Any:  # noqa: ARG001
+    """Two lower-case digits for each of the 16 bytes at `source`, to `target`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        to, of = (builder.inttoptr(address, _bytes(AT_ONCE).as_pointer()) for address in arguments)
+        values = builder.load(of, align=1)
+        upper, lower = builder.lshr(values, _each(4)), builder.and_(values, _each(15))
+        for half in (0, 1):
+            places = [side + 8 * half + place for place in range(8) for side in (0, AT_ONCE)]
+            order = ir.Constant(ir.VectorType(ir.IntType(32), AT_ONCE), places)
+            nibbles = builder.shuffle_vector(upper, lower, order)
+            letter = builder.icmp_unsigned(">", nibbles, _each(9))
+            beyond = builder.select(letter, _each(ord("a") - 10), _each(ord("0")))
+            at = builder.gep(to, [ir.Constant(ir.IntType(32), half)])
+            builder.store(builder.add(nibbles, beyond), at, align=1)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
 @compiled
 def address_of(array: NDArray[Any]) -> int:
     """Where the bytes of an array lie that the caller passed in.

@@ -7,9 +7,10 @@ stands in it, and `rows` hashes it or writes it out.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 
 from onshore_pipeline.domain.event import EVENT_COLUMNS, Column, InLine, Kind
@@ -19,7 +20,6 @@ from onshore_pipeline.evidence.rows import Part, digests
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
     from numpy.typing import NDArray
 
 LINE_VERSION: Final = 1
@@ -27,15 +27,6 @@ COMMITTED: Final = tuple(column for column in EVENT_COLUMNS if column.line is In
 _SALT_PREFIX: Final = b"\x02"
 _MUST_ESCAPE: Final = r'["\\\x00-\x1f]'
 _BINARY_KINDS: Final = {Kind.ADDRESS, Kind.ID, Kind.TRACE_ID, Kind.SPAN_ID, Kind.DIGEST}
-
-
-@dataclass(frozen=True, slots=True)
-class _Spelled:
-    """A column on its way into JSON: its values, how their bytes enter, and the quotes around them. Null is unknown."""
-
-    values: pl.Series
-    spelling: Spelling
-    quote: bytes = b""
 
 
 def escaped(values: pl.Series) -> pl.Series:
@@ -56,17 +47,6 @@ def json_strings(values: pl.Series) -> pl.Series:
     return _concat('"', escaped(values), '"')
 
 
-def json_arrays(values: pl.Series) -> pl.Series:
-    """Each list of texts as a JSON array; an empty or null list as `[]`."""
-    items = values.explode(empty_as_null=True).drop_nulls()
-    if not items.str.contains(_MUST_ESCAPE).any():
-        joined = _concat('["', values.list.join('","'), '"]')
-        empty = (values.list.len() == 0).fill_null(True)
-        return joined.zip_with(~empty, pl.Series(["[]"]))
-    spelled = [json.dumps(row or [], ensure_ascii=False, separators=(",", ":")) for row in values.to_list()]
-    return pl.Series(spelled, dtype=pl.String)
-
-
 def commitments(events: pl.DataFrame, salts: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
     """SHA-256(salt_f || name || 0x00 || JSON value) of every redactable column: shape (rows, 32) each.
 
@@ -80,11 +60,9 @@ def commitments(events: pl.DataFrame, salts: NDArray[np.uint8]) -> dict[str, NDA
 def _commitment(column: Column, values: pl.Series, salts: NDArray[np.uint8]) -> NDArray[np.uint8]:
     name = column.name.encode()
     secrets = Part(digests([Part(salts, lead=_SALT_PREFIX, trail=name)], len(salts)), trail=name + b"\x00")
-    spelled = _spell(column, values)
     nothing = b"[]" if column.kind is Kind.WORDS else b"null"
-    value = Part(spelled.values, spelled.spelling, spelled.quote, spelled.quote, missing=nothing)
-    if spelled.values.null_count() == len(values):
-        value = Part(None, lead=nothing)
+    spelled = _spell(column, values)
+    value = Part(None, lead=nothing) if spelled is None else replace(spelled, missing=nothing)
     return digests([secrets, value], len(salts))
 
 
@@ -103,35 +81,37 @@ def line_parts(events: pl.DataFrame, hashed: Mapping[str, Part]) -> list[Part]:
             continue
         if column.line is InLine.PLAIN:
             spelled = _spell(column, events[column.name])
-            if spelled.values.null_count() < len(events):
-                parts.append(Part(spelled.values, spelled.spelling, lead + spelled.quote, spelled.quote))
+            if spelled is not None:
+                parts.append(replace(spelled, lead=lead + spelled.lead))
         else:
             parts.append(replace(hashed[column.name], spelling=Spelling.HEX, lead=lead + b'"', trail=b'"'))
         separator = b","  # the first column is required, so every later one follows another
     return [*parts, Part(None, lead=b"}")]
 
 
-def _spell(column: Column, values: pl.Series) -> _Spelled:
-    """How a column's values enter; unknown ones, empty lists among them, are null."""
+def _spell(column: Column, values: pl.Series) -> Part | None:
+    """How a column's values enter, between their quotes; unknown ones, empty lists among them, are null.
+
+    Returns:
+        None where all are unknown.
+    """
     if column.kind is Kind.WORDS:
-        return _Spelled(_spell_lists(values), Spelling.RAW)
-    if column.kind in {Kind.TEXT, Kind.WORD}:
-        return _Spelled(values, Spelling.JSON, b'"')
-    if column.kind in _BINARY_KINDS:
-        return _Spelled(values, Spelling.HEX, b'"')
-    # Times as nanoseconds, integers, and true/false.
-    return _Spelled((values.dt.epoch("ns") if column.kind is Kind.TIME else values).cast(pl.String), Spelling.RAW)
+        known = (values.list.len() > 0).fill_null(False)
+        return Part(values, Spelling.TEXTS, known=known.to_numpy()) if known.any() else None
+    if values.null_count() == len(values):
+        return None
+    if column.kind is Kind.BOOL:
+        return Part(values.cast(pl.String))
+    if column.kind is Kind.TIME:  # as nanoseconds
+        return _integers(values.to_physical(), Spelling.SIGNED)
+    if column.kind in {Kind.U32, Kind.U64}:
+        return _integers(values.cast(pl.UInt64), Spelling.UNSIGNED)
+    return Part(values, Spelling.HEX if column.kind in _BINARY_KINDS else Spelling.JSON, b'"', b'"')
 
 
-def _spell_lists(values: pl.Series) -> pl.Series:
-    known = (values.list.len() > 0).fill_null(False)
-    if not known.any():
-        return _nothing(len(values))
-    return json_arrays(values).zip_with(known, pl.Series([None], dtype=pl.String))
-
-
-def _nothing(rows: int) -> pl.Series:
-    return pl.Series([None], dtype=pl.String).new_from_index(0, rows)
+def _integers(values: pl.Series, spelling: Spelling) -> Part:
+    known = values.is_not_null().to_numpy() if values.null_count() else None
+    return Part(values.fill_null(0).to_numpy().view(np.uint8).reshape(-1, 8), spelling, known=known)
 
 
 def _concat(*parts: str | pl.Series) -> pl.Series:

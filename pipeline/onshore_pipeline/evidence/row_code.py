@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from onshore_pipeline.compiled import bytes_at, compiled, copy_bytes, integers_at
+from onshore_pipeline.compiled import (
+    AT_ONCE,
+    bytes_at,
+    compiled,
+    copy_bytes,
+    copy_eight,
+    copy_four,
+    copy_sixteen,
+    integers_at,
+    put_sixteen_hex,
+)
 from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING, digest_into, digest_two_into
 
 if TYPE_CHECKING:
@@ -24,17 +34,26 @@ class Spelling(IntEnum):
     RAW = 0
     HEX = 1  # two lower-case digits a byte
     JSON = 2  # as between the quotes of a JSON string, escaped as RFC 8785 escapes
+    SIGNED = 3  # eight bytes, an integer of this machine's byte order, in decimal
+    UNSIGNED = 4
+    TEXTS = 5  # a list of texts as a JSON array
 
 
 # One row of the table that describes parts to the compiled code.
 SPELLING, GROWTH, LEAD, LEAD_SIZE, TRAIL, TRAIL_SIZE, MISSING, MISSING_SIZE = range(8)
-DATA, OFFSETS, VALID, WIDTH, INDEX = range(8, 13)
-COLUMNS: Final = 13
+DATA, OFFSETS, VALID, WIDTH, INDEX, LISTS = range(8, 14)
+COLUMNS: Final = 14
 # `WIDTH` of a part without a value, and of one whose values differ in size.
 NO_VALUE: Final = -1
 VARYING: Final = -2
 _HEX: Final = int(Spelling.HEX)
 _JSON: Final = int(Spelling.JSON)
+_SIGNED: Final = int(Spelling.SIGNED)
+_UNSIGNED: Final = int(Spelling.UNSIGNED)
+_TEXTS: Final = int(Spelling.TEXTS)
+# Two quotes and a comma about each text of a list, and two brackets about all.
+_ABOUT_A_TEXT: Final = 3
+_ABOUT_A_LIST: Final = 2
 _UNICODE: Final = ord("u")
 # What stands behind the backslash for a byte that must be escaped.
 _SHORT: Final = np.full(128, _UNICODE, np.uint8)
@@ -61,7 +80,10 @@ def _span(part: Integers, place: int) -> tuple[int, int]:
     if part[WIDTH] == NO_VALUE:
         return part[DATA], 0
     offsets = integers_at(part[OFFSETS])
-    return part[DATA] + offsets[place], offsets[place + 1] - offsets[place]
+    first, end = place, place + 1
+    if part[LISTS]:
+        first, end = integers_at(part[LISTS])[place], integers_at(part[LISTS])[place + 1]
+    return part[DATA] + offsets[first], offsets[end] - offsets[first]
 
 
 @compiled
@@ -76,6 +98,9 @@ def _most(table: int, parts: int, row: int) -> int:
         else:
             _, size = _span(part, place)
             most += part[LEAD_SIZE] + size * part[GROWTH] + part[TRAIL_SIZE]
+            if part[LISTS]:
+                lists = integers_at(part[LISTS])
+                most += _ABOUT_A_TEXT * (lists[place + 1] - lists[place]) + _ABOUT_A_LIST
     return most
 
 
@@ -94,6 +119,12 @@ def _put_row(at: int, table: int, parts: int, row: int) -> int:
             at = _put_json(at, address, size)
         elif part[SPELLING] == _HEX:
             at = _put_hex(at, address, size)
+        elif part[SPELLING] == _SIGNED:
+            at = _put_signed(at, integers_at(address)[0])
+        elif part[SPELLING] == _UNSIGNED:
+            at = _put_digits(at, np.uint64(integers_at(address)[0]))
+        elif part[SPELLING] == _TEXTS:
+            at = _put_texts(at, part, place)
         else:
             at = _put(at, address, size)
         at = _put(at, part[TRAIL], part[TRAIL_SIZE])
@@ -102,14 +133,37 @@ def _put_row(at: int, table: int, parts: int, row: int) -> int:
 
 @compiled
 def _put(at: int, address: int, size: int) -> int:
-    copy_bytes(at, address, size)
+    _copy_and_look(at, address, size)
     return at + size
 
 
 @compiled
-def _put_hex(at: int, address: int, size: int) -> int:
+def _copy_and_look(at: int, address: int, size: int) -> int:
+    """Copy; not 0 where JSON escapes one of the bytes. Rows are made of short pieces, where a call costs the most."""
+    odd = 0
+    if size >= 16:  # noqa: PLR2004
+        for place in range(0, size - 15, 16):
+            odd |= copy_sixteen(at + place, address + place)
+        return odd | copy_sixteen(at + size - 16, address + size - 16)
+    if size >= 8:  # noqa: PLR2004
+        return copy_eight(at, address) | copy_eight(at + size - 8, address + size - 8)
+    if size >= 4:  # noqa: PLR2004
+        return copy_four(at, address) | copy_four(at + size - 4, address + size - 4)
     target, source = bytes_at(at), bytes_at(address)
     for place in range(size):
+        byte = source[place]
+        target[place] = byte
+        odd |= (byte < 0x20) | (byte == 0x22) | (byte == 0x5C)  # noqa: PLR2004 - control, quote, backslash
+    return odd
+
+
+@compiled
+def _put_hex(at: int, address: int, size: int) -> int:
+    whole = size // AT_ONCE * AT_ONCE
+    for place in range(0, whole, AT_ONCE):
+        put_sixteen_hex(at + 2 * place, address + place)
+    target, source = bytes_at(at), bytes_at(address)
+    for place in range(whole, size):
         target[2 * place] = _hex_digit(source[place] >> 4)
         target[2 * place + 1] = _hex_digit(source[place] & 15)
     return at + 2 * size
@@ -121,15 +175,50 @@ def _hex_digit(value: int) -> np.uint8:
 
 
 @compiled
+def _put_signed(at: int, value: int) -> int:
+    if value >= 0:
+        return _put_digits(at, np.uint64(value))
+    bytes_at(at)[0] = 0x2D  # '-'
+    return _put_digits(at + 1, np.uint64(0) - np.uint64(value))  # the smallest integer's amount fits as well
+
+
+@compiled
+def _put_digits(at: int, value: np.uint64) -> int:
+    """Decimal digits without leading zeros."""
+    size, rest = 1, value // np.uint64(10)
+    while rest:
+        size, rest = size + 1, rest // np.uint64(10)
+    target = bytes_at(at)
+    for place in range(size - 1, -1, -1):
+        tenth = value // np.uint64(10)
+        target[place] = np.uint8(np.uint64(48) + value - np.uint64(10) * tenth)  # '0'
+        value = tenth
+    return at + size
+
+
+@compiled
+def _put_texts(at: int, part: Integers, place: int) -> int:
+    lists, offsets = integers_at(part[LISTS]), integers_at(part[OFFSETS])
+    bytes_at(at)[0] = 0x5B  # '['
+    at += 1
+    for text in range(lists[place], lists[place + 1]):
+        if text > lists[place]:
+            bytes_at(at)[0] = 0x2C  # ','
+            at += 1
+        bytes_at(at)[0] = 0x22  # '"'
+        at = _put_json(at + 1, part[DATA] + offsets[text], offsets[text + 1] - offsets[text])
+        bytes_at(at)[0] = 0x22
+        at += 1
+    bytes_at(at)[0] = 0x5D  # ']'
+    return at + 1
+
+
+@compiled
 def _put_json(at: int, address: int, size: int) -> int:
     """Text as it stands between the quotes of a JSON string (RFC 8785 section 3.2.2.2)."""
+    if not _copy_and_look(at, address, size):
+        return at + size
     source = bytes_at(address)
-    odd = 0
-    for place in range(size):
-        byte = source[place]
-        odd |= (byte < 0x20) | (byte == 0x22) | (byte == 0x5C)  # noqa: PLR2004 - control, quote, backslash
-    if not odd:
-        return _put(at, address, size)
     target = bytes_at(at)
     for place in range(size):
         byte = source[place]
@@ -181,38 +270,67 @@ def write_rows(table: int, parts: int, rows: int, offsets: NDArray[np.int64], ou
 @compiled
 def hash_maps(
     table: int,
-    block: int,
+    blocks: int,
     block_size: int,
     leaf_size: int,
-    tree: int,
+    trees: int,
+    tree_size: int,
     salts: int,
     counts: NDArray[np.int64],
     out: int,
 ) -> None:
-    """Leaf salts, leaves and root of one owner after the other; nothing is kept but the roots."""
-    secrets = block + block_size + 4 + PADDING
-    one = secrets + DIGEST_SIZE
-    other = one + leaf_size
-    number_of = bytes_at(block + block_size)
-    pair = 0
+    """Leaf salts, leaves and root of one owner after the other; nothing is kept but the roots.
+
+    What can be is hashed two at a time, roots of equally large maps too.
+    """
+    other_block = blocks + block_size + 4 + PADDING
+    secrets = other_block + block_size + 4 + PADDING
+    one = secrets + 2 * DIGEST_SIZE
+    pair, waiting = 0, -1
     for owner in range(len(counts)):
         count = counts[owner]
         if not count:
             continue
-        copy_bytes(block + 1, salts + SALT_SIZE * owner, SALT_SIZE)
-        for number in range(0, count, 2):  # a block of 32 bytes holds two leaf salts
-            for byte in range(4):
-                number_of[byte] = np.uint8((number // 2 >> (24 - 8 * byte)) & 0xFF)
-            digest_into(block, block_size + 4, secrets)
-            at = tree + DIGEST_SIZE * (number + 1)
-            size = _put_leaf(one, secrets, table, pair + number)
-            if number + 1 == count:
-                digest_into(one, size, at)
-            else:
-                other_size = _put_leaf(other, secrets + SALT_SIZE, table, pair + number + 1)
-                digest_two_into(one, size, at, other, other_size, at + DIGEST_SIZE)
+        copy_bytes(blocks + 1, salts + SALT_SIZE * owner, SALT_SIZE)
+        copy_bytes(other_block + 1, salts + SALT_SIZE * owner, SALT_SIZE)
+        tree = trees if waiting < 0 else trees + tree_size
+        for number in range(count):
+            if number % 4 == 0:  # a block of 32 bytes holds two leaf salts
+                _number_block(blocks + block_size, number // 2)
+                _number_block(other_block + block_size, number // 2 + 1)
+                digest_two_into(blocks, block_size + 4, secrets, other_block, block_size + 4, secrets + DIGEST_SIZE)
+            if number % 2 == 0:
+                salt, at = secrets + SALT_SIZE * (number % 4), tree + DIGEST_SIZE * (number + 1)
+                _hash_leaves(one, leaf_size, salt, table, pair + number, min(2, count - number), at)
         pair += count
-        digest_into(tree, DIGEST_SIZE * (count + 1), out + DIGEST_SIZE * owner)
+        if waiting < 0:
+            waiting = owner
+        else:
+            size, other_size = DIGEST_SIZE * (counts[waiting] + 1), DIGEST_SIZE * (count + 1)
+            digest_two_into(trees, size, out + DIGEST_SIZE * waiting, tree, other_size, out + DIGEST_SIZE * owner)
+            waiting = -1
+    if waiting >= 0:
+        digest_into(trees, DIGEST_SIZE * (counts[waiting] + 1), out + DIGEST_SIZE * waiting)
+
+
+@compiled
+def _number_block(at: int, number: int) -> None:
+    """A block's number behind its input, four bytes, the highest first."""
+    number_of = bytes_at(at)
+    for byte in range(4):
+        number_of[byte] = np.uint8((number >> (24 - 8 * byte)) & 0xFF)
+
+
+@compiled
+def _hash_leaves(one: int, leaf_size: int, salt: int, table: int, pair: int, count: int, out: int) -> None:
+    """A pair's leaf, or those of two that follow one another."""
+    size = _put_leaf(one, salt, table, pair)
+    if count == 1:
+        digest_into(one, size, out)
+        return
+    other = one + leaf_size
+    other_size = _put_leaf(other, salt + SALT_SIZE, table, pair + 1)
+    digest_two_into(one, size, out, other, other_size, out + DIGEST_SIZE)
 
 
 @compiled

@@ -28,7 +28,8 @@ class Part:
     """One part of every row: `lead`, the row's value, `trail`; or `missing` where the value is null.
 
     Attributes:
-        values: String or Binary column, or an array of shape (values, width); None = no value, only `lead`.
+        values: String, Binary or List(String) column, or an array of shape (values, width); None = no value, only
+            `lead`.
         spelling: how a value's bytes enter.
         lead: stands before every value.
         trail: stands behind every value.
@@ -84,16 +85,27 @@ def map_roots(
         return out
     held = _Held()
     table = held.table([Part(keys, Spelling.JSON, b'["', b'","'), Part(values, Spelling.JSON, b"", b'"]')])
-    # One behind the other: a block's input, the block, two leaves' inputs; and an owner's leaves behind the prefix.
+    # One behind the other: two blocks' inputs, the blocks, two leaves' inputs; and two owners' leaves behind prefixes.
     block = b"\x02" + bytes(SALT_SIZE) + name
+    inputs = 2 * block.ljust(len(block) + 4 + PADDING, b"\x00")
     leaf_size = 1 + SALT_SIZE + code.room_for(table, 2, len(keys))[0] + PADDING
-    room = held.room(len(block) + 4 + PADDING + DIGEST_SIZE + 2 * leaf_size, block)
-    tree = held.room(DIGEST_SIZE * (int(counts.max()) + 1) + PADDING, b"\x03")
-    code.hash_maps(table, room, len(block), leaf_size, tree, held.array(salts), counts, out.ctypes.data)
+    room = held.room(len(inputs) + 2 * DIGEST_SIZE + 2 * leaf_size, inputs)
+    tree_size = DIGEST_SIZE * (int(counts.max()) + 1) + PADDING
+    trees = held.room(2 * tree_size, 2 * b"\x03".ljust(tree_size, b"\x00"))
+    salts_at = held.array(salts)
+    code.hash_maps(table, room, len(block), leaf_size, trees, tree_size, salts_at, counts, out.ctypes.data)
     return out
 
 
-_GROWTHS: Final = {Spelling.RAW: 1, Spelling.HEX: 2, Spelling.JSON: 6}  # bytes that one byte can become
+# Bytes that one byte can become; of the eight bytes of an integer, 20 digits.
+_GROWTHS: Final = {
+    Spelling.RAW: 1,
+    Spelling.HEX: 2,
+    Spelling.JSON: 6,
+    Spelling.SIGNED: 3,
+    Spelling.UNSIGNED: 3,
+    Spelling.TEXTS: 6,
+}
 
 
 @dataclass(slots=True)
@@ -113,8 +125,10 @@ class _Held:
             if isinstance(part.values, np.ndarray):
                 row[code.DATA], row[code.WIDTH] = self.array(part.values), part.values.shape[1]
             elif part.values is not None:
-                row[code.DATA], row[code.OFFSETS], row[code.VALID] = self._column(part.values)
+                row[code.DATA], row[code.OFFSETS], row[code.LISTS] = self._column(part.values)
                 row[code.WIDTH] = code.VARYING
+                if part.values.null_count():
+                    row[code.VALID] = self.array(part.values.is_not_null().to_numpy().view(np.uint8))
             if part.known is not None:
                 row[code.VALID] = self.array(part.known.view(np.uint8))
             if part.index is not None:
@@ -132,9 +146,11 @@ class _Held:
         return self.array(np.frombuffer(begins.ljust(size, b"\x00"), np.uint8).copy())
 
     def _column(self, values: pl.Series) -> tuple[int, int, int]:
-        """Addresses of the bytes, the offsets, and of one byte a value that says whether it is known (0: all are)."""
-        known = self.array(values.is_not_null().to_numpy().view(np.uint8)) if values.null_count() else 0
+        """Addresses of the bytes, of where each text ends, and of where each list ends (0: no lists)."""
         array = values.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
         self.buffers.append(array)
+        lists = 0
+        if pa.types.is_large_list(array.type):
+            lists, array = array.buffers()[1].address + 8 * array.offset, array.values
         _, offsets, data = array.buffers()
-        return (data.address if data is not None else 0), offsets.address + 8 * array.offset, known
+        return (data.address if data is not None else 0), offsets.address + 8 * array.offset, lists

@@ -33,10 +33,10 @@ def check_compiled() -> None:
     values = [bytes(range(size)) for size in _SIZES]
     digests = rows.digests([rows.Part(pl.Series(values, dtype=pl.Binary), lead=b"\x00")], len(values))
     _compare("SHA-256", digests, (hashlib.sha256(b"\x00" + value).digest() for value in values))
-    pairs = [("a", "1"), ("b", "2"), ("c", "3")]
-    keys, texts = (pl.Series([pair[side] for pair in pairs]) for side in (0, 1))
-    roots = rows.map_roots(b"name", np.ones((1, 16), np.uint8), np.array([3]), keys, texts)
-    _compare("the root of a map", roots, [_map_root(bytes([1]) * 16, b"name", pairs)])
+    maps = [[(key, str(size)) for key in "abcde"[:size]] for size in (5, 5, 3)]  # two at a time, and one alone
+    keys, texts = (pl.Series([pair[side] for pairs in maps for pair in pairs]) for side in (0, 1))
+    roots = rows.map_roots(b"name", np.ones((3, 16), np.uint8), np.array([5, 5, 3]), keys, texts)
+    _compare("the root of a map", roots, [_map_root(bytes([1]) * 16, b"name", pairs) for pairs in maps])
     trees = merkle.roots(digests, np.array([len(values) - 3, 3]))
     leaves = [row.tobytes() for row in digests]
     _compare("the root of a tree", trees, [merkle.root(leaves[:-3]), merkle.root(leaves[-3:])])

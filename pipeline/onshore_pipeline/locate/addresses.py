@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import iptocc
 import polars as pl
 
-from onshore_pipeline.locate.distinct import by_distinct
+from onshore_pipeline.distinct import by_distinct
 
 if TYPE_CHECKING:
     from onshore_pipeline.context import Context

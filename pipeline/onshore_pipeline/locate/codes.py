@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.locate.distinct import by_distinct
+from onshore_pipeline.distinct import by_distinct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

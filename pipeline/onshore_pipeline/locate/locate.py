@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from onshore_pipeline.distinct import by_distinct, looked_up, nulls
 from onshore_pipeline.domain.event import PARTIES
 from onshore_pipeline.locate import addresses, codes, hosts, ownership, regions
 from onshore_pipeline.locate.claims import weigh
-from onshore_pipeline.locate.distinct import by_distinct, looked_up, nulls
 
 if TYPE_CHECKING:
     from onshore_pipeline.context import Context

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.locate.distinct import looked_up, nulls
+from onshore_pipeline.distinct import looked_up, nulls
 
 if TYPE_CHECKING:
     from onshore_pipeline.context import Context

@@ -10,8 +10,11 @@ from typing import Final
 
 import polars as pl
 
+from onshore_pipeline.distinct import by_distinct
+
 _V4_PREFIX: Final = bytes(10) + b"\xff\xff"  # RFC 4291, section 2.5.5.2
 _HOST_AND_PORT: Final = 2
+_SCHEMA: Final[dict[str, pl.DataType]] = {"address": pl.Binary(), "host": pl.String()}
 
 
 def split_addresses(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -21,17 +24,12 @@ def split_addresses(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
     that are no address. Ports, brackets and URL schemes are dropped. An address with a zone ('fe80::1%eth0') gives
     both: the address, and the text as host, because the zone means something on its own machine only.
     """
-    distinct = texts.drop_nulls().unique()
-    split = [_split(text) for text in distinct.to_list()]
-    known = pl.DataFrame(
-        {
-            "text": distinct,
-            "address": pl.Series([address for address, _ in split], dtype=pl.Binary),
-            "host": pl.Series([host for _, host in split], dtype=pl.String),
-        }
-    )
-    found = texts.alias("text").to_frame().join(known, on="text", how="left", maintain_order="left")
+    found = by_distinct(texts, _split_each, _SCHEMA)
     return found["address"], found["host"]
+
+
+def _split_each(texts: pl.Series) -> pl.DataFrame:
+    return pl.DataFrame([_split(text) for text in texts.to_list()], schema=_SCHEMA, orient="row")
 
 
 def _split(text: str) -> tuple[bytes | None, str | None]:

@@ -14,7 +14,7 @@ from onshore_pipeline.domain.event import DOMAINS, OUTCOMES
 from onshore_pipeline.normalise import values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from onshore_pipeline.normalise.fields import Records
 
@@ -83,7 +83,7 @@ def overlay(records: Records, columns: pl.DataFrame) -> pl.DataFrame:
 
     A `domain` that is none of the three known ones is null; an `outcome` that is none of the four is 'unknown'.
     """
-    over = records.select(*_stated(records))
+    over = records.select(*_stated(records)).hstack(list(_worded(records)))
     below, above = frozenset(columns.columns), frozenset(over.columns)
     beside = columns.hstack([column.alias(f"stated {column.name}") for column in over.get_columns()])
     merged = beside.select(
@@ -100,7 +100,7 @@ def overlay(records: Records, columns: pl.DataFrame) -> pl.DataFrame:
 
 
 def _stated(records: Records) -> list[pl.Expr]:
-    """Columns that the records state, only those that a record of the batch does."""
+    """Columns that the records state, only those that a record of the batch does, and that differ from row to row."""
 
     def each(table: Mapping[str, str], read: Callable[[pl.Expr], pl.Expr]) -> list[pl.Expr]:
         return [read(pl.col(key)).alias(column) for column, key in table.items() if records.has(key)]
@@ -110,20 +110,32 @@ def _stated(records: Records) -> list[pl.Expr]:
 
     return [
         *each(TEXTS, lambda text: text),
-        *each(STATEMENTS, values.statement_of),
         *each(COUNTS, values.count_of),
-        *each(FLAGS, values.flag_of),
-        *each(TIMES, values.time_of),
-        *each({"action": _ACTION}, values.word_of),
-        *each({"domain": _DOMAIN}, lambda text: _one_of(text, DOMAINS)),
-        *each({"outcome": _OUTCOME}, lambda text: _one_of(text, OUTCOMES, otherwise="unknown")),
-        *each({"actor_type": _ACTOR_TYPE}, lambda text: _one_of(text, _ACTOR_TYPES)),
         collector(_COLLECTOR_ID).alias("collector_id"),
         values.count_of(collector(_COLLECTOR_SEQUENCE)).alias("collector_sequence"),
     ]
+
+
+def _worded(records: Records) -> Iterator[pl.Series]:
+    """The same of columns that have few distinct texts, each of which is read once."""
+    for table, read in _WORDED:
+        for column, key in table.items():
+            if records.has(key):
+                yield values.each_distinct(records.frame[key], read).alias(column)
 
 
 def _one_of(text: pl.Expr, known: tuple[str, ...], otherwise: str | None = None) -> pl.Expr:
     word = values.word_of(text)
     fallback = pl.lit(otherwise, pl.String)
     return pl.when(word.is_in(known)).then(word).when(text.is_not_null()).then(fallback)
+
+
+_WORDED: Final[tuple[tuple[Mapping[str, str], Callable[[pl.Expr], pl.Expr]], ...]] = (
+    (STATEMENTS, values.statement_of),
+    (FLAGS, values.flag_of),
+    (TIMES, values.time_of),
+    ({"action": _ACTION}, values.word_of),
+    ({"domain": _DOMAIN}, lambda text: _one_of(text, DOMAINS)),
+    ({"outcome": _OUTCOME}, lambda text: _one_of(text, OUTCOMES, otherwise="unknown")),
+    ({"actor_type": _ACTOR_TYPE}, lambda text: _one_of(text, _ACTOR_TYPES)),
+)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
+
+from onshore_pipeline.distinct import mapped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NONE: Final = "none"  # absence stated on purpose: a value, not an unknown
 
@@ -61,16 +66,20 @@ def time_of(text: pl.Expr) -> pl.Expr:
     )
 
 
+def each_distinct(texts: pl.Series, read: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
+    """What `read`, one of the functions above, makes of each text; it is asked for each distinct one once."""
+    return mapped(texts, lambda distinct: distinct.to_frame().select(read(pl.col(distinct.name))).to_series())
+
+
 def lists_of(texts: pl.Series, *, lower: bool) -> pl.Series:
     """Lists of words from JSON arrays or comma-separated text; [] where there is none or the list makes no sense.
 
     Words are trimmed, doubles dropped, order kept. 'none' in any case is ['none'], and contradicts anything beside it.
     """
-    distinct = texts.drop_nulls().unique()
-    words = [_words(text, lower=lower) for text in distinct.to_list()]
-    known = pl.DataFrame({"text": distinct, "words": pl.Series(words, dtype=_EMPTY)})
-    found = texts.alias("text").to_frame().join(known, on="text", how="left", maintain_order="left")
-    return found["words"].fill_null(pl.Series([[]], dtype=_EMPTY))
+    found = mapped(
+        texts, lambda distinct: pl.Series([_words(text, lower=lower) for text in distinct.to_list()], dtype=_EMPTY)
+    )
+    return found.fill_null(pl.Series([[]], dtype=_EMPTY)) if found.null_count() else found
 
 
 def _words(text: str, *, lower: bool) -> list[str]:

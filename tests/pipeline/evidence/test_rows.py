@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import evidence_reference as reference
@@ -98,6 +98,34 @@ def test_parts_take_values_by_index_in_hex_and_only_where_known() -> None:
         Part(pl.Series([b"\x00\xf0", None, b""], dtype=pl.Binary), Spelling.HEX, missing=b"?"),
     ]
     assert rows.texts(parts, 3).to_list() == ["<ff00>|00f0", "-|?", "<ff00>|"]
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=8))
+@settings(deadline=None)
+@example([-(2**63), 2**63 - 1, 0, -1, 9, 10, -10])
+def test_integers_are_spelled_in_decimal(values: list[int]) -> None:
+    signed = np.array(values, np.int64)
+    for numbers, spelling in ((signed, Spelling.SIGNED), (signed.view(np.uint64), Spelling.UNSIGNED)):
+        part = Part(numbers.view(np.uint8).reshape(-1, 8), spelling)
+        assert rows.texts([part], len(values)).to_list() == [str(number) for number in numbers.tolist()]
+
+
+@given(st.lists(st.none() | st.lists(st.text(max_size=40), max_size=3), min_size=1, max_size=6), st.integers(0, 3))
+@settings(deadline=None)
+def test_lists_of_texts_are_json_arrays_wherever_their_column_begins(values: list[list[str] | None], cut: int) -> None:
+    cut = min(cut, len(values) - 1)
+    column = pl.Series(values, dtype=pl.List(pl.String))[cut:]
+    spelled = [
+        "-" if texts is None else json.dumps(texts, ensure_ascii=False, separators=(",", ":")) for texts in values[cut:]
+    ]
+    assert rows.texts([Part(column, Spelling.TEXTS, missing=b"-")], len(column)).to_list() == spelled
+
+
+@given(st.lists(st.binary(max_size=70), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_bytes_of_any_size_are_spelled_in_hex(values: list[bytes]) -> None:
+    part = Part(pl.Series(values, dtype=pl.Binary), Spelling.HEX)
+    assert rows.texts([part], len(values)).to_list() == [value.hex() for value in values]
 
 
 def test_a_slice_of_a_column_is_read_where_it_begins() -> None:

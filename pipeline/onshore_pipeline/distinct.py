@@ -25,10 +25,24 @@ def by_distinct(
     """
     if column.null_count() == len(column):
         return nulls(len(column), schema)
-    distinct = column.drop_nulls().unique()
-    answers = answer(distinct).with_columns(distinct.alias("value"))
-    keys = column.rename("value").to_frame()
-    return keys.join(answers, on="value", how="left", maintain_order="left").select(list(schema))
+    distinct, which = encoded(column)
+    answers = answer(distinct)
+    return pl.DataFrame([answers[name].gather(which) for name in schema])
+
+
+def encoded(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The distinct values of a column without null, and which of them each row has (UInt32, null where it has none)."""
+    coded = column.rechunk().to_arrow(compat_level=pl.CompatLevel.newest()).dictionary_encode()
+    return (
+        pl.Series(column.name, coded.dictionary, dtype=column.dtype),
+        pl.Series(coded.indices, dtype=pl.UInt32),
+    )
+
+
+def mapped(column: pl.Series, answer: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """`answer` of each value of a column, asked for the distinct ones only; null stays null."""
+    distinct, which = encoded(column)
+    return answer(distinct).gather(which).alias(column.name)
 
 
 def nulls(height: int, schema: dict[str, pl.DataType]) -> pl.DataFrame:
