@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import shutil
 import tempfile
 import zlib
 from contextlib import contextmanager
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES: Final = 1 << 30
 MAX_DECOMPRESSED_BYTES: Final = 4 << 30
 MAX_FORM_BYTES: Final = 8 << 20
-_IN_MEMORY_BYTES: Final = 1 << 20
+_IN_MEMORY_BYTES: Final = 1 << 26
 _CHUNK_BYTES: Final = 1 << 20
 _LARGEST_ZSTD_WINDOW: Final = 1 << 27
 _LARGEST_BLOCK: Final = 1 << 27
@@ -36,23 +38,48 @@ class _Readable(Protocol):
 
 
 async def spool(chunks: AsyncIterator[bytes], folder: Path) -> IO[bytes]:
-    """Keep a body as it comes, in memory while it is small and in a nameless file in `folder` after that.
+    """Keep a body as it comes, in memory while it is not large and in a nameless file in `folder` after that.
 
     Raises:
         EngineError: it is larger than `MAX_BODY_BYTES`.
     """
-    file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES, dir=str(folder))  # noqa: SIM115 - returned open
+    file = _memory_file() or _nameless(folder)
     size = 0
     try:
         async for chunk in chunks:
+            _refuse_above(size + len(chunk))
+            if size <= _IN_MEMORY_BYTES < size + len(chunk):
+                file = _moved(file, folder)
             size += len(chunk)
-            _refuse_above(size)
             file.write(chunk)
     except BaseException:
         file.close()
         raise
-    file.seek(0)
+    file.seek(0)  # and flush: others may open it by `path_of`
     return file
+
+
+def _memory_file() -> IO[bytes] | None:
+    """A file that has no place on a disk; None where the system has none."""
+    return os.fdopen(os.memfd_create("body"), "w+b") if hasattr(os, "memfd_create") else None
+
+
+def _nameless(folder: Path) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=folder)
+
+
+def _moved(file: IO[bytes], folder: Path) -> IO[bytes]:
+    with file:
+        file.seek(0)
+        other = _nameless(folder)
+        shutil.copyfileobj(file, other, _CHUNK_BYTES)
+    return other
+
+
+def path_of(file: IO[bytes]) -> Path | None:
+    """Where this process finds an open file without a name, until it is closed; None where the system has no place."""
+    path = Path(f"/proc/self/fd/{file.fileno()}")
+    return path if path.exists() else None
 
 
 @contextmanager
@@ -73,7 +100,11 @@ def _refuse_above(size: int) -> None:
 
 
 class Body:
-    """A request body, decompressed while it is read."""
+    """A request body, decompressed while it is read.
+
+    Attributes:
+        as_it_came: the file it was made of, where there is nothing to decompress.
+    """
 
     def __init__(self, file: IO[bytes], encoding: str, *, blocks: bool) -> None:
         """Read `file` through `encoding` (a Content-Encoding) and, with `blocks`, through ClickHouse's own compression.
@@ -82,6 +113,7 @@ class Body:
             EngineError: the encoding is not known.
         """
         self._source = _decompressed(file, encoding)
+        self.as_it_came = None if blocks or self._source is not file else file
         if blocks:
             self._source = _Blocks(self._source)
         self._left = MAX_DECOMPRESSED_BYTES

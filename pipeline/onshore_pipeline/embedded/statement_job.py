@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import IO, TYPE_CHECKING, Final
 
 from onshore_pipeline.embedded import bodies, statements
@@ -12,6 +13,7 @@ from onshore_pipeline.embedded.sql_guard import ALLOWED_SETTINGS, STATEMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from onshore_pipeline.embedded.engine_session import Session
@@ -90,7 +92,7 @@ class Job:
         session.use_settings(self._settings)
         insert = statements.find_insert(text)
         if insert is not None:
-            with bodies.in_file(self._rows(insert.data_at), self._spool_folder) as path:
+            with self._rows_file(insert.data_at) as path:
                 rows = str(session.insert(insert, path, self._parameters))
             return iter(()), insert.format, {"read_rows": rows, "written_rows": rows, "result_rows": rows}
         if len(self._in_body) >= statements.MAX_STATEMENT_BYTES:
@@ -132,6 +134,14 @@ class Job:
         statement = canonical if self._role is Role.READER else text
         answer = session.run(statement, output_format, self._parameters, whole=self._wants_whole)
         return answer.chunks, output_format, {"read_rows": str(answer.read_rows), "written_rows": "0"}
+
+    def _rows_file(self, data_at: int) -> AbstractContextManager[Path]:
+        """An INSERT's rows as a file: the body's own where it is nothing else, which saves a copy."""
+        body = self._body.as_it_came
+        nothing_else = data_at <= len(self._before_body) and self._before_body[data_at:] in {b"", b"\n"}
+        if body is not None and nothing_else and (path := bodies.path_of(body)) is not None:
+            return nullcontext(path)
+        return bodies.in_file(self._rows(data_at), self._spool_folder)
 
     def _rows(self, data_at: int) -> Iterator[bytes]:
         """An INSERT's rows: what stands behind its format in the URL, then the body from where its own SQL ends."""
