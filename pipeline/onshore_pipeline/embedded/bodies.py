@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES: Final = 1 << 30
 MAX_DECOMPRESSED_BYTES: Final = 4 << 30
 MAX_FORM_BYTES: Final = 8 << 20
-_IN_MEMORY_BYTES: Final = 1 << 26
+IN_MEMORY_BYTES: Final = 1 << 26
 _CHUNK_BYTES: Final = 1 << 20
 _LARGEST_ZSTD_WINDOW: Final = 1 << 27
 _LARGEST_BLOCK: Final = 1 << 27
@@ -48,7 +48,7 @@ async def spool(chunks: AsyncIterator[bytes], folder: Path) -> IO[bytes]:
     try:
         async for chunk in chunks:
             _refuse_above(size + len(chunk))
-            if size <= _IN_MEMORY_BYTES < size + len(chunk):
+            if size <= IN_MEMORY_BYTES < size + len(chunk):
                 file = _moved(file, folder)
             size += len(chunk)
             file.write(chunk)

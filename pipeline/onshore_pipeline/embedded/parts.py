@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # How the allocators of a process that works in batches should behave: few arenas, because threads that each keep one
-# hold memory that no batch needs; and what a batch freed is kept for the next one, by Polars' own (jemalloc) for
-# seconds, by the C library, which Arrow uses too, until there is nothing to do (`give_back_unused`). Page faults were a
-# seventh of the worker's CPU without the first, and another twentieth without the second.
+# hold memory that no batch needs; and what a batch freed is kept for the next one, by Polars' own (jemalloc) and by the
+# store's (another jemalloc) for seconds, by the C library, which Arrow uses too, until there is nothing to do
+# (`give_back_unused`). Page faults were a seventh of the worker's CPU without the first, and another twentieth without
+# the second; half of the store's were for pages that it had just given back.
 ALLOCATORS: Final = {
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 31),
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "_RJEM_MALLOC_CONF": "dirty_decay_ms:3000,muzzy_decay_ms:3000",
+    "JE_MALLOC_CONF": "dirty_decay_ms:30000",
 }
 
 _FIRST_PAUSE_S: Final = 0.5

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import http.client
 import json
 import struct
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
 import lz4.block
@@ -18,8 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onshore_pipeline.embedded import bodies
+from onshore_pipeline.embedded.credentials import Role
 from onshore_pipeline.embedded.engine_session import EngineError
+from onshore_pipeline.embedded.statement_job import Job
 from onshore_pipeline.embedded.statements import find_insert
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from pathlib import Path
+
+    from onshore_pipeline.embedded.engine_session import Session
+    from onshore_pipeline.embedded.statements import Insert
 
 
 @pytest.fixture
@@ -192,6 +202,59 @@ def test_an_unknown_encoding_is_a_clear_error(store: Any) -> None:
 
     assert answer.status == 400
     assert b"lz4, zstd or gzip" in answer.body
+
+
+@pytest.mark.parametrize("in_memory", [bodies.IN_MEMORY_BYTES, 100], ids=["in memory", "moved to a file"])
+@pytest.mark.parametrize("has_places", [True, False], ids=["read in place", "copied"])
+def test_rows_come_from_a_body_wherever_it_lies(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, in_memory: int, has_places: bool
+) -> None:
+    monkeypatch.setattr(bodies, "IN_MEMORY_BYTES", in_memory)
+    if not has_places:
+        monkeypatch.setattr(bodies, "path_of", lambda _: None)
+    sent = [b"1,a\n" * 20, b"2,b\n" * 20, b"3,c\n" * 20]
+
+    async def body() -> AsyncIterator[bytes]:
+        for chunk in sent:
+            yield chunk
+
+    with asyncio.run(bodies.spool(body(), tmp_path)) as file:
+        job = Job("POST", Role.WRITER, {}, {"query": "INSERT INTO t FORMAT CSV"}, file, tmp_path)
+        session = _Taking()
+        assert job.run(cast("Session", session))[2]["written_rows"] == "60"
+        assert session.rows == b"".join(sent)
+    assert not list(tmp_path.iterdir())
+
+
+class _Taking:
+    """Takes the rows of an INSERT, as the engine does: it opens the path that it is given."""
+
+    rows = b""
+
+    def use_settings(self, settings: Mapping[str, str]) -> None:
+        """Has none."""
+
+    def insert(self, insert: Insert, rows: Path, parameters: Mapping[str, str]) -> int:
+        assert (insert.format, parameters) == ("CSV", {})
+        self.rows = rows.read_bytes()
+        return self.rows.count(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ("INSERT INTO {} FORMAT CSV", b"1,a\n2,b\n"),
+        ("INSERT INTO {} FORMAT CSV\n", b"1,a\n2,b\n"),
+        ("INSERT INTO {} FORMAT CSV\n1,a\n", b"2,b\n"),
+        ("INSERT INTO {}", b"FORMAT CSV\n1,a\n2,b\n"),
+        ("", b"INSERT INTO {} FORMAT CSV 1,a\n2,b\n"),
+    ],
+)
+def test_a_statement_and_its_rows_may_be_parted_anywhere(store: Any, table: str, query: str, body: bytes) -> None:
+    answer = store.ask(body.replace(b"{}", table.encode()), query=query.format(table))
+
+    assert answer.status == 200, answer.body.decode()
+    assert rows(store, table) == "1\ta\n2\tb\n"
 
 
 def test_a_bomb_is_cut_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

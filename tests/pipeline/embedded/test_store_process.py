@@ -34,7 +34,7 @@ def test_inserts_are_synced_and_small_parts_are_one_file(store: Any) -> None:
 
     answer = store.ask(f"SELECT name, value FROM system.merge_tree_settings WHERE name IN {wanted} ORDER BY name")
 
-    assert answer.body == b"fsync_after_insert\t1\nfsync_part_directory\t1\nmin_bytes_for_wide_part\t134217728\n"
+    assert answer.body == b"fsync_after_insert\t1\nfsync_part_directory\t1\nmin_bytes_for_wide_part\t536870912\n"
 
 
 def test_the_engine_keeps_no_logs_of_its_own(store: Any) -> None:
