@@ -66,7 +66,7 @@ class Plan:
         timeout_s: for one program's part of a round.
     """
 
-    events: int = 500_000
+    events: int = 1_000_000
     baselines: Mapping[Baseline, Path] = field(default_factory=dict)
     baseline_events: int = 0
     rounds: int = 3

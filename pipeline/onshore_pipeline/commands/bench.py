@@ -64,7 +64,7 @@ def bench(
         from onshore_pipeline.bench.ingest import Plan, bench_ingest
 
         baselines = {} if alone else ingest_baselines(baseline)
-        told = bench_ingest(Plan(events or 500_000, baselines, rounds=rounds, workers=workers, partitions=partitions))
+        told = bench_ingest(Plan(events or 1_000_000, baselines, rounds=rounds, workers=workers, partitions=partitions))
     else:
         from onshore_pipeline.bench.stages import bench_stage
 

@@ -69,29 +69,35 @@ def _facts(events: pl.DataFrame, executable: Sequence[Compiled]) -> pl.DataFrame
         pl.col(name).cast(categories) if COLUMNS_BY_NAME[name].kind is Kind.WORD else pl.col(name) for name in read
     )
     parties = sorted({party for compiled in executable for party in compiled.parties})
-    return facts.with_columns(_contradicted(events, party).alias(f"{FLAG_PREFIX}{party}") for party in parties)
+    return facts.hstack(_contradicted(events["contradictions"], parties))
 
 
-def _contradicted(events: pl.DataFrame, party: str) -> pl.Series:
-    disputed = (events["contradictions"].list.len() > 0).arg_true()
-    flags = np.zeros(events.height, dtype=np.bool_)
-    if disputed.len():
-        claims = pl.DataFrame({"at": disputed, "claim": events["contradictions"].gather(disputed)}).explode("claim")
-        flags[claims.filter(pl.col("claim").str.starts_with(f"{party}:"))["at"].to_numpy()] = True
-    return pl.Series(flags)
+def _contradicted(contradictions: pl.Series, parties: Sequence[str]) -> list[pl.Series]:
+    """For each party, whether claims about it disagree."""
+    flags = {party: np.zeros(len(contradictions), dtype=np.bool_) for party in parties}
+    disputed = (contradictions.list.len() > 0).arg_true()
+    if parties and disputed.len():
+        claims = pl.DataFrame({"at": disputed, "claim": contradictions.gather(disputed)}).explode("claim")
+        about = claims.select("at", *(pl.col("claim").str.starts_with(f"{party}:").alias(party) for party in parties))
+        for party in parties:
+            flags[party][about["at"].to_numpy()[about[party].to_numpy()]] = True
+    return [pl.Series(f"{FLAG_PREFIX}{party}", flags[party]) for party in parties]
 
 
 def _verdicts(facts: pl.DataFrame, executable: Sequence[Compiled]) -> pl.DataFrame:
     """Three columns a control, never null: satisfied, violated, undetermined (s, v, u and its position)."""
     parts = {"a": "applies", "b": "violated", "c": "contradicted"}
+    # Lazily, so that what several controls ask is answered once; what follows has nothing in common, and in one plan
+    # with it would only be looked at longer.
     staged = facts.lazy().select(
         _expression(getattr(compiled.polars, part)).alias(f"{letter}{index}")
         for index, compiled in enumerate(executable)
         for letter, part in parts.items()
     )
-    return staged.select(verdict for index in range(len(executable)) for verdict in _verdict(index)).collect()
+    return staged.collect().select(verdict for index in range(len(executable)) for verdict in _verdict(index))
 
 
+@lru_cache(maxsize=4096)
 def _verdict(index: int) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     applies, broken, contradicted = (pl.col(f"{letter}{index}") for letter in "abc")
     satisfied = (applies & ~broken & ~contradicted).fill_null(False)

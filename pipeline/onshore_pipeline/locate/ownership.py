@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.distinct import looked_up, nulls
+from onshore_pipeline.distinct import looked_up, mapped, nulls
 
 if TYPE_CHECKING:
     from onshore_pipeline.context import Context
@@ -45,4 +45,5 @@ def entity_countries(entities: pl.Series, when: pl.Series, context: Context) -> 
 
 def provider_operators(providers: pl.Series, context: Context) -> pl.Series:
     """The organisation behind a cloud provider, null where unknown."""
-    return providers.replace_strict(context.provider_operators, default=None, return_dtype=pl.String)
+    operators = context.provider_operators
+    return mapped(providers, lambda names: pl.Series([operators.get(name) for name in names], dtype=pl.String))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.distinct import by_distinct, looked_up
+from onshore_pipeline.distinct import by_distinct, looked_up, nulls
 
 if TYPE_CHECKING:
     from onshore_pipeline.context import Context
@@ -37,6 +37,8 @@ def region_places(providers: pl.Series, regions: pl.Series, context: Context) ->
         runs it where that is not the provider). A name without provider is used only where all providers that have
         such a region agree on the country.
     """
+    if regions.null_count() == len(regions):
+        return nulls(len(regions), SCHEMA)
     keys = pl.select(pl.concat_str(providers.fill_null(""), pl.lit(_SEPARATOR), regions)).to_series()
 
     def answer(distinct: pl.Series) -> pl.DataFrame:
