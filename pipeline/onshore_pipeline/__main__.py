@@ -7,6 +7,7 @@ import sys
 from importlib import metadata
 from typing import Annotated
 
+import structlog
 import typer
 
 from onshore_pipeline.commands import (
@@ -43,6 +44,7 @@ def onshore(
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and leave")] = False,  # noqa: FBT002
 ) -> None:
     """Proves where an organisation's AI ran, who touched it and where its data went."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # a report is all of standard output
     if version:
         typer.echo(metadata.version("onshore"))
         raise typer.Exit

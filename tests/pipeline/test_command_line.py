@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +46,19 @@ def test_a_collectors_traceback_is_shown_when_asked_for(tmp_path: Path, place: i
     assert "Traceback" not in run_onshore(tmp_path, *arguments).stderr
     arguments.insert(place, "--debug")
     assert "Traceback" in run_onshore(tmp_path, *arguments).stderr
+
+
+def test_what_a_command_logs_is_no_part_of_its_report() -> None:
+    program = (
+        "import atexit, structlog, sys\n"
+        "from onshore_pipeline.__main__ import main\n"
+        "atexit.register(lambda: structlog.get_logger().warning('said on the way'))\n"
+        "sys.argv = ['onshore', '--version']\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"{metadata.version('onshore')}\n"
+    assert "said on the way" in done.stderr
 
 
 def test_what_would_be_migrated_can_be_read_by_a_program(tmp_path: Path) -> None:

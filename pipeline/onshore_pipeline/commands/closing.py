@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid4
 
-import structlog
 import typer
 
 from onshore_pipeline.errors import INTERRUPTED, OnshoreError
@@ -55,7 +54,6 @@ def close(action: Action, wanted: Wanted, said: Said, run: Run) -> int:
     Raises:
         OnshoreError: what is wanted is not there, or something cannot be reached; what was closed is closed.
     """
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # the report is all of standard output
     settings = load_settings({"data_dir": run.data_dir})
     reader = _reader(settings)
     letters = ids(reader, wanted)
