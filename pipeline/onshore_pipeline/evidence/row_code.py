@@ -12,14 +12,13 @@ from onshore_pipeline.compiled import (
     AT_ONCE,
     bytes_at,
     compiled,
-    copy_bytes,
     copy_eight,
     copy_four,
     copy_sixteen,
     integers_at,
     put_sixteen_hex,
 )
-from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING, digest_into, digest_two_into
+from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, digest_into, digest_two_into
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,8 +51,8 @@ _SIGNED: Final = int(Spelling.SIGNED)
 _UNSIGNED: Final = int(Spelling.UNSIGNED)
 _TEXTS: Final = int(Spelling.TEXTS)
 # Two quotes and a comma about each text of a list, and two brackets about all.
-_ABOUT_A_TEXT: Final = 3
-_ABOUT_A_LIST: Final = 2
+ABOUT_A_TEXT: Final = 3
+ABOUT_A_LIST: Final = 2
 _UNICODE: Final = ord("u")
 # What stands behind the backslash for a byte that must be escaped.
 _SHORT: Final = np.full(128, _UNICODE, np.uint8)
@@ -100,12 +99,12 @@ def _most(table: int, parts: int, row: int) -> int:
             most += part[LEAD_SIZE] + size * part[GROWTH] + part[TRAIL_SIZE]
             if part[LISTS]:
                 lists = integers_at(part[LISTS])
-                most += _ABOUT_A_TEXT * (lists[place + 1] - lists[place]) + _ABOUT_A_LIST
+                most += ABOUT_A_TEXT * (lists[place + 1] - lists[place]) + ABOUT_A_LIST
     return most
 
 
 @compiled
-def _put_row(at: int, table: int, parts: int, row: int) -> int:
+def put_row(at: int, table: int, parts: int, row: int) -> int:
     """Write a row from address `at` on; returns the address behind it."""
     for number in range(parts):
         part = integers_at(table + 8 * COLUMNS * number)
@@ -237,24 +236,23 @@ def _put_json(at: int, address: int, size: int) -> int:
 
 
 @compiled
-def room_for(table: int, parts: int, rows: int) -> tuple[int, int]:
-    """Bytes that the longest row takes at most, and all rows together."""
-    longest = total = 0
+def room_for(table: int, parts: int, rows: int) -> int:
+    """Bytes that all rows together take at most."""
+    total = 0
     for row in range(rows):
-        most = _most(table, parts, row)
-        longest, total = max(longest, most), total + most
-    return longest, total
+        total += _most(table, parts, row)
+    return total
 
 
 @compiled
 def hash_rows(table: int, parts: int, rows: int, one: int, other: int, out: int) -> None:
     """Digests of all rows, two at a time; `one` and `other` are room for a row each."""
     for row in range(0, rows - 1, 2):
-        size = _put_row(one, table, parts, row) - one
-        other_size = _put_row(other, table, parts, row + 1) - other
+        size = put_row(one, table, parts, row) - one
+        other_size = put_row(other, table, parts, row + 1) - other
         digest_two_into(one, size, out + DIGEST_SIZE * row, other, other_size, out + DIGEST_SIZE * (row + 1))
     if rows % 2:
-        size = _put_row(one, table, parts, rows - 1) - one
+        size = put_row(one, table, parts, rows - 1) - one
         digest_into(one, size, out + DIGEST_SIZE * (rows - 1))
 
 
@@ -263,79 +261,5 @@ def write_rows(table: int, parts: int, rows: int, offsets: NDArray[np.int64], ou
     """All rows, one behind the other, and where each ends."""
     end = out
     for row in range(rows):
-        end = _put_row(end, table, parts, row)
+        end = put_row(end, table, parts, row)
         offsets[row + 1] = end - out
-
-
-@compiled
-def hash_maps(
-    table: int,
-    blocks: int,
-    block_size: int,
-    leaf_size: int,
-    trees: int,
-    tree_size: int,
-    salts: int,
-    counts: NDArray[np.int64],
-    out: int,
-) -> None:
-    """Leaf salts, leaves and root of one owner after the other; nothing is kept but the roots.
-
-    What can be is hashed two at a time, roots of equally large maps too.
-    """
-    other_block = blocks + block_size + 4 + PADDING
-    secrets = other_block + block_size + 4 + PADDING
-    one = secrets + 2 * DIGEST_SIZE
-    pair, waiting = 0, -1
-    for owner in range(len(counts)):
-        count = counts[owner]
-        if not count:
-            continue
-        copy_bytes(blocks + 1, salts + SALT_SIZE * owner, SALT_SIZE)
-        copy_bytes(other_block + 1, salts + SALT_SIZE * owner, SALT_SIZE)
-        tree = trees if waiting < 0 else trees + tree_size
-        for number in range(count):
-            if number % 4 == 0:  # a block of 32 bytes holds two leaf salts
-                _number_block(blocks + block_size, number // 2)
-                _number_block(other_block + block_size, number // 2 + 1)
-                digest_two_into(blocks, block_size + 4, secrets, other_block, block_size + 4, secrets + DIGEST_SIZE)
-            if number % 2 == 0:
-                salt, at = secrets + SALT_SIZE * (number % 4), tree + DIGEST_SIZE * (number + 1)
-                _hash_leaves(one, leaf_size, salt, table, pair + number, min(2, count - number), at)
-        pair += count
-        if waiting < 0:
-            waiting = owner
-        else:
-            size, other_size = DIGEST_SIZE * (counts[waiting] + 1), DIGEST_SIZE * (count + 1)
-            digest_two_into(trees, size, out + DIGEST_SIZE * waiting, tree, other_size, out + DIGEST_SIZE * owner)
-            waiting = -1
-    if waiting >= 0:
-        digest_into(trees, DIGEST_SIZE * (counts[waiting] + 1), out + DIGEST_SIZE * waiting)
-
-
-@compiled
-def _number_block(at: int, number: int) -> None:
-    """A block's number behind its input, four bytes, the highest first."""
-    number_of = bytes_at(at)
-    for byte in range(4):
-        number_of[byte] = np.uint8((number >> (24 - 8 * byte)) & 0xFF)
-
-
-@compiled
-def _hash_leaves(one: int, leaf_size: int, salt: int, table: int, pair: int, count: int, out: int) -> None:
-    """A pair's leaf, or those of two that follow one another."""
-    size = _put_leaf(one, salt, table, pair)
-    if count == 1:
-        digest_into(one, size, out)
-        return
-    other = one + leaf_size
-    other_size = _put_leaf(other, salt + SALT_SIZE, table, pair + 1)
-    digest_two_into(one, size, out, other, other_size, out + DIGEST_SIZE)
-
-
-@compiled
-def _put_leaf(at: int, salt: int, table: int, pair: int) -> int:
-    """Write 0x00, the leaf's salt and the pair; returns their size."""
-    bytes_at(at)[0] = 0
-    copy_bytes(at + 1, salt, SALT_SIZE)
-    return _put_row(at + 1 + SALT_SIZE, table, 2, pair) - at

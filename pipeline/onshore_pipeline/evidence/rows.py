@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from onshore_pipeline.evidence import row_code as code
+from onshore_pipeline.evidence.map_code import hash_maps
 from onshore_pipeline.evidence.row_code import SALT_SIZE, Spelling
 from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING
 
@@ -52,7 +53,7 @@ def digests(parts: Sequence[Part], rows: int) -> NDArray[np.uint8]:
     out = np.empty((rows, DIGEST_SIZE), np.uint8)
     held = _Held()
     table = held.table(parts)
-    size = code.room_for(table, len(parts), rows)[0] + PADDING
+    size = held.longest + PADDING
     code.hash_rows(table, len(parts), rows, held.room(size), held.room(size), out.ctypes.data)
     return out
 
@@ -62,7 +63,7 @@ def texts(parts: Sequence[Part], rows: int) -> pl.Series:
     offsets = np.zeros(rows + 1, np.int64)
     held = _Held()
     table = held.table(parts)
-    characters = np.empty(code.room_for(table, len(parts), rows)[1], np.uint8)
+    characters = np.empty(code.room_for(table, len(parts), rows), np.uint8)
     code.write_rows(table, len(parts), rows, offsets, characters.ctypes.data)
     array = pa.LargeStringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(characters))
     return pl.Series(array, dtype=pl.String)
@@ -88,12 +89,12 @@ def map_roots(
     # One behind the other: two blocks' inputs, the blocks, two leaves' inputs; and two owners' leaves behind prefixes.
     block = b"\x02" + bytes(SALT_SIZE) + name
     inputs = 2 * block.ljust(len(block) + 4 + PADDING, b"\x00")
-    leaf_size = 1 + SALT_SIZE + code.room_for(table, 2, len(keys))[0] + PADDING
+    leaf_size = 1 + SALT_SIZE + held.longest + PADDING
     room = held.room(len(inputs) + 2 * DIGEST_SIZE + 2 * leaf_size, inputs)
     tree_size = DIGEST_SIZE * (int(counts.max()) + 1) + PADDING
     trees = held.room(2 * tree_size, 2 * b"\x03".ljust(tree_size, b"\x00"))
     salts_at = held.array(salts)
-    code.hash_maps(table, room, len(block), leaf_size, trees, tree_size, salts_at, counts, out.ctypes.data)
+    hash_maps(table, room, len(block), leaf_size, trees, tree_size, salts_at, counts, out.ctypes.data)
     return out
 
 
@@ -110,9 +111,14 @@ _GROWTHS: Final = {
 
 @dataclass(slots=True)
 class _Held:
-    """Keeps alive what the compiled code reads by address."""
+    """Keeps alive what the compiled code reads by address.
+
+    Attributes:
+        longest: bytes that a row of the table takes at most.
+    """
 
     buffers: list[Any] = field(default_factory=list)
+    longest: int = 0
 
     def table(self, parts: Sequence[Part]) -> int:
         """Address of one row a part, as the constants above name them."""
@@ -121,11 +127,12 @@ class _Held:
             row[code.SPELLING], row[code.GROWTH] = part.spelling, _GROWTHS[part.spelling]
             for place, text in ((code.LEAD, part.lead), (code.TRAIL, part.trail), (code.MISSING, part.missing)):
                 row[place], row[place + 1] = self.array(np.frombuffer(text, np.uint8)), len(text)
-            row[code.WIDTH] = code.NO_VALUE
+            row[code.WIDTH], most = code.NO_VALUE, 0
             if isinstance(part.values, np.ndarray):
                 row[code.DATA], row[code.WIDTH] = self.array(part.values), part.values.shape[1]
+                most = part.values.shape[1] * _GROWTHS[part.spelling]
             elif part.values is not None:
-                row[code.DATA], row[code.OFFSETS], row[code.LISTS] = self._column(part.values)
+                most = self._column(part.values, row)
                 row[code.WIDTH] = code.VARYING
                 if part.values.null_count():
                     row[code.VALID] = self.array(part.values.is_not_null().to_numpy().view(np.uint8))
@@ -133,6 +140,7 @@ class _Held:
                 row[code.VALID] = self.array(part.known.view(np.uint8))
             if part.index is not None:
                 row[code.INDEX] = self.array(part.index.astype(np.int64, copy=False))
+            self.longest += max(len(part.missing), len(part.lead) + most + len(part.trail))
         return self.array(table)
 
     def array(self, values: NDArray[Any]) -> int:
@@ -145,12 +153,24 @@ class _Held:
         """Address of `begins` and zeros to write over; compiled code must not address memory that it makes itself."""
         return self.array(np.frombuffer(begins.ljust(size, b"\x00"), np.uint8).copy())
 
-    def _column(self, values: pl.Series) -> tuple[int, int, int]:
-        """Addresses of the bytes, of where each text ends, and of where each list ends (0: no lists)."""
+    def _column(self, values: pl.Series, row: NDArray[np.int64]) -> int:
+        """Write where the values lie into `row`; returns how many bytes one becomes at most."""
         array = values.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
         self.buffers.append(array)
-        lists = 0
+        spelling = Spelling(row[code.SPELLING])
+        lists = None
         if pa.types.is_large_list(array.type):
-            lists, array = array.buffers()[1].address + 8 * array.offset, array.values
-        _, offsets, data = array.buffers()
-        return (data.address if data is not None else 0), offsets.address + 8 * array.offset, lists
+            lists, array = _offsets(array), array.values
+            row[code.LISTS] = lists.ctypes.data
+        offsets = _offsets(array)
+        data = array.buffers()[2]
+        row[code.DATA], row[code.OFFSETS] = (data.address if data is not None else 0), offsets.ctypes.data
+        if lists is None:
+            return int(np.diff(offsets).max(initial=0)) * _GROWTHS[spelling]
+        around = code.ABOUT_A_TEXT * int(np.diff(lists).max(initial=0)) + code.ABOUT_A_LIST
+        return int(np.diff(offsets[lists]).max(initial=0)) * _GROWTHS[spelling] + around
+
+
+def _offsets(array: pa.LargeBinaryArray | pa.LargeStringArray | pa.LargeListArray) -> NDArray[np.int64]:
+    """Where each value begins, and the last one ends; a view of the array's own buffer."""
+    return np.frombuffer(array.buffers()[1], np.int64, len(array) + 1, 8 * array.offset)
