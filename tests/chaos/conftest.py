@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos_report import REPORT, Book, Ended, Report, commit_now
+from chaos_report import BOOK, Book, Ended, Report
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -19,7 +19,7 @@ KEY = pytest.StashKey[Book]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[KEY] = Book(commit=commit_now() if os.environ.get(REPORT) else "")
+    config.stash[KEY] = Book()
 
 
 @pytest.fixture
@@ -47,5 +47,5 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if path := os.environ.get(REPORT):
-        session.config.stash[KEY].write(Path(path))
+    if path := os.environ.get(BOOK):
+        session.config.stash[KEY].save(Path(path))

@@ -53,9 +53,9 @@ def test_a_dozen_random_kills_on_apache_kafka(tmp_path: Path, report: Report) ->
 
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
-def test_two_hundred_random_kills_on_apache_kafka(tmp_path: Path, report: Report) -> None:
+def test_random_kills_by_the_dozens_on_apache_kafka(tmp_path: Path, report: Report) -> None:
     try:
-        kills = int(os.environ.get("CHAOS_KILLS", "200"))
+        kills = int(os.environ.get("CHAOS_KILLS", "90"))  # two hundred with those on the local log
         report.add(f"{kills} random kills, Apache Kafka", on_apache_kafka(tmp_path, kills, 1500))
     except KafkaUnavailable as missing:
         pytest.skip(str(missing))

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
-from dataclasses import dataclass, field
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-REPORT: Final = "CHAOS_REPORT"
+BOOK: Final = "CHAOS_BOOK"
 _HEAD: Final = """# What was broken on purpose, and what came of it
 
-Written by `make chaos`, whole or in pieces (`make chaos TESTS=...`); only the last sections are written by hand. After
-each scenario one checker (`tests/support/invariants.py`) holds what broker and store have to the invariants of
-[the commit protocol](commit-protocol.md): every message has one entry, records in = events + dead letters, nothing is
-there twice, every sum adds up, every id, leaf and root derives again from the store's rows. "Precision and recall 1.0"
-is what `onshore check-truth` said of the play that was sent meanwhile. Each scenario fails where its trouble did not
-happen: what was to be killed lived and died of SIGKILL, what was to sleep slept. A commit with a `+` had changes that
-were not committed.
+Written by `make chaos`, whole or in pieces (`make chaos TESTS=...`); only the last sections are written by hand. The
+whole is played in lanes, three test files side by side on one machine, so the seconds are not those of a machine that
+does one thing. After each scenario one checker (`tests/support/invariants.py`) holds what broker and store have to the
+invariants of [the commit protocol](commit-protocol.md): every message has one entry, records in = events + dead
+letters, nothing is there twice, every sum adds up, every id, leaf and root derives again from the store's rows.
+"Precision and recall 1.0" is what `onshore check-truth` said of the play that was sent meanwhile. Each scenario fails
+where its trouble did not happen: what was to be killed lived and died of SIGKILL, what was to sleep slept. A commit
+with a `+` had changes that were not committed.
 """
 _BY_HAND: Final = "\n## What it found so far\n"
 _FAILED: Final = "**failed**"
@@ -39,41 +43,79 @@ class Ended:
 
 @dataclass
 class Book:
-    """What the scenarios of one run found.
+    """What the scenarios of one process found.
 
     Attributes:
         rows: scenario and what was found, by test.
         ended: how each test ended.
-        commit: that the run began with.
     """
 
     rows: dict[str, tuple[str, str]] = field(default_factory=dict)
     ended: dict[str, Ended] = field(default_factory=dict)
-    commit: str = ""
 
-    def write(self, path: Path) -> None:
-        """Replace the page; tests that this run did not play keep what an earlier run found."""
-        when, commit = f"{datetime.now(UTC):%Y-%m-%d %H:%M}", self.commit
-        rows = _rows_of(path)
-        for test, ended in self.ended.items():
+    def save(self, path: Path) -> None:
+        """Write it down for `Page`."""
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def load(cls, path: Path) -> Book:
+        """What was saved; an empty one where nothing was."""
+        if not path.exists():
+            return cls()
+        told = json.loads(path.read_text())
+        ended = {test: Ended(**each) for test, each in told["ended"].items()}
+        return cls({test: tuple(row) for test, row in told["rows"].items()}, ended)
+
+
+@dataclass
+class Page:
+    """docs/chaos.md, written over and over while a run goes on, by one process.
+
+    Attributes:
+        path: of the page.
+        commit: that the run began with.
+        whole: the page shows this run only; else tests that it did not play keep what an earlier run found.
+    """
+
+    path: Path
+    commit: str
+    whole: bool
+    _began: float = field(default_factory=time.monotonic)
+    _book: Book = field(default_factory=Book)
+
+    def __post_init__(self) -> None:
+        """Take over what the page says so far."""
+        self._rows = {} if self.whole else _rows_of(self.path)
+
+    def add(self, book: Book) -> None:
+        """Write what another process found."""
+        self._book.rows |= book.rows
+        self._book.ended |= book.ended
+        when = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
+        for test, ended in book.ended.items():
             name = test.removeprefix("tests/chaos/")
-            before = rows.pop(name, None)
-            scenario, found = self.rows.get(test, (before[0] if before else name.partition("::")[2], ""))
+            before = self._rows.pop(name, None)
+            scenario, found = book.rows.get(test, (before[0] if before else name.partition("::")[2], ""))
             if ended.outcome == "passed" and found:
-                rows[name] = (scenario, found, f"{ended.seconds:.0f}", when, commit)
+                self._rows[name] = (scenario, found, f"{ended.seconds:.0f}", when, self.commit)
             elif ended.outcome != "passed":
                 told = f"{_FAILED if ended.outcome == 'failed' else ended.outcome}: {ended.why}"
-                rows[name] = (scenario, _in_a_cell(told), f"{ended.seconds:.0f}", when, commit)
-        path.write_text("\n".join([_HEAD, *self._about(when), *_table(rows)]) + "\n" + _by_hand(path))
+                self._rows[name] = (scenario, _in_a_cell(told), f"{ended.seconds:.0f}", when, self.commit)
+        text = "\n".join([_HEAD, *self._about(when), *_table(self._rows)]) + "\n" + _by_hand(self.path)
+        self.path.write_text(text)
+
+    def counts(self) -> str:
+        """How many tests passed, failed and were skipped."""
+        outcomes = Counter(each.outcome for each in self._book.ended.values())
+        return ", ".join(f"{outcomes[word]} {word}" for word in ("passed", "failed", "skipped"))
 
     def _about(self, when: str) -> list[str]:
-        words = ("passed", "failed", "skipped")
-        counts = ", ".join(f"{sum(each.outcome == word for each in self.ended.values())} {word}" for word in words)
-        minutes = sum(each.seconds for each in self.ended.values()) / 60
+        minutes = (time.monotonic() - self._began) / 60
         machine = f"{os.cpu_count()} cores, {_memory_gib()} GiB, {platform.system()} {platform.machine()}"
+        run = "whole run" if self.whole else "run, of a piece"
         return [
-            f"Last run: {when} UTC, {machine}, Python {platform.python_version()}, load {os.getloadavg()[2]:.0f};",
-            f"{counts} in {minutes:.0f} minutes.",
+            f"Last {run}: {when} UTC, {machine}, Python {platform.python_version()}, load {os.getloadavg()[2]:.0f};",
+            f"{self.counts()} in {minutes:.0f} minutes from beginning to end.",
             "",
         ]
 
@@ -92,7 +134,7 @@ class Report:
 
 def _table(rows: dict[str, tuple[str, ...]]) -> list[str]:
     head = ["| Scenario | Found | s | When (UTC) | Commit | Test |", "|---|---|---|---|---|---|"]
-    return head + [f"| {' | '.join(told)} | `{test}` |" for test, told in rows.items()]
+    return head + [f"| {' | '.join(told)} | `{test}` |" for test, told in sorted(rows.items())]
 
 
 def _rows_of(path: Path) -> dict[str, tuple[str, ...]]:

@@ -229,6 +229,15 @@ class ChaosStack:
         except _NOT_NOW:
             return -1
 
+    def has_committed(self, worker: str) -> bool:
+        """Whether an attempt of the process that has this name now is in the log."""
+        return bool(
+            self.one(
+                f"SELECT count() FROM attempts WHERE endsWith(worker, ':{self.parts[worker].pid}')"
+                " AND attempt_id IN (SELECT attempt_id FROM evidence_log)"
+            )
+        )
+
     def settle(
         self,
         messages: int,

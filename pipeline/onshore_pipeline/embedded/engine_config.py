@@ -54,6 +54,8 @@ _SERVER: Final = """<clickhouse>
   <background_fetches_pool_size>1</background_fetches_pool_size>
   <background_common_pool_size>2</background_common_pool_size>
   <background_schedule_pool_size>4</background_schedule_pool_size>
+  <!-- A DELETE rewrites two parts and then waits for 0.1 s and up to so much more, a second if not told otherwise. -->
+  <background_processing_pool_task_sleep_seconds_when_no_work_random_part>0.05</background_processing_pool_task_sleep_seconds_when_no_work_random_part>
   <merge_tree>
     <fsync_after_insert>1</fsync_after_insert>
     <fsync_part_directory>1</fsync_part_directory>
