@@ -29,6 +29,11 @@ def test_a_backup_of_yesterday_is_made_whole_though_every_restore_is_killed(tmp_
     report.add("yesterday's backup of the store, local log, the restore killed at every point", found)
 
 
+def test_a_backup_of_yesterday_is_made_whole_on_tansu(tmp_path: Path, fresh_tansu: str, report: Report) -> None:
+    found = made_whole(tmp_path, fresh_tansu)
+    report.add("yesterday's backup of the store, Tansu, the restore killed at every point", found)
+
+
 def test_a_backup_of_yesterday_is_made_whole_on_apache_kafka(
     tmp_path: Path, kafka_cluster: KafkaCluster, report: Report
 ) -> None:

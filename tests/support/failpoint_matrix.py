@@ -37,6 +37,7 @@ class Matrix:
     checked: bool = True
     killed: list[str] = field(default_factory=list)
     _haunted: list[str] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         """Begin the play."""
@@ -94,7 +95,8 @@ class Matrix:
         self.stack.check_truth(self.load.truth)
         for attempt in self._haunted:
             self._gone(attempt)
-        kills = f"{len(self.killed)} kills at {len(set(self.killed))} points; " if self.killed else ""
+        took = f"in {time.monotonic() - self._began:.0f} s"
+        kills = f"{len(self.killed)} kills at {len(set(self.killed))} points {took}; " if self.killed else ""
         return f"{kills}{contents.count:,} messages; {self.play}"
 
     def haunt(self) -> None:

@@ -8,6 +8,7 @@ import http.client
 import json
 import struct
 import threading
+import time
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode
 
@@ -305,6 +306,21 @@ def test_a_failed_query_leaves_nothing_in_the_next_answer(store: Any) -> None:
 
         assert store.ask("SELECT 7").body == b"7\n"
         assert store.ask("SELECT 7", wait_end_of_query="1").body == b"7\n"
+
+
+def test_a_delete_over_many_small_parts_is_no_matter_of_seconds(store: Any, table: str) -> None:
+    """Whoever sweeps, restores or rolls up waits for each; the engine's own pauses would make it 2 to 3 s."""
+    for number in range(10):
+        store.ask(f"INSERT INTO {table} SELECT {number}, toString(number) FROM numbers(9)")
+
+    took_s = []
+    for word in range(4):
+        began = time.monotonic()
+        store.ask(f"DELETE FROM {table} WHERE word = '{word}'")
+        took_s.append(time.monotonic() - began)
+
+    assert store.ask(f"SELECT count() FROM {table}").body == b"50\n"
+    assert min(took_s) < 1.2
 
 
 def test_a_long_read_does_not_hold_up_inserts(store: Any, table: str) -> None:
