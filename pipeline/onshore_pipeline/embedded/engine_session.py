@@ -97,6 +97,7 @@ class Session:
         self.role = role
         self._guard = guard
         self._changed: dict[str, str] = {}
+        self._streamed: Any = None  # the answer that is being taken
         self.spent = False
         self._approved = approved
 
@@ -175,8 +176,12 @@ class Session:
         return int(self._query(statement, "Null", {}).rows_read())
 
     def close(self) -> None:
-        """Release the connection."""
-        self._connection.close()
+        """Cancel an answer that nobody took to its end, and release the connection."""
+        try:
+            if self._streamed is not None:
+                self._streamed.cancel()  # behind the connection's end it would touch memory that is gone
+        finally:
+            self._connection.close()
 
     def _approve(self, statement: str) -> str:
         canonical = self._text("formatQuery", statement)
@@ -209,10 +214,12 @@ class Session:
             raise EngineError(str(error)) from error
 
     def _stream(self, statement: str, output_format: str, parameters: Mapping[str, str]) -> Iterator[bytes]:
+        """Blocks as they are computed; a generator that is left alone asks nothing of the engine when it ends."""
         try:
-            with self._connection.send_query(statement, output_format, params=dict(parameters)) as blocks:
-                for block in blocks:
-                    yield block.bytes()
+            self._streamed = self._connection.send_query(statement, output_format, params=dict(parameters))
+            for block in self._streamed:
+                yield block.bytes()
+            self._streamed = None
         except Exception as error:
             self.spent = True
             raise EngineError(str(error)) from error
