@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     local_log_kept_mib: int = Field(default=256, ge=0, le=1 << 24)
     local_log_kept_messages: int = Field(default=100_000, ge=0, le=1 << 39)
     max_batch_messages: int = Field(default=400, ge=1, le=100_000)
-    max_batch_mib: int = Field(default=20, ge=1, le=1024)
+    max_batch_mib: int = Field(default=16, ge=1, le=1024)
     max_waiting_mib: int = Field(default=0, ge=0, le=1 << 30)
     max_in_flight_mib: int = Field(default=192, ge=1, le=65_536)
     max_dead_letter_share: float = Field(default=0.05, ge=0.0, le=1.0)
