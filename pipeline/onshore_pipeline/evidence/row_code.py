@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from onshore_pipeline.compiled import (
     copy_sixteen,
     integers_at,
     put_sixteen_hex,
+    words_at,
 )
 from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, digest_into, digest_two_into
 
@@ -40,8 +41,12 @@ class Spelling(IntEnum):
 
 # One row of the table that describes parts to the compiled code.
 SPELLING, GROWTH, LEAD, LEAD_SIZE, TRAIL, TRAIL_SIZE, MISSING, MISSING_SIZE = range(8)
-DATA, OFFSETS, VALID, WIDTH, INDEX, LISTS = range(8, 14)
+# A value of one width lies at `DATA`. One that varies has a view of 16 bytes there: its size (four bytes) and itself,
+# or, beyond 12 bytes, its size, its beginning (four), in which of the `BUFFERS` it lies (four) and where (four).
+DATA, BUFFERS, VALID, WIDTH, INDEX, LISTS = range(8, 14)
 COLUMNS: Final = 14
+VIEW: Final = 16
+IN_THE_VIEW: Final = 12
 # `WIDTH` of a part without a value, and of one whose values differ in size.
 NO_VALUE: Final = -1
 VARYING: Final = -2
@@ -78,11 +83,18 @@ def _span(part: Integers, place: int) -> tuple[int, int]:
         return part[DATA] + place * part[WIDTH], part[WIDTH]
     if part[WIDTH] == NO_VALUE:
         return part[DATA], 0
-    offsets = integers_at(part[OFFSETS])
-    first, end = place, place + 1
-    if part[LISTS]:
-        first, end = integers_at(part[LISTS])[place], integers_at(part[LISTS])[place + 1]
-    return part[DATA] + offsets[first], offsets[end] - offsets[first]
+    return _text(part, place)
+
+
+@compiled
+def _text(part: Integers, place: int) -> tuple[Any, Any]:
+    """Address and size of a value that has a view."""
+    at = part[DATA] + VIEW * place
+    view = words_at(at)
+    size = np.int64(view[0])
+    if size <= IN_THE_VIEW:
+        return at + 4, size
+    return integers_at(part[BUFFERS])[np.int64(view[2])] + np.int64(view[3]), size
 
 
 @compiled
@@ -94,12 +106,15 @@ def _most(table: int, parts: int, row: int) -> int:
         place = _place(part, row)
         if place < 0:
             most += part[MISSING_SIZE]
+            continue
+        most += part[LEAD_SIZE] + part[TRAIL_SIZE]
+        if part[LISTS]:
+            lists = integers_at(part[LISTS])
+            most += ABOUT_A_LIST
+            for text in range(lists[place], lists[place + 1]):
+                most += ABOUT_A_TEXT + _text(part, text)[1] * part[GROWTH]
         else:
-            _, size = _span(part, place)
-            most += part[LEAD_SIZE] + size * part[GROWTH] + part[TRAIL_SIZE]
-            if part[LISTS]:
-                lists = integers_at(part[LISTS])
-                most += ABOUT_A_TEXT * (lists[place + 1] - lists[place]) + ABOUT_A_LIST
+            most += _span(part, place)[1] * part[GROWTH]
     return most
 
 
@@ -113,6 +128,9 @@ def put_row(at: int, table: int, parts: int, row: int) -> int:
             at = _put(at, part[MISSING], part[MISSING_SIZE])
             continue
         at = _put(at, part[LEAD], part[LEAD_SIZE])
+        if part[SPELLING] == _TEXTS:
+            at = _put(_put_texts(at, part, place), part[TRAIL], part[TRAIL_SIZE])
+            continue
         address, size = _span(part, place)
         if part[SPELLING] == _JSON:
             at = _put_json(at, address, size)
@@ -122,8 +140,6 @@ def put_row(at: int, table: int, parts: int, row: int) -> int:
             at = _put_signed(at, integers_at(address)[0])
         elif part[SPELLING] == _UNSIGNED:
             at = _put_digits(at, np.uint64(integers_at(address)[0]))
-        elif part[SPELLING] == _TEXTS:
-            at = _put_texts(at, part, place)
         else:
             at = _put(at, address, size)
         at = _put(at, part[TRAIL], part[TRAIL_SIZE])
@@ -197,7 +213,7 @@ def _put_digits(at: int, value: np.uint64) -> int:
 
 @compiled
 def _put_texts(at: int, part: Integers, place: int) -> int:
-    lists, offsets = integers_at(part[LISTS]), integers_at(part[OFFSETS])
+    lists = integers_at(part[LISTS])
     bytes_at(at)[0] = 0x5B  # '['
     at += 1
     for text in range(lists[place], lists[place + 1]):
@@ -205,7 +221,8 @@ def _put_texts(at: int, part: Integers, place: int) -> int:
             bytes_at(at)[0] = 0x2C  # ','
             at += 1
         bytes_at(at)[0] = 0x22  # '"'
-        at = _put_json(at + 1, part[DATA] + offsets[text], offsets[text + 1] - offsets[text])
+        address, size = _text(part, text)
+        at = _put_json(at + 1, address, size)
         bytes_at(at)[0] = 0x22
         at += 1
     bytes_at(at)[0] = 0x5D  # ']'

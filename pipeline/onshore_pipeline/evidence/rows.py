@@ -154,23 +154,22 @@ class _Held:
         return self.array(np.frombuffer(begins.ljust(size, b"\x00"), np.uint8).copy())
 
     def _column(self, values: pl.Series, row: NDArray[np.int64]) -> int:
-        """Write where the values lie into `row`; returns how many bytes one becomes at most."""
-        array = values.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+        """Write where the values lie into `row`; returns how many bytes one becomes at most.
+
+        Polars' own layout, Arrow's views, is read as it is: to have texts one behind the other would copy them all.
+        """
+        array = values.rechunk().to_arrow(compat_level=pl.CompatLevel.newest())
         self.buffers.append(array)
-        spelling = Spelling(row[code.SPELLING])
         lists = None
         if pa.types.is_large_list(array.type):
-            lists, array = _offsets(array), array.values
-            row[code.LISTS] = lists.ctypes.data
-        offsets = _offsets(array)
-        data = array.buffers()[2]
-        row[code.DATA], row[code.OFFSETS] = (data.address if data is not None else 0), offsets.ctypes.data
+            lists = np.frombuffer(array.buffers()[1], np.int64, len(array) + 1, 8 * array.offset)
+            row[code.LISTS], array = self.array(lists), array.values
+        _, views, *data = array.buffers()
+        row[code.DATA] = views.address + code.VIEW * array.offset
+        row[code.BUFFERS] = self.array(np.array([0 if each is None else each.address for each in data], np.int64))
+        sizes = np.frombuffer(views, np.uint32, 4 * len(array), code.VIEW * array.offset)[::4]
+        known = sizes if array.null_count == 0 else sizes[array.is_valid().to_numpy(zero_copy_only=False)]
+        longest = int(known.max(initial=0)) * _GROWTHS[Spelling(row[code.SPELLING])]
         if lists is None:
-            return int(np.diff(offsets).max(initial=0)) * _GROWTHS[spelling]
-        around = code.ABOUT_A_TEXT * int(np.diff(lists).max(initial=0)) + code.ABOUT_A_LIST
-        return int(np.diff(offsets[lists]).max(initial=0)) * _GROWTHS[spelling] + around
-
-
-def _offsets(array: pa.LargeBinaryArray | pa.LargeStringArray | pa.LargeListArray) -> NDArray[np.int64]:
-    """Where each value begins, and the last one ends; a view of the array's own buffer."""
-    return np.frombuffer(array.buffers()[1], np.int64, len(array) + 1, 8 * array.offset)
+            return longest
+        return (longest + code.ABOUT_A_TEXT) * int(np.diff(lists).max(initial=0)) + code.ABOUT_A_LIST

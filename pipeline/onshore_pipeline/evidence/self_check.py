@@ -6,12 +6,12 @@ It also compiles all of it, so that the first message does not wait for that.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from onshore_pipeline.compiled import MACHINE_CODE
 from onshore_pipeline.evidence import merkle, rows
 from onshore_pipeline.evidence.sha256 import CompiledWrongly
 
@@ -56,5 +56,5 @@ def _compare(what: str, found: NDArray[np.uint8], expected: Iterable[bytes]) -> 
     if [row.tobytes() for row in found] != list(expected):
         raise CompiledWrongly(
             f"compiled code computes {what} otherwise than the standard library: delete"
-            f" {Path(__file__).parent / '__pycache__'} and start again; if it stays, this processor cannot be trusted"
+            f" {MACHINE_CODE} and start again; if it stays, this processor cannot be trusted"
         )

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -165,7 +169,7 @@ def test_a_check_finds_machine_code_that_computes_wrongly(
 ) -> None:
     check_compiled()
     monkeypatch.setattr(part, name, wrong)
-    with pytest.raises(sha256.CompiledWrongly, match="__pycache__"):
+    with pytest.raises(sha256.CompiledWrongly, match="compiled-"):
         check_compiled()
 
 
@@ -205,3 +209,26 @@ def test_two_at_once_are_each_hashed_right(of_two: Callable[[int, int, int, int,
     out = np.zeros(64, np.uint8)
     run(np.frombuffer(padded, np.uint8), out)
     assert out.tobytes() == b"".join(hashlib.sha256(each).digest() for each in contents)
+
+
+def test_machine_code_that_was_kept_is_not_used_after_a_change_in_another_module(tmp_path: Path) -> None:
+    package = tmp_path / "onshore_pipeline"
+    shutil.copytree(Path(rows.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    program = (
+        "import numpy as np, polars as pl; from onshore_pipeline.evidence import rows;"
+        "print(rows.map_roots(b'n', np.zeros((1, 16), np.uint8), np.array([1]), pl.Series(['a\\\\b']),"
+        " pl.Series(['c'])).tobytes().hex(), rows.__file__)"
+    )
+
+    def root() -> tuple[str, str]:
+        told = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+        root, place = told.stdout.split()
+        return root, place
+
+    before = root()
+    assert before == root() == (reference.map_root(bytes(16), "n", {"a\\b": "c"}), str(package / "evidence/rows.py"))
+    source = package / "compiled.py"
+    text = source.read_text()
+    assert "for escaped in b'\"\\\\':" in text
+    source.write_text(text.replace("for escaped in b'\"\\\\':", "for escaped in b'\"':"))
+    assert root() != before
