@@ -216,7 +216,7 @@ def test_machine_code_that_was_kept_is_not_used_after_a_change_in_another_module
     shutil.copytree(Path(rows.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
     program = (
         "import numpy as np, polars as pl; from onshore_pipeline.evidence import rows;"
-        "print(rows.map_roots(b'n', np.zeros((1, 16), np.uint8), np.array([1]), pl.Series(['a\\\\b']),"
+        "print(rows.map_roots(b'n', np.zeros((1, 16), np.uint8), np.array([1]), pl.Series(['four\\\\b']),"
         " pl.Series(['c'])).tobytes().hex(), rows.__file__)"
     )
 
@@ -226,7 +226,7 @@ def test_machine_code_that_was_kept_is_not_used_after_a_change_in_another_module
         return root, place
 
     before = root()
-    assert before == root() == (reference.map_root(bytes(16), "n", {"a\\b": "c"}), str(package / "evidence/rows.py"))
+    assert before == root() == (reference.map_root(bytes(16), "n", {"four\\b": "c"}), str(package / "evidence/rows.py"))
     source = package / "compiled.py"
     text = source.read_text()
     assert "for escaped in b'\"\\\\':" in text
