@@ -28,24 +28,31 @@ Function = TypeVar("Function", bound="Callable[..., Any]")
 lowered: Final = cast("Callable[[Callable[..., Any]], Callable[..., Any]]", intrinsic)
 
 
-def _place_of_machine_code() -> Path:
-    """A folder for these very sources: Numba compares a function's own file, not those whose functions it took in."""
+def _place_of_machine_code() -> str:
+    """A folder for these very sources; '' where there is none of our own.
+
+    Numba compares the source of the function that it compiled, not those of the functions that it took in.
+    """
     package = Path(__file__).parent
     sources = (file.read_bytes() for file in sorted(package.rglob("*.py")))
     digest = hashlib.sha256(b"\x00".join(text for text in sources if b"compiled" in text)).hexdigest()[:16]
-    beside = package / "__pycache__"
-    return (beside if os.access(package, os.W_OK) else Path.home() / ".cache" / "onshore") / f"compiled-{digest}"
+    if os.access(package, os.W_OK):
+        return str(package / "__pycache__" / f"compiled-{digest}")
+    try:
+        return str(Path.home() / ".cache" / "onshore" / f"compiled-{digest}")
+    except RuntimeError:  # a user without a home
+        return ""
 
 
 _config: Any = numba.config
-MACHINE_CODE: Final = str(_config.CACHE_DIR or _place_of_machine_code())
+MACHINE_CODE: Final[str] = _config.CACHE_DIR or _place_of_machine_code()
 _config.CACHE_DIR = MACHINE_CODE
 
 
 def compiled(function: Function) -> Function:
     """Compile on first use, keep the machine code on disk, release the interpreter lock while it runs."""
     try:
-        return cast("Function", numba.njit(nogil=True, cache=True)(function))
+        return cast("Function", numba.njit(nogil=True, cache=bool(MACHINE_CODE))(function))
     except RuntimeError:  # no folder to keep it in: compiled again by every process, about two seconds
         return cast("Function", numba.njit(nogil=True)(function))
 
