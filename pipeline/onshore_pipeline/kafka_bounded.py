@@ -47,6 +47,10 @@ class BoundedConsumer(kafka.KafkaConsumer):  # type: ignore[misc]  # the library
     def poll(self, timeout_ms: float = 0, max_records: int | None = None) -> dict[TopicPartition, list[ConsumerRecord]]:
         """As the library's; what was not taken for want of room is taken first the next time."""
         self._round.begin()
+        # The client takes up what it set aside for a paused partition only once this is None; a reader that is at its
+        # end, such as that of a topic without news, would keep the place for ever.
+        if not self._fetcher._next_partition_records:  # noqa: SLF001 - the library has no other way to it
+            self._fetcher._next_partition_records = None  # noqa: SLF001
         try:
             polled: dict[TopicPartition, list[ConsumerRecord]] = super().poll(timeout_ms, max_records)
             return polled
