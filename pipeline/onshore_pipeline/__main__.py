@@ -44,7 +44,8 @@ def onshore(
     version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version and leave")] = False,  # noqa: FBT002
 ) -> None:
     """Proves where an organisation's AI ran, who touched it and where its data went."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # a report is all of standard output
+    # A report is all of standard output; standard error is looked up when something is said.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     if version:
         typer.echo(metadata.version("onshore"))
         raise typer.Exit
