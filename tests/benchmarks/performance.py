@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parents[2]
 # The whole of it; what does not fit any more stands in the page as not run.
-WITHIN_S = 24 * 60.0
+WITHIN_S = 28 * 60.0
 PAGE = CHECKOUT / "docs" / "performance.md"
 
 
@@ -77,7 +77,13 @@ STEPS = (
     Step("end-to-end", "onshore bench end-to-end", 180, small="--events 5"),
     *(
         Step(f"growth {axis}", f"onshore bench growth --axis {axis}", 300, small="--events 2000 --backlog 2000")
-        for axis in ("controls", "attributes", "tenants", "addresses", "backlog")
+        for axis in ("controls", "attributes", "tenants", "addresses")
+    ),
+    Step(
+        "growth backlog",
+        "onshore bench growth --axis backlog --backlog 10000000",
+        600,
+        small="--events 2000 --backlog 2000",
     ),
 )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaos_load import load
+import checked_failpoints as suite
 from chaos_stack import chaos_stack
 from failpoint_matrix import Matrix
 from onshore_pipeline.failpoints import SEQUENCER_POINTS, WORKER_POINTS
@@ -18,46 +18,41 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+def chained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     with chaos_stack(tmp_path_factory.mktemp("failpoints")) as stack:
-        yield Matrix(stack, load(len(WORKER_POINTS + SEQUENCER_POINTS) + 2, events=600), checked=False)
+        yield Matrix(stack, suite.play(), checked=False)
 
 
 @pytest.fixture(scope="module")
-def checked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+def matrix(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
     with chaos_stack(tmp_path_factory.mktemp("checked")) as stack:
-        yield Matrix(stack, load(len(WORKER_POINTS + SEQUENCER_POINTS) + 2, events=600), checked=True)
+        yield Matrix(stack, suite.play())
+
+
+@pytest.fixture
+def where() -> str:
+    return "local log"
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("point", WORKER_POINTS)
-def test_workers_die_at_one_point_after_the_other(matrix: Matrix, point: str) -> None:
-    matrix.kill_worker(point)
+def test_workers_die_at_one_point_after_the_other(chained: Matrix, point: str) -> None:
+    chained.kill_worker(point)
 
 
 @pytest.mark.quick
 @pytest.mark.parametrize("point", SEQUENCER_POINTS)
-def test_sequencers_die_at_one_point_after_the_other(matrix: Matrix, point: str) -> None:
-    matrix.kill_sequencer(point)
+def test_sequencers_die_at_one_point_after_the_other(chained: Matrix, point: str) -> None:
+    chained.kill_sequencer(point)
 
 
 @pytest.mark.quick
-def test_and_then_everything_is_there_once_and_as_planted(matrix: Matrix, report: Report) -> None:
-    report.add("every failpoint, local log, each successor killed too", matrix.finish())
+def test_and_then_everything_is_there_once_and_as_planted(chained: Matrix, report: Report) -> None:
+    report.add("every failpoint, local log, each successor killed too", chained.finish())
 
 
-@pytest.mark.chaos
-@pytest.mark.parametrize("point", WORKER_POINTS)
-def test_a_worker_that_dies_there_loses_and_doubles_nothing(checked: Matrix, point: str) -> None:
-    checked.kill_worker(point)
-
-
-@pytest.mark.chaos
-@pytest.mark.parametrize("point", SEQUENCER_POINTS)
-def test_a_sequencer_that_dies_there_loses_and_doubles_nothing(checked: Matrix, point: str) -> None:
-    checked.kill_sequencer(point)
-
-
-@pytest.mark.chaos
-def test_and_after_each_of_them_everything_is_as_planted(checked: Matrix, report: Report) -> None:
-    report.add("every failpoint, local log, checked after each", checked.finish())
+test_a_worker_that_dies_there_loses_and_doubles_nothing = suite.test_a_worker_that_dies_there_loses_and_doubles_nothing
+test_a_sequencer_that_dies_there_loses_and_doubles_nothing = (
+    suite.test_a_sequencer_that_dies_there_loses_and_doubles_nothing
+)
+test_and_after_each_of_them_everything_is_as_planted = suite.test_and_after_each_of_them_everything_is_as_planted

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import http.client
 import json
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 import lz4.block
@@ -20,17 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onshore_pipeline.embedded import bodies
-from onshore_pipeline.embedded.credentials import Role
 from onshore_pipeline.embedded.engine_session import EngineError
-from onshore_pipeline.embedded.statement_job import Job
 from onshore_pipeline.embedded.statements import find_insert
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-    from pathlib import Path
-
-    from onshore_pipeline.embedded.engine_session import Session
-    from onshore_pipeline.embedded.statements import Insert
 
 
 @pytest.fixture
@@ -205,40 +195,17 @@ def test_an_unknown_encoding_is_a_clear_error(store: Any) -> None:
     assert b"lz4, zstd or gzip" in answer.body
 
 
-@pytest.mark.parametrize("in_memory", [bodies.IN_MEMORY_BYTES, 100], ids=["in memory", "moved to a file"])
-@pytest.mark.parametrize("has_places", [True, False], ids=["read in place", "copied"])
-def test_rows_come_from_a_body_wherever_it_lies(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, in_memory: int, has_places: bool
-) -> None:
-    monkeypatch.setattr(bodies, "IN_MEMORY_BYTES", in_memory)
-    if not has_places:
-        monkeypatch.setattr(bodies, "path_of", lambda _: None)
-    sent = [b"1,a\n" * 20, b"2,b\n" * 20, b"3,c\n" * 20]
+@pytest.mark.parametrize("more", [-1, 1], ids=["in memory", "moved to a file"])
+def test_all_rows_of_a_large_body_are_there_wherever_it_lies(store: Any, table: str, more: int) -> None:
+    word = b"w" * (1 << 20)
+    words = bodies.IN_MEMORY_BYTES // len(word) + more
+    body = b"".join(b"%d,%s\n" % (number, word) for number in range(words))
 
-    async def body() -> AsyncIterator[bytes]:
-        for chunk in sent:
-            yield chunk
+    answer = store.ask(body, query=f"INSERT INTO {table} FORMAT CSV")
 
-    with asyncio.run(bodies.spool(body(), tmp_path)) as file:
-        job = Job("POST", Role.WRITER, {}, {"query": "INSERT INTO t FORMAT CSV"}, file, tmp_path)
-        session = _Taking()
-        assert job.run(cast("Session", session))[2]["written_rows"] == "60"
-        assert session.rows == b"".join(sent)
-    assert not list(tmp_path.iterdir())
-
-
-class _Taking:
-    """Takes the rows of an INSERT, as the engine does: it opens the path that it is given."""
-
-    rows = b""
-
-    def use_settings(self, settings: Mapping[str, str]) -> None:
-        """Has none."""
-
-    def insert(self, insert: Insert, rows: Path, parameters: Mapping[str, str]) -> int:
-        assert (insert.format, parameters) == ("CSV", {})
-        self.rows = rows.read_bytes()
-        return self.rows.count(b"\n")
+    assert answer.status == 200, answer.body.decode()
+    found = store.ask(f"SELECT count(), sum(id), min(length(word)), max(length(word)) FROM {table}").body
+    assert found == b"%d\t%d\t%d\t%d\n" % (words, sum(range(words)), len(word), len(word))
 
 
 @pytest.mark.parametrize(

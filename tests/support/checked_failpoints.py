@@ -1,0 +1,42 @@
+"""The tests of a matrix that is checked after each kill; a test file has them beside its own `matrix` and `where`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from chaos_load import load
+from onshore_pipeline.failpoints import SEQUENCER_POINTS, WORKER_POINTS
+
+if TYPE_CHECKING:
+    from chaos_load import Load
+    from chaos_report import Report
+    from failpoint_matrix import Matrix
+
+_ROUNDS: Final = len(WORKER_POINTS) + len(SEQUENCER_POINTS) + 2
+
+
+def play() -> Load:
+    """A round for every point, and two for the end."""
+    return load(_ROUNDS, events=600)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("point", WORKER_POINTS)
+def test_a_worker_that_dies_there_loses_and_doubles_nothing(matrix: Matrix, point: str) -> None:
+    matrix.kill_worker(point)
+    assert matrix.killed[-1] == point
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("point", SEQUENCER_POINTS)
+def test_a_sequencer_that_dies_there_loses_and_doubles_nothing(matrix: Matrix, point: str) -> None:
+    matrix.kill_sequencer(point)
+    assert matrix.killed[-1] == point
+
+
+@pytest.mark.chaos
+def test_and_after_each_of_them_everything_is_as_planted(matrix: Matrix, where: str, report: Report) -> None:
+    assert set(matrix.killed) == {*WORKER_POINTS, *SEQUENCER_POINTS}
+    report.add(f"every failpoint, {where}, checked after each", matrix.finish())
