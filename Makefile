@@ -9,17 +9,27 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: up test chaos lint format fuzz bench lock clean
+.PHONY: up test chaos differential lint format fuzz bench lock clean
 
 up: $(VENV)/.installed
 	@$(BIN)/onshore up $(ARGS)
 
+# First the many, a file at a time in each of several processes; then those that hold something to a time, alone.
+# 5 is pytest's word for no test chosen: TESTS may hold only one of the two kinds.
+WORKERS ?= 2
 test: $(VENV)/.installed-dev lint
-	$(BIN)/pytest $(TESTS)
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m 'not chaos and not alone' $(TESTS) || [ $$? -eq 5 ] || bad=1; \
+	$(BIN)/pytest -m 'alone and not chaos' $(TESTS) || [ $$? -eq 5 ] || bad=1; \
+	exit $${bad:-0}
 
 # Breaks every part on purpose, for up to half an hour, and writes docs/chaos.md; CHAOS_SEED=... draws the same again.
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python tests/support/chaos_lanes.py $(TESTS)
+
+# Every shipped control and generated conditions on many random events, in both engines; some minutes.
+DIFFERENTIAL_ROWS ?= 100000
+differential: $(VENV)/.installed-dev
+	ONSHORE_DIFFERENTIAL_ROWS=$(DIFFERENTIAL_ROWS) $(BIN)/pytest --durations=5 tests/pipeline/controls/test_properties.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -50,12 +60,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml requirements.lock
-	$(INSTALL) --require-hashes --requirement requirements.lock
+	$(INSTALL) --require-hashes --no-deps --requirement requirements.lock
 	$(INSTALL) --no-deps --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml requirements-dev.lock
-	$(INSTALL) --require-hashes --requirement requirements-dev.lock
+	$(INSTALL) --require-hashes --no-deps --requirement requirements-dev.lock
 	$(INSTALL) --no-deps --editable .
 	@touch $@ $(VENV)/.installed
 

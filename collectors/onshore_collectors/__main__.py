@@ -1,4 +1,4 @@
-"""`python -m onshore_collectors`: what `onshore collect`, `onshore demo` and `onshore tenants` hand over to."""
+"""`python -m onshore_collectors`: what `onshore collect`, `demo`, `tenants` and `bench read|collect` hand over to."""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ class GapFile:
             if not gaps:
                 self._path.unlink(missing_ok=True)
                 return
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             part = self._path.with_name(self._path.name + ".part")
             part.write_text(json.dumps([asdict(gap) for gap in gaps]))
             part.replace(self._path)

@@ -20,7 +20,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 
 from onshore_collectors.batching import GAP_ACTION, BatchLimits, BatchQueue, Delivery, Gap
+from onshore_collectors.gap_file import GapFile
 from onshore_collectors.host_metrics import register_gpu, register_host
+from onshore_collectors.numbering import Numbering
 from onshore_collectors.otlp_sender import OtlpSender, Refused
 from onshore_collectors.telemetry import open_telemetry
 from onshore_pipeline.errors import BrokerUnavailable, OnshoreError
@@ -28,6 +30,7 @@ from onshore_pipeline.errors import BrokerUnavailable, OnshoreError
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from onshore_collectors.gpu import Accelerators
     from onshore_collectors.stack_address import ReceiverAddress
@@ -46,12 +49,14 @@ class HostMeters:
     Args:
         resource: resource attributes of the machine.
         accelerators: every one becomes a resource of its own, with the machine's attributes and its `hw.*`.
+        machine: measure the machine itself, too.
     """
 
-    def __init__(self, resource: Mapping[str, str], accelerators: Accelerators) -> None:
+    def __init__(self, resource: Mapping[str, str], accelerators: Accelerators, *, machine: bool = True) -> None:
         self._providers: list[MeterProvider] = []
         self._readers: list[InMemoryMetricReader] = []
-        register_host(self._open(resource).get_meter(SCOPE))
+        if machine:
+            register_host(self._open(resource).get_meter(SCOPE))
         for gpu in accelerators.gpus:
             register_gpu(self._open({**resource, **gpu.attributes()}).get_meter(SCOPE), gpu)
 
@@ -110,8 +115,12 @@ def collect_host(
     interval_s: float,
     once: bool,
     stop: threading.Event,
+    gap_folder: Path | None = None,
+    name: str = "host",
 ) -> HostReport:
     """Measure and send a round every `interval_s` seconds until `stop`, or a single one.
+
+    What could not be reported before the end is kept in `gap_folder`, in files that begin with `name`.
 
     Raises:
         BrokerUnavailable: `once`, and the round was not taken.
@@ -119,13 +128,25 @@ def collect_host(
     """
     give_up_after_s = _ONCE_GIVE_UP_S if once else interval_s * _KEPT_ROUNDS
     sender = OtlpSender(receiver.endpoint, "/v1/metrics", receiver.headers, give_up_after_s=give_up_after_s)
-    with open_telemetry(endpoint=receiver.endpoint, headers=receiver.headers, resource=resource, scope=SCOPE) as events:
+    gap_files = (
+        [gap_folder / f"{name}-{what}.gaps" for what in ("events", "rounds")] if gap_folder is not None else None
+    )
+    lost = GapFile(gap_files[1]) if gap_files else None
+    with open_telemetry(
+        endpoint=receiver.endpoint,
+        headers=receiver.headers,
+        resource=resource,
+        scope=SCOPE,
+        gap_file=gap_files[0] if gap_files else None,
+    ) as events:
         queue = BatchQueue(
             _deliver_with(sender),
             lambda gaps: _report_gaps(gaps, events.emit) and events.flush(_ONCE_TIMEOUT_S),
             limits=BatchLimits(_KEPT_ROUNDS, max_batch=1, max_delay_s=0),
             block=once,
             name="metrics",
+            keep_gaps=lost.keep if lost else lambda _: None,
+            unreported=lost.load() if lost else (),
         )
         try:
             rounds, points = _measure(meters, queue, interval_s=interval_s, once=once, stop=stop)
@@ -141,13 +162,16 @@ def _measure(
     meters: HostMeters, queue: BatchQueue[bytes], *, interval_s: float, once: bool, stop: threading.Event
 ) -> tuple[int, int]:
     """Queue rounds; how many, and how many points they hold."""
-    rounds, points = 0, 0
+    rounds, points, numbering = 0, 0, Numbering()
     stop.wait(min(_FIRST_LOOK_S, interval_s))
     while not stop.is_set():
         request = meters.read()
         found = count_points(request)
         if not found:
             raise OnshoreError("nothing can be measured here; is OTEL_SDK_DISABLED set?")
+        numbered = numbering.attributes()
+        for each in request.resource_metrics:
+            each.resource.attributes.extend(numbered)
         queue.put(request.SerializeToString())
         rounds, points = rounds + 1, points + found
         if once:

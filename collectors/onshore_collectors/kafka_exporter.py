@@ -1,10 +1,13 @@
 """SDK exporters that put `otlp_proto` batches straight on the topics the worker reads.
 
     sink = KafkaSink(open_producer(kafka=settings, now_ns=time.time_ns), collector_id="billing-1", tenant="sydney")
-    provider = open_logger_provider(CountedLogProcessor(KafkaLogExporter(sink).deliver), resource)
+    provider = open_logger_provider(
+        CountedLogProcessor(KafkaLogExporter(sink).deliver), resource, heartbeat_every_s=60.0
+    )
 
 What `export` answers SUCCESS to is durable (acks=all). It never raises: what could not be sent is counted in
-`sink.dropped` and leaves a hole in the `onshore-sequence` numbers, so that the reading side sees the loss, too.
+`sink.dropped` and leaves a hole in the `onshore-sequence` numbers of this start (`onshore-run`), so that the reading
+side sees the loss, too.
 """
 
 from __future__ import annotations
@@ -20,8 +23,16 @@ from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult,
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from onshore_collectors.batching import Delivery
+from onshore_collectors.numbering import Numbering
 from onshore_collectors.telemetry import LogRecordExporter, LogRecordExportResult, encode_logs
-from onshore_pipeline.broker import COLLECTOR_HEADER, ENCODING_HEADER, SEQUENCE_HEADER, TENANT_HEADER, Outgoing
+from onshore_pipeline.broker import (
+    COLLECTOR_HEADER,
+    ENCODING_HEADER,
+    RUN_HEADER,
+    SEQUENCE_HEADER,
+    TENANT_HEADER,
+    Outgoing,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,10 +70,10 @@ class KafkaSink:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
         self._producer, self._max_message_bytes = producer, max_message_bytes
+        self._numbering = Numbering()
         named = {ENCODING_HEADER: "otlp_proto", TENANT_HEADER: tenant, COLLECTOR_HEADER: collector_id}
         self._headers = tuple((name, value.encode()) for name, value in named.items() if value is not None)
         self._lock = threading.Lock()
-        self._sequence = 0
         self._dropped: Counter[str] = Counter()
 
     @property
@@ -99,21 +110,17 @@ class KafkaSink:
         self._producer.close()
 
     def _send(self, topic: str, value: bytes, items: int) -> int:
-        sequence = str(self._next_sequence()).encode()
+        sequence = str(self._numbering.next()).encode()
+        headers = (*self._headers, (SEQUENCE_HEADER, sequence), (RUN_HEADER, self._numbering.run.encode()))
         try:
-            self._producer.send(topic, [Outgoing(value, (*self._headers, (SEQUENCE_HEADER, sequence)))])
+            self._producer.send(topic, [Outgoing(value, headers)])
         except Exception as error:  # noqa: BLE001 - as above
             return self._drop(topic, items, str(error))
         return 0
 
     def _skip(self, topic: str, items: int, why: str) -> int:
-        self._next_sequence()  # the message that never was leaves a hole
+        self._numbering.next()  # the message that never was leaves a hole
         return self._drop(topic, items, why)
-
-    def _next_sequence(self) -> int:
-        with self._lock:
-            self._sequence += 1
-            return self._sequence - 1
 
     def _drop(self, topic: str, items: int, why: str) -> int:
         with self._lock:

@@ -79,7 +79,6 @@ class OtlpSender:
         self._headers = {
             **headers,
             "Content-Type": "application/x-protobuf",
-            "Content-Encoding": "gzip",
             "User-Agent": "onshore",
         }
         self._connection: http.client.HTTPConnection | None = None
@@ -94,12 +93,16 @@ class OtlpSender:
             Refused: the receiving side said that trying again will not help.
             BrokerUnavailable: not acknowledged within `give_up_after_s`, or `abandon` was called.
         """
-        body = gzip.compress(payload, compresslevel=1, mtime=0)
+        return self.send_packed(gzip.compress(payload, compresslevel=1, mtime=0), "gzip", {})
+
+    def send_packed(self, body: bytes, coding: str, more: Mapping[str, str]) -> bytes:
+        """Send one request that is packed already, with `more` headers. Like `send`."""
+        headers = {**self._headers, "Content-Encoding": coding, **more}
         deadline = time.monotonic() + self._give_up_after_s
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                status, asked_pause_s, answer = self._post(body)
+                status, asked_pause_s, answer = self._post(body, headers)
             except (OSError, http.client.HTTPException) as error:
                 self._disconnect()
                 why, asked_pause_s = f"{type(error).__name__}: {error}", None
@@ -124,10 +127,10 @@ class OtlpSender:
         """Close the connection."""
         self._disconnect()
 
-    def _post(self, body: bytes) -> tuple[int, float | None, bytes]:
+    def _post(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, float | None, bytes]:
         if self._connection is None:
             self._connection = self._connect()
-        self._connection.request("POST", self._url, body, self._headers)
+        self._connection.request("POST", self._url, body, headers)
         response = self._connection.getresponse()
         answer = response.read(_MOST_ANSWER_BYTES)
         if response.read(1) or response.will_close:
@@ -173,7 +176,7 @@ class OtlpDelivery(Generic[Item]):
         while todo:
             part = todo.popleft()
             try:
-                rejected, why = _read_answer(self._sender.send(self._encode(part)))
+                rejected, why = read_answer(self._sender.send(self._encode(part)))
             except Refused as answer:
                 if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and len(part) > 1:
                     middle = len(part) // 2
@@ -200,8 +203,8 @@ class OtlpDelivery(Generic[Item]):
         return parts
 
 
-def _read_answer(answer: bytes) -> tuple[int, str]:
-    """How many records the other side rejected, and why."""
+def read_answer(answer: bytes) -> tuple[int, str]:
+    """How many records the other side rejected, and why. Raises `Refused` where this is no answer."""
     try:
         partial = ExportLogsServiceResponse.FromString(answer).partial_success
     except DecodeError as error:

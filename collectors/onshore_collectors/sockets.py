@@ -189,6 +189,7 @@ class FlowSender:
         resource: resource attributes of this machine.
         once: wait for room, and raise when something is not taken.
         give_up_after_s: how long events are tried; None is a short time for `once`, else a quarter of an hour.
+        gap_folder: where losses are kept that could not be reported before the end.
     """
 
     def __init__(
@@ -198,12 +199,14 @@ class FlowSender:
         *,
         once: bool,
         give_up_after_s: float | None = None,
+        gap_folder: Path | None = None,
     ) -> None:
         self._receiver, self._once = receiver, once
         self._give_up_after_s = give_up_after_s or (_ONCE_GIVE_UP_S if once else _GIVE_UP_S)
         self._here = machine_as_destination(resource)
-        self._transmitted = self._open(resource)
-        self._received = self._open(without_place(resource))
+        self._gap_folder = gap_folder
+        self._transmitted = self._open(resource, "transmitted")
+        self._received = self._open(without_place(resource), "received")
 
     @property
     def sent(self) -> int:
@@ -240,7 +243,7 @@ class FlowSender:
         self._transmitted.close(_CLOSE_TIMEOUT_S)
         self._received.close(_CLOSE_TIMEOUT_S)
 
-    def _open(self, resource: Mapping[str, str]) -> Telemetry:
+    def _open(self, resource: Mapping[str, str], what: str) -> Telemetry:
         return open_telemetry(
             endpoint=self._receiver.endpoint,
             headers=self._receiver.headers,
@@ -248,6 +251,7 @@ class FlowSender:
             scope=SCOPE,
             block=self._once,
             give_up_after_s=self._give_up_after_s,
+            gap_file=self._gap_folder / f"sockets-{what}.gaps" if self._gap_folder is not None else None,
         )
 
 

@@ -24,24 +24,33 @@ from kafka.admin import (
 )
 
 EVENTS = ("otlp_logs", "otlp_spans", "otlp_traces", "otlp_metrics")
+RAW = "raw."  # raw.FORMAT, written by whoever the operator allows
 LOG, DEAD_LETTERS, STORES = "onshore_evidence_log", "onshore_dead_letters", "onshore_stores"
-USERS = ("onshore-admin", "onshore-receiver", "onshore-worker", "onshore-sequencer")
+FINDINGS = "onshore_findings"  # for a SIEM, whose user the operator allows to read it
+ACTIONS = "onshore_actions"  # what operators do: findings, waivers, controls, exports
+USERS = ("onshore-admin", "onshore-receiver", "onshore-worker", "onshore-sequencer", "onshore-operator")
 
 
 def grants(group: str) -> list[list[ACL]]:
-    """Who may do what: only the receiver writes events, only the worker writes the evidence log."""
+    """Who may do what: only the receiver writes events, the worker the evidence log, operators actions."""
     topic, groups, transactions = ResourceType.TOPIC, ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID
     return [
         *(_allow("onshore-receiver", topic, name, "WRITE", "DESCRIBE") for name in EVENTS),
         *(_allow("onshore-worker", topic, name, "READ", "DESCRIBE", "DESCRIBE_CONFIGS") for name in EVENTS),
+        _allow("onshore-worker", topic, ACTIONS, "READ", "DESCRIBE", "DESCRIBE_CONFIGS"),
+        _allow("onshore-operator", topic, ACTIONS, "WRITE", "DESCRIBE"),
+        _allow("onshore-worker", topic, RAW, "READ", "DESCRIBE", "DESCRIBE_CONFIGS", prefix=True),
         _allow("onshore-worker", topic, LOG, "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
         _allow("onshore-worker", topic, DEAD_LETTERS, "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
         _allow("onshore-worker", topic, STORES, "READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"),
+        _allow("onshore-worker", topic, FINDINGS, "DESCRIBE", "DESCRIBE_CONFIGS"),
         _allow("onshore-worker", groups, group, "READ", "DESCRIBE"),
         _allow("onshore-worker", transactions, "onshore", "WRITE", "DESCRIBE", prefix=True),
-        *(_allow("onshore-sequencer", topic, name, "DESCRIBE") for name in (*EVENTS, DEAD_LETTERS)),
+        *(_allow("onshore-sequencer", topic, name, "DESCRIBE") for name in (*EVENTS, ACTIONS, DEAD_LETTERS)),
+        _allow("onshore-sequencer", topic, RAW, "DESCRIBE", prefix=True),
         _allow("onshore-sequencer", topic, LOG, "READ", "DESCRIBE"),
         _allow("onshore-sequencer", topic, STORES, "READ", "DESCRIBE"),
+        _allow("onshore-sequencer", topic, FINDINGS, "WRITE", "DESCRIBE"),
         _allow("onshore-sequencer", groups, f"{group}-sequencer", "READ", "DESCRIBE"),
     ]  # fmt: skip
 

@@ -31,7 +31,7 @@ for broker in "$@"; do
     cat "$name.key" "$name.crt" ca.pem > "$name.pem"
     rm "$name.csr" "$name.ext"
 done
-for user in onshore-admin onshore-receiver onshore-worker onshore-sequencer; do
+for user in onshore-admin onshore-receiver onshore-worker onshore-sequencer onshore-operator; do
     [ -s "$user.password" ] || head -c 24 /dev/urandom | od -An -tx1 | tr -d ' \n' > "$user.password"
 done
 # The folder is its owner's alone; containers, whose users have other numbers, read the files that are mounted into them.

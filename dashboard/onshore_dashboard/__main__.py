@@ -91,6 +91,7 @@ def read_settings(given: argparse.Namespace, environment: Mapping[str, str]) -> 
         status_file=given.status_file,
         otlp_http_url=given.otlp_http,
         otlp_grpc_url=given.otlp_grpc,
+        context_dir=Path(environment["ONSHORE_CONTEXT_DIR"]) if environment.get("ONSHORE_CONTEXT_DIR") else None,
     )
 
 

@@ -13,7 +13,7 @@ LOGO: Final = str(files("onshore_dashboard") / "logo.svg")
 
 def all_pages() -> list[st.Page]:
     """Every page, those of the navigation in its order."""
-    return [operations(), compliance(), findings(), finding(), event()]
+    return [operations(), compliance(), findings(), access(), coverage(), controls(), finding(), event()]
 
 
 def operations() -> st.Page:
@@ -37,6 +37,27 @@ def findings() -> st.Page:
     return st.Page(view.show, title="Findings", url_path="findings")
 
 
+def access() -> st.Page:
+    """Who reached in from outside."""
+    from onshore_dashboard.views import access as view
+
+    return st.Page(view.show, title="Access", url_path="access")
+
+
+def coverage() -> st.Page:
+    """What should have been seen, and what of it was."""
+    from onshore_dashboard.views import coverage as view
+
+    return st.Page(view.show, title="Coverage", url_path="coverage")
+
+
+def controls() -> st.Page:
+    """Every control in plain words."""
+    from onshore_dashboard.views import controls as view
+
+    return st.Page(view.show, title="Controls", url_path="controls")
+
+
 def finding() -> st.Page:
     """One finding; its id is the parameter `finding`."""
     from onshore_dashboard.views import finding_detail as view
@@ -45,7 +66,7 @@ def finding() -> st.Page:
 
 
 def event() -> st.Page:
-    """One event of a finding: parameters `finding`, `event` (ids) and `at` (nanoseconds since the epoch)."""
+    """One event: parameters `event` (an id), `at` (nanoseconds since the epoch), and `finding` or `tenant`."""
     from onshore_dashboard.views import event_detail as view
 
     return st.Page(view.show, title="Event", url_path="event", visibility="hidden")

@@ -95,6 +95,21 @@ def controls(store: Store) -> pl.DataFrame:
     return store.frame(sql)
 
 
+def catalogue(store: Store) -> pl.DataFrame:
+    """Every control that was ever loaded as it was last, by jurisdiction and id.
+
+    Columns: those of `control` without its digest.
+    """
+    sql = """SELECT toString(control_id) AS control_id, version, title, instrument,
+        toString(jurisdiction) AS jurisdiction, toString(kind) AS kind, toString(severity) AS severity,
+        toString(confidence) AS confidence, toString(status) AS status, needs, rationale, evidence,
+        remediation, text, toString(checked_on) AS checked_on, toString(effective_from) AS effective_from,
+        toString(effective_to) AS effective_to
+    FROM (SELECT * FROM controls ORDER BY loaded_at DESC, version DESC, digest LIMIT 1 BY control_id)
+    ORDER BY jurisdiction = '*', jurisdiction, control_id"""
+    return store.frame(sql)
+
+
 def control(store: Store, control_id: str, version: int) -> pl.DataFrame:
     """One control as it was last loaded: the columns of `controls` and rationale, evidence, remediation, text."""
     sql = """SELECT toString(control_id) AS control_id, version, title, instrument,

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 import streamlit as st
 
 from onshore_dashboard.settings import SECRETS_SECTION, Settings
+from onshore_pipeline.findings.standing import folders as finding_folders
 from onshore_pipeline.store.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars as pl
+
+    from onshore_pipeline.findings.standing import Folders
 
 _LIVE_SECONDS: Final = 0.8
 _CALM_SECONDS: Final = 4.0
@@ -23,6 +26,13 @@ _CALM_SECONDS: Final = 4.0
 def settings() -> Settings:
     """What this process was told when it started."""
     return Settings.from_secrets(st.secrets[SECRETS_SECTION])
+
+
+def folders() -> Folders:
+    """Where people's keys and lists of holidays lie: with the registries, else in the stack's data directory."""
+    told = settings()
+    data_dir = told.status_file.parent.parent if told.status_file else None
+    return finding_folders(told.context_dir, data_dir)
 
 
 def now() -> datetime:

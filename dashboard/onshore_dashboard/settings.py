@@ -26,6 +26,7 @@ class Settings:
         status_file: JSON written by the worker: how many messages wait in each partition.
         otlp_http_url: where applications send OTLP over HTTP, shown to whoever has sent nothing yet.
         otlp_grpc_url: the same for gRPC.
+        context_dir: the deployment's registries; people's public keys and lists of holidays lie there.
     """
 
     store_url: str
@@ -34,6 +35,7 @@ class Settings:
     status_file: Path | None = None
     otlp_http_url: str = "http://127.0.0.1:4318"
     otlp_grpc_url: str = "http://127.0.0.1:4317"
+    context_dir: Path | None = None
 
     def as_secrets(self) -> dict[str, str]:
         """The settings as Streamlit passes them to its scripts."""
@@ -44,6 +46,7 @@ class Settings:
             "status_file": str(self.status_file or ""),
             "otlp_http_url": self.otlp_http_url,
             "otlp_grpc_url": self.otlp_grpc_url,
+            "context_dir": str(self.context_dir or ""),
         }
 
     @classmethod
@@ -56,6 +59,7 @@ class Settings:
             status_file=Path(secrets["status_file"]) if secrets["status_file"] else None,
             otlp_http_url=secrets["otlp_http_url"],
             otlp_grpc_url=secrets["otlp_grpc_url"],
+            context_dir=Path(secrets["context_dir"]) if secrets.get("context_dir") else None,
         )
 
 

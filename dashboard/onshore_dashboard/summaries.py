@@ -94,6 +94,13 @@ def violated_by_kind(control_rows: pl.DataFrame) -> dict[str, int]:
     return dict(control_rows.group_by("kind").agg(pl.col("violated").sum()).iter_rows())
 
 
+def controls_of(controls: pl.DataFrame, jurisdiction: str | None) -> frozenset[str] | None:
+    """The ids of a jurisdiction's controls; None for any jurisdiction. Takes `queries.controls`."""
+    if jurisdiction is None:
+        return None
+    return frozenset(controls.filter(pl.col("jurisdiction") == jurisdiction)["control_id"])
+
+
 def control_titles(controls: pl.DataFrame) -> dict[str, str]:
     """Titles by control id, of the newest version (`queries.controls`)."""
     return dict(controls.sort("version").select("control_id", "title").iter_rows())

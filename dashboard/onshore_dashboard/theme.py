@@ -93,6 +93,8 @@ STYLE: Final = f"""<style>
 .on-facts {{ display: grid; grid-template-columns: minmax(9rem, max-content) 1fr; gap: .2rem 1rem;
   margin: 0 !important; padding: 0 !important; font-size: .92rem; }}
 .on-facts dt {{ opacity: .75; }}
+.on-entry {{ border-bottom: 1px solid rgba(128,140,152,.25); padding: .35rem 0; }}
+.on-entry summary {{ cursor: pointer; }}
 .on-facts dd {{ margin: 0 !important; overflow-wrap: anywhere; }}
 .on-notice {{ border: 1px solid rgba(128,140,152,.45); border-left: 4px solid {UNDETERMINED}; border-radius: 4px;
   padding: .8rem 1.1rem; max-width: 60rem; }}

@@ -11,13 +11,24 @@ import structlog
 import typer
 
 from onshore_pipeline.commands import (
+    audit,
     bench,
+    checkpoints,
+    context,
     controls,
     dead_letters,
     doctor,
     elsewhere,
+    event,
+    export,
+    findings,
+    foreign_access,
+    holds,
+    keys,
     new_log,
+    rejudge,
     restore,
+    retention,
     serve,
     status,
     store,
@@ -25,6 +36,8 @@ from onshore_pipeline.commands import (
     topics,
     truth,
     up,
+    verify,
+    waivers,
 )
 from onshore_pipeline.errors import INTERRUPTED, STAYS_DOWN, EvidenceAltered, OnshoreError, StaysDown
 
@@ -65,9 +78,22 @@ app.command("migrate")(store.migrate)
 app.command("restore")(restore.restore)
 app.command("new-log")(new_log.new_log)
 app.command("tie-log")(tie_log.tie_log)
+app.command("export")(export.export)
+app.command("verify")(verify.verify)
+app.command("audit")(audit.audit)
+app.command("rejudge")(rejudge.rejudge)
 app.command("bench")(bench.bench)
+app.add_typer(context.app, name="context")
 app.add_typer(controls.app, name="controls")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(findings.app, name="findings")
+app.add_typer(waivers.app, name="waivers")
+app.add_typer(holds.app, name="holds")
+app.add_typer(retention.app, name="retention")
+app.add_typer(event.app, name="event")
+app.add_typer(foreign_access.app, name="foreign-access")
+app.add_typer(keys.app, name="keys")
+app.add_typer(checkpoints.app, name="checkpoints")
 app.add_typer(topics.app, name="topics")
 
 

@@ -18,6 +18,7 @@ from onshore_pipeline import fact_tables
 from onshore_pipeline.assess import Attempt, assess_without, message_id, stage_behind
 from onshore_pipeline.broker import Polled
 from onshore_pipeline.evidence.entry import amends_entry
+from onshore_pipeline.failed_records import FailedRecords, Refusal
 from onshore_pipeline.isolate import ANY_BREAK, encoding_of, isolate
 from onshore_pipeline.store.tables import SCHEMAS
 from onshore_pipeline.wire.decode import decode
@@ -34,38 +35,6 @@ Broken = Mapping[UUID, tuple[Failure, ...]]  # what of letters fails, by the let
 
 _NOT_MEANT: Final = "not a record of this letter"
 _NOTHING: Final = "no record is found in it any more"
-
-
-@dataclass(frozen=True, slots=True)
-class FailedRecords:
-    """What of a message became a dead letter, with all that assessing it again needs.
-
-    Attributes:
-        letter_id: the dead letter's id.
-        message: as the broker handed it over.
-        indexes: the records that failed; None for the whole message.
-        tenant: as the log has sealed it.
-        trusted: whether the message's headers count.
-    """
-
-    letter_id: UUID
-    message: Message
-    indexes: tuple[int, ...] | None
-    tenant: str
-    trusted: bool
-
-    @property
-    def records(self) -> int:
-        """How many records the log counts for it."""
-        return 1 if self.indexes is None else len(self.indexes)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why nothing of a letter can be assessed today either."""
-
-    stage: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from onshore_pipeline import fact_tables
-from onshore_pipeline.broker import COLLECTOR_HEADER, SEQUENCE_HEADER, Advance, Outgoing, Polled
+from onshore_pipeline.broker import Advance, Outgoing, Polled
 from onshore_pipeline.controls.engine import judge
 from onshore_pipeline.event_frame import EVENT_POLARS_SCHEMA
 from onshore_pipeline.evidence import entry, merkle, salts, seal
@@ -21,12 +21,13 @@ from onshore_pipeline.isolate import (
     each_once,
     encoding_of,
     find_broken,
-    header,
     unreadable,
     without_records,
 )
 from onshore_pipeline.locate.locate import locate
+from onshore_pipeline.message_columns import message_frame, with_message_columns
 from onshore_pipeline.normalise.normalise import normalise
+from onshore_pipeline.unread import told_unreadable
 from onshore_pipeline.wire.decode import decode
 
 if TYPE_CHECKING:
@@ -65,10 +66,6 @@ class Judgement:
     salt_master: bytes
     tenant_of: Callable[[Message], str]
     trusts: Callable[[Message], bool]
-
-    def trusted_header(self, message: Message, name: str) -> str | None:
-        """A header of a message whose headers count."""
-        return header(message, name) if self.trusts(message) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +157,14 @@ def assess_without(
         ),
         broken,
     )
+    if told := told_unreadable(decoded):
+        decoded = without_records(decoded, told)
+        broken = each_once(told, broken)
     lap("decode")
     normalised = normalise(decoded)
     del decoded  # as large as the messages, and not needed again
     lap("normalise")
-    about = _message_frame(messages, judgement)
+    about = message_frame(messages, tenant_of=judgement.tenant_of, trusts=judgement.trusts)
     sealed = [
         seal.SealedMessage(
             message.topic_id,
@@ -174,7 +174,7 @@ def assess_without(
         )
         for message, tenant in zip(messages, about["tenant"], strict=True)
     ]
-    events = _with_message_columns(normalised.events, about, sealed, attempt_id)
+    events = with_message_columns(normalised.events, about, sealed, attempt_id)
     events = locate(events, judgement.context)
     lap("locate")
     judged = judge(events, judgement.controls)
@@ -204,46 +204,6 @@ def exact(events: pl.DataFrame) -> pl.DataFrame:
     """Cast every event column to its one type; a value that does not fit is an error, never another value."""
     casts = [pl.col(name).cast(kind) for name, kind in EVENT_POLARS_SCHEMA.items() if name in events.columns]
     return events.with_columns(casts)
-
-
-def _message_frame(messages: Sequence[Message], judgement: Judgement) -> pl.DataFrame:
-    """One row a message: what is constant for its events."""
-    return pl.DataFrame(
-        {
-            "message": pl.Series(range(len(messages)), dtype=pl.UInt32),
-            "tenant": pl.Series([judgement.tenant_of(message) for message in messages], dtype=pl.String),
-            "append_ns": pl.Series([message.timestamp_ns for message in messages], dtype=pl.Int64),
-            "broker_clock": pl.Series([message.clock == "broker" for message in messages], dtype=pl.Boolean),
-            "trusted": pl.Series([judgement.trusts(message) for message in messages], dtype=pl.Boolean),
-            "header_collector": pl.Series(
-                [judgement.trusted_header(message, COLLECTOR_HEADER) for message in messages], dtype=pl.String
-            ),
-            "header_sequence": pl.Series(
-                [judgement.trusted_header(message, SEQUENCE_HEADER) for message in messages], dtype=pl.String
-            ).cast(pl.UInt64, strict=False),
-            "kafka_topic": pl.Series([message.topic for message in messages], dtype=pl.String),
-            "topic_id": pl.Series([message.topic_id.bytes for message in messages], dtype=pl.Binary),
-            "kafka_partition": pl.Series([message.partition for message in messages], dtype=pl.UInt32),
-            "kafka_offset": pl.Series([message.offset for message in messages], dtype=pl.UInt64),
-        }
-    )
-
-
-def _with_message_columns(
-    events: pl.DataFrame, about: pl.DataFrame, sealed: Sequence[seal.SealedMessage], attempt_id: UUID
-) -> pl.DataFrame:
-    """Add what is constant for a message, the event's id, and the time of events that claim none."""
-    appended = pl.col("append_ns").cast(pl.Datetime("ns", "UTC"))
-    joined = events.join(about, on="message", how="left", maintain_order="left")
-    return joined.with_columns(
-        appended.alias("_appended"),
-        pl.when(pl.col("broker_clock")).then(appended).alias("ingested_at"),
-        pl.coalesce("occurred_at", appended).alias("occurred_at"),
-        pl.coalesce("collector_id", "header_collector").alias("collector_id"),
-        pl.coalesce("collector_sequence", "header_sequence").alias("collector_sequence"),
-        pl.lit(attempt_id.bytes).alias("attempt_id"),
-        seal.event_ids(sealed, events["message"].to_numpy(), events["record_index"].to_numpy()).alias("event_id"),
-    ).drop("append_ns", "broker_clock", "trusted", "header_collector", "header_sequence", "_appended")
 
 
 def _dead_records(failure: Failure) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from onshore_pipeline.broker import Polled
@@ -10,6 +11,25 @@ from onshore_pipeline.wire.decode import count_at_most
 
 if TYPE_CHECKING:
     from onshore_pipeline.broker import Gap, Message
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How much one attempt may hold, how many are computed at once, how long a poll waits for the first message.
+
+    Beside those that are computed, one attempt may be written, and one wait for that so that neither stands idle.
+    """
+
+    max_messages: int
+    max_bytes: int
+    max_records: int = 40_000
+    assess_at_once: int = 2
+    poll_timeout_s: float = 0.2
+
+    @property
+    def most_under_way(self) -> int:
+        """Attempts that are begun and not committed, at most."""
+        return self.assess_at_once + 2
 
 
 def split(polled: Polled, max_records: int) -> tuple[Polled, ...]:

@@ -13,15 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-EVENT_TOPICS: Final = ("otlp_logs", "otlp_spans", "otlp_traces", "otlp_metrics")
+    from onshore_pipeline.numbered import Numbered
+
+ACTIONS_TOPIC: Final = "onshore_actions"  # what operators do, as OTLP logs; nothing but their commands may write it
+EVENT_TOPICS: Final = ("otlp_logs", "otlp_spans", "otlp_traces", "otlp_metrics", ACTIONS_TOPIC)
+RAW_TOPIC_PREFIX: Final = "raw."  # `raw.FORMAT`: each message one record in that format; Kafka only
 EVIDENCE_LOG_TOPIC: Final = "onshore_evidence_log"
 DEAD_LETTER_TOPIC: Final = "onshore_dead_letters"
 STORES_TOPIC: Final = "onshore_stores"
+FINDINGS_TOPIC: Final = "onshore_findings"  # OCSF, one change of a finding a message, keyed by it: for a SIEM
 
 TENANT_HEADER: Final = "onshore-tenant"
 ENCODING_HEADER: Final = "onshore-encoding"
 COLLECTOR_HEADER: Final = "onshore-collector"
 SEQUENCE_HEADER: Final = "onshore-sequence"
+RUN_HEADER: Final = "onshore-run"
 
 Clock = Literal["broker", "sender"]
 
@@ -55,11 +61,22 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to append."""
+    """A message to append; one that is `numbered` only once."""
 
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
     key: bytes | None = None
+    numbered: Numbered | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message lies for ever; fields as in `Message`."""
+
+    topic: str
+    topic_id: UUID
+    partition: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +164,25 @@ class Producer(Protocol):
     def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
         """Append in order; return when durable.
 
+        A message that is `numbered` like the last of its stream is not appended again; how long that is remembered is
+        the broker's to say. Raises `OutOfSequence` for one that was overtaken: nothing was appended.
+
+
         Raises `BrokerUnavailable`: then nothing may be acknowledged. Raises `MessageTooLarge` for a message that this
         broker will never take; those in front of it may have been appended.
         """
+        ...
+
+    def close(self) -> None:
+        """Release the connection; safe to call twice."""
+        ...
+
+
+class Recorder(Protocol):
+    """Appends one message and says where it lies: for what people do, a message at a time."""
+
+    def record(self, topic: str, message: Outgoing) -> Place:
+        """Append; return when durable. Raises `BrokerUnavailable`, after which it may or may not have been appended."""
         ...
 
     def close(self) -> None:

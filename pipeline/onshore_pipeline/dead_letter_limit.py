@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from onshore_pipeline.domain import unreadable
 from onshore_pipeline.errors import TooManyDeadLetters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from onshore_pipeline.assess import Attempt
+    from onshore_pipeline.broker import Outgoing
 
 _REMEMBERED_S: Final = 3600.0
 _MINUTE_S: Final = 60.0
-_REASON: Final = "onshore-dead-letter-reason"
+_OWN: Final = "onshore-dead-letter-"
+_REASON: Final = f"{_OWN}reason"
+_PLACE: Final = ("topic_id", "partition", "offset")
 _REASON_CHARACTERS: Final = 200
 
 
@@ -129,17 +133,41 @@ class DeadLetterWatch:
 
 
 def outcome_of(attempt: Attempt, at_s: float) -> Outcome:
-    """Count an attempt; its entries are read only where it has dead letters."""
+    """Count an attempt; its entries are read only where it has dead letters.
+
+    What a reader of files could not read says nothing about us and is not counted as dead.
+    """
+    told = _told_unreadable(attempt.dead_letters)
     entries = [json.loads(entry) for entry in attempt.entries] if attempt.dead_lettered else []
-    dead = [entry for entry in entries if entry.get("dead_lettered")]
+    dead = [
+        (entry["dead_lettered"] - told[_place(*map(entry.get, _PLACE))], entry["events"])
+        for entry in entries
+        if entry.get("dead_lettered")
+    ]
+    counted = [(records, events) for records, events in dead if records > 0]
     return Outcome(
         at_s,
         len(attempt.entries),
         attempt.records,
-        attempt.dead_lettered,
-        len(dead),
-        sum(not entry["events"] for entry in dead),
+        sum(records for records, _ in counted),
+        len(counted),
+        sum(not events for _, events in counted),
     )
+
+
+def _told_unreadable(letters: Iterable[Outgoing]) -> Counter[str]:
+    """How many records of each message are what a reader of files could not read."""
+    told: Counter[str] = Counter()
+    for letter in letters:
+        about = {name: value.decode(errors="replace") for name, value in letter.headers if name.startswith(_OWN)}
+        if about.get(f"{_OWN}stage") == unreadable.STAGE:
+            place = _place(*(about[f"{_OWN}{name}"] for name in ("topic-id", "partition", "offset")))
+            told[place] += about[f"{_OWN}records"].count(",") + 1
+    return told
+
+
+def _place(topic_id: object, partition: object, offset: object) -> str:
+    return f"{topic_id}/{partition}/{offset}"
 
 
 def _first_reason(attempt: Attempt) -> str:

@@ -57,6 +57,10 @@ class MessageTooLarge(OnshoreError):
     """The broker takes no message of this size: refuse it, do not try again."""
 
 
+class OutOfSequence(OnshoreError):
+    """A numbered sending was overtaken by later ones, or its number stood for something else before."""
+
+
 class StaysDown(OnshoreError):
     """Going on would do harm, and starting again would not help: stop (exit 3) until a person has looked."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from onshore_pipeline import action_facts, coverage_facts
 from onshore_pipeline.broker import Outgoing
 from onshore_pipeline.event_frame import EVENT_ARROW_SCHEMA
 from onshore_pipeline.evidence import merkle
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from onshore_pipeline.normalise.frames import Normalised
     from onshore_pipeline.wire.frames import Failure
 
-GAP_ACTION = "telemetry.gap"
 # Texts as Polars holds them: copied once, into the type of the table, not by way of another type.
 _VIEWS: Final = pl.CompatLevel.newest()
 
@@ -46,7 +46,8 @@ def build(
     """Every fact table's rows; tables without rows are left out.
 
     `events` are located, with every column of `event_frame` but maps and leaf hash; `about` is one row a message
-    (`message`, `tenant`, `topic_id`, `kafka_partition`, `kafka_offset`, `append_ns`, `trusted`); `leaves` has shape
+    (`message`, `tenant`, `topic_id`, `kafka_topic`, `kafka_partition`, `kafka_offset`, `append_ns`, `trusted` and what
+    its headers say of its collector); `leaves` has shape
     (events, 32).
     """
     attempt = pl.lit(attempt_id.bytes).alias("attempt_id")
@@ -61,7 +62,16 @@ def build(
         ),
         "message_flows": to_table("message_flows", _flows(events).with_columns(attempt)),
         "message_access": to_table("message_access", _access(events).with_columns(attempt)),
-        "message_collectors": to_table("message_collectors", _collectors(events, about).with_columns(attempt)),
+        **{
+            name: to_table(name, rows.with_columns(attempt))
+            for name, rows in (
+                ("message_collectors", coverage_facts.collectors(events, normalised, about)),
+                ("message_sequences", coverage_facts.sequences(events, normalised, about)),
+                ("message_statements", coverage_facts.statements(events, normalised, about)),
+                ("message_actions", action_facts.actions(events, normalised, about)),
+            )
+            if rows.height
+        },
         "metric_points": to_table("metric_points", _points(events, normalised).with_columns(attempt)),
         "dead_letters": _dead_letters(failures, messages, about, attempt_id),
     }
@@ -144,20 +154,6 @@ def _access(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _collectors(events: pl.DataFrame, about: pl.DataFrame) -> pl.DataFrame:
-    dropped = pl.col("item_count").filter(pl.col("action") == GAP_ACTION).sum().cast(pl.UInt64)
-    grouped = events.group_by("message", "tenant", pl.col("collector_id").fill_null(""), "source_format").agg(
-        pl.len().cast(pl.UInt64).alias("events"),
-        dropped.alias("dropped"),
-        pl.col("occurred_at").max().alias("last_occurred"),
-    )
-    return grouped.join(about.select("message", _received_at()), on="message", how="left")
-
-
-def _received_at() -> pl.Expr:
-    return pl.col("append_ns").cast(pl.Datetime("ns", "UTC")).alias("received_at")
-
-
 def _points(events: pl.DataFrame, normalised: Normalised) -> pl.DataFrame:
     maps = normalised.point_attributes.group_by("point", maintain_order=True).agg(
         pl.struct("key", value="text").alias("attributes")
@@ -230,20 +226,30 @@ def dead_letter_message(failure: Failure, message: Message) -> Outgoing:
 
 def verdict_roots(events: pl.DataFrame, judged: Judged, messages: int) -> NDArray[np.uint8]:
     """Root over each message's verdict lines: one a count, one a violation, sorted by their bytes."""
-    counted = judged.counts.select(
-        "message",
-        _object(
-            ("control", json_strings(judged.counts["control_id"])),
-            ("events", judged.counts["events"].cast(pl.String)),
-            ("hour", (judged.counts["hour"].dt.epoch("s")).cast(pl.String)),
-            ("missing", json_strings(judged.counts["missing"])),
-            ("source_format", json_strings(judged.counts["source_format"])),
-            ("verdict", json_strings(judged.counts["verdict"])),
-            ("version", judged.counts["control_version"].cast(pl.String)),
-        ),
-    )
     violated = judged.violations.join(
         events.select("row", "message", "record_index"), on="row", how="left", maintain_order="left"
+    )
+    return roots_of_verdicts(verdict_lines(judged.counts, violated), messages)
+
+
+def verdict_lines(counts: pl.DataFrame, violated: pl.DataFrame) -> pl.DataFrame:
+    """The verdict lines of messages (`message`, `line`), by message and sorted by their bytes.
+
+    Args:
+        counts: `message` and the columns of `counts.COUNTS_SCHEMA`.
+        violated: `message`, `record_index`, `control_id`, `control_version`: one row an event and control.
+    """
+    counted = counts.select(
+        "message",
+        _object(
+            ("control", json_strings(counts["control_id"])),
+            ("events", counts["events"].cast(pl.String)),
+            ("hour", (counts["hour"].dt.epoch("s")).cast(pl.String)),
+            ("missing", json_strings(counts["missing"])),
+            ("source_format", json_strings(counts["source_format"])),
+            ("verdict", json_strings(counts["verdict"])),
+            ("version", counts["control_version"].cast(pl.String)),
+        ),
     )
     named = violated.select(
         "message",
@@ -253,9 +259,13 @@ def verdict_roots(events: pl.DataFrame, judged: Judged, messages: int) -> NDArra
             ("version", violated["control_version"].cast(pl.String)),
         ),
     )
-    rows = pl.concat([counted, named]).sort("message", "line")
-    leaves = sha256_column(rows.select(pl.lit(merkle.LEAF_PREFIX) + pl.col("line").cast(pl.Binary)).to_series())
-    sizes = np.bincount(rows["message"].to_numpy(), minlength=messages).astype(np.int64)
+    return pl.concat([counted, named]).sort("message", "line")
+
+
+def roots_of_verdicts(lines: pl.DataFrame, messages: int) -> NDArray[np.uint8]:
+    """The root over each message's lines, as `verdict_lines` gives them."""
+    leaves = sha256_column(lines.select(pl.lit(merkle.LEAF_PREFIX) + pl.col("line").cast(pl.Binary)).to_series())
+    sizes = np.bincount(lines["message"].to_numpy(), minlength=messages).astype(np.int64)
     return merkle.roots(leaves, sizes)
 
 

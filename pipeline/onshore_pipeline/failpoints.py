@@ -30,27 +30,40 @@ WORKER_POINTS: Final = (
     "2.before", "2.after",
     "3.before", "3.after",
     "4.before", "4.events", "4.violations", "4.message_verdicts", "4.message_flows", "4.message_access",
-    "4.message_collectors", "4.metric_points", "4.dead_letters", "4.after",
+    "4.message_collectors", "4.message_sequences", "4.message_statements", "4.message_actions", "4.metric_points",
+    "4.dead_letters", "4.after",
     "5.before", "5.offsets", "5.entries", "5.committed", "5.after",
 )  # fmt: skip
 SEQUENCER_POINTS: Final = (
     "6.before", "6.read", "6.copied", "6.after",
     "7.before", "7.events", "7.violations", "7.message_verdicts", "7.message_flows", "7.message_access",
-    "7.message_collectors", "7.metric_points", "7.dead_letters", "7.after",
+    "7.message_collectors", "7.message_sequences", "7.message_statements", "7.message_actions", "7.metric_points",
+    "7.dead_letters", "7.after",
     "8.before", "8.claimed", "8.verdict_counts_built", "8.flows_hourly_built", "8.access_hourly_built",
-    "8.findings_built", "8.after", "8.old.before", "8.old.after",
+    "8.heard_hourly_built", "8.sequences_hourly_built", "8.findings_built", "8.after", "8.old.before", "8.old.after",
 )  # fmt: skip
 RESTORE_POINTS: Final = (
     "9.before", "9.hidden", "9.deleted",
     "9.events", "9.violations", "9.message_verdicts", "9.message_flows", "9.message_access", "9.message_collectors",
-    "9.metric_points", "9.dead_letters",
+    "9.message_sequences", "9.message_statements", "9.message_actions", "9.metric_points", "9.dead_letters",
     "9.shown", "9.lost", "9.rebuilt", "9.cleared", "9.after",
 )  # fmt: skip
 AMENDING_POINTS: Final = (
     "10.before", "10.begun", "10.computed", "10.registered", "10.events", "10.dead_letters", "10.noted", "10.committed",
     "10.after",
 )  # fmt: skip
-POINTS: Final = (*WORKER_POINTS, *SEQUENCER_POINTS, *RESTORE_POINTS, *AMENDING_POINTS)
+COLLECTING_POINTS: Final = ("11.stored", "11.acknowledged")
+RECEIVING_POINTS: Final = ("12.before", "12.appended")
+# Of the sequencer, too, when it starts and twice a minute.
+SIGNING_POINTS: Final = ("13.before", "13.kept", "13.after")
+DELETING_POINTS: Final = (
+    "14.leaves", "14.planned", "14.sealing", "14.tombstone", "14.sealed", "14.events", "14.metric_points",
+    "14.windowed_facts", "14.deleted",
+)  # fmt: skip
+POINTS: Final = (
+    *WORKER_POINTS, *SEQUENCER_POINTS, *RESTORE_POINTS, *AMENDING_POINTS, *COLLECTING_POINTS, *RECEIVING_POINTS,
+    *SIGNING_POINTS, *DELETING_POINTS,
+)  # fmt: skip
 
 Action = Literal["kill", "pause"]
 _SIGNALS: Final[dict[str, signal.Signals]] = {"kill": signal.SIGKILL, "pause": signal.SIGSTOP}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kafka import KafkaAdminClient, OffsetAndMetadata, TopicPartition
@@ -18,14 +17,13 @@ from onshore_pipeline.kafka_bounded import BoundedConsumer, DamagedBatch
 from onshore_pipeline.kafka_damage import Damage
 from onshore_pipeline.kafka_entries import KafkaEntryReader, gap_before, held_bytes, message_of, reading_options
 from onshore_pipeline.kafka_membership import OwnName, Rebalances, go_on_joining, member_options
-from onshore_pipeline.kafka_positions import LoggedPositions, Owned
+from onshore_pipeline.kafka_positions import LoggedPositions, Owned, Place
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import describe_topics
 from onshore_pipeline.kafka_transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from uuid import UUID
 
     from kafka.consumer.fetcher import ConsumerRecord
 
@@ -35,23 +33,6 @@ _FETCH_MESSAGES: Final = 200  # taken over from the client at once
 _FETCH_BYTES_A_PARTITION: Final = 2 << 20  # held for each, compressed, until handed out; one larger batch still comes
 _TOP_UP_MS: Final = 20  # how long to wait for more once there is something to hand out
 _CLOSE_MS: Final = 5000
-
-
-@dataclass(slots=True)
-class _Place:
-    """Where this worker stands in a partition that it owns.
-
-    Attributes:
-        topic_id: the topic's UUID when the partition was taken over.
-        found: what the group had committed when we last looked; another value now means another member.
-        committed: the position, which the evidence log decides.
-        next_offset: behind what was handed out last.
-    """
-
-    topic_id: UUID
-    found: int | None
-    committed: int
-    next_offset: int
 
 
 class KafkaConsumer:
@@ -66,7 +47,7 @@ class KafkaConsumer:
         self._transactions = Transactions(settings, at)
         self._positions = LoggedPositions(settings)
         self._rebalances = Rebalances()
-        self._places: dict[TopicPartition, _Place] = {}
+        self._places: dict[TopicPartition, Place] = {}
         self._waiting: deque[Message] = deque()  # fetched, not yet handed out
         self._waiting_bytes = 0
         self._look_for_topics_at = 0.0
@@ -252,7 +233,7 @@ class KafkaConsumer:
             starts = self._positions.starts(owned)  # after the group's offsets: entries are not seen before these
             for each in owned:
                 found, start = each.committed, starts[each.source]
-                self._places[each.source] = _Place(each.topic_id, found and found.offset, start, start)
+                self._places[each.source] = Place(each.topic_id, found and found.offset, start, start)
             for source in sources:
                 place = self._places.get(source)
                 self._consumer.seek(source, max(place.next_offset if place else 0, begins[source]))

@@ -54,6 +54,23 @@ class Owned:
         return self.committed is not None and self.committed.metadata == str(self.topic_id)
 
 
+@dataclass(slots=True)
+class Place:
+    """Where this worker stands in a partition that it owns.
+
+    Attributes:
+        topic_id: the topic's UUID when the partition was taken over.
+        found: what the group had committed when we last looked; another value now means another member.
+        committed: the position, which the evidence log decides.
+        next_offset: behind what was handed out last.
+    """
+
+    topic_id: UUID
+    found: int | None
+    committed: int
+    next_offset: int
+
+
 class LoggedPositions:
     """Where the log ends for each partition; reads what it must once, then only what is new."""
 

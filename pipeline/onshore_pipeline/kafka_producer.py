@@ -11,8 +11,11 @@ import kafka
 import structlog
 from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
+from onshore_pipeline.broker import Place
 from onshore_pipeline.errors import BrokerFull, BrokerUnavailable, MessageTooLarge
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
+from onshore_pipeline.kafka_streams import Remembered
+from onshore_pipeline.kafka_topics import admin_client, describe_topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,13 +64,30 @@ class KafkaProducer:
         """Connect. Raises `BrokerUnavailable`."""
         self._settings = settings
         self._in_flight_bytes = 0
+        self._remembered = Remembered()
         self._changed = threading.Condition()
         self._connecting = threading.Lock()
         self._refused, self._try_again_at = BrokerUnavailable(""), 0.0
         self._producer: kafka.KafkaProducer | None = self._connect()
 
     def send(self, topic: str, messages: Sequence[Outgoing]) -> None:
-        """Append in order; return when all replicas have it. Raises `BrokerUnavailable` and `MessageTooLarge`."""
+        """Append in order; return when all replicas have it. Raises `BrokerUnavailable` and `MessageTooLarge`.
+
+        Numbers of streams are remembered by this process, for the 100,000 streams that sent last: a sender that was
+        killed does no double here. What was under way when this process was killed may be appended again.
+        """
+        with self._remembered.sending(messages) as new:
+            if new:
+                self._send(topic, new)
+
+    def record(self, topic: str, message: Outgoing) -> Place:
+        """Append one message and say where it lies; raises what `send` raises."""
+        ((partition, offset),) = self._send(topic, [message])
+        with admin_client(self._settings) as admin:
+            described = describe_topics(self._settings, admin, [topic])[topic]
+        return Place(topic, described.topic_id, partition, offset)
+
+    def _send(self, topic: str, messages: Sequence[Outgoing]) -> list[tuple[int, int]]:
         size = sum(len(message.value) for message in messages)
         timeout_s = self._settings.request_timeout_s
         with self._room_for(size), kafka_errors(self._settings, f"send to {topic}"):
@@ -77,8 +97,7 @@ class KafkaProducer:
                     producer.send(topic, value=message.value, key=message.key, headers=list(message.headers))
                     for message in messages
                 ]
-                for ack in acks:
-                    ack.get(timeout_s + 5)
+                appended = [ack.get(timeout_s + 5) for ack in acks]
             except (MessageSizeTooLargeError, RecordListTooLargeError) as error:
                 raise MessageTooLarge(
                     f"Kafka at {self._settings.servers}: a message of {max(len(each.value) for each in messages)} bytes"
@@ -87,6 +106,7 @@ class KafkaProducer:
             except KafkaError:
                 self._replace(producer)
                 raise
+        return [(each.partition, each.offset) for each in appended]
 
     def close(self) -> None:
         """Release the connections; safe to call twice."""

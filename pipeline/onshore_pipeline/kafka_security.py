@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
-from onshore_pipeline.broker import EVENT_TOPICS
+from onshore_pipeline.broker import EVENT_TOPICS, RAW_TOPIC_PREFIX
 from onshore_pipeline.errors import BrokerUnavailable, SettingsError
 from onshore_pipeline.settings import read_secret
 
@@ -130,6 +130,7 @@ def kafka_settings(settings: Settings, *, member: str = "") -> KafkaSettings:
         sasl_password=read_secret(password_file, "kafka_sasl_password_file").decode() if password_file else None,
         ca_file=settings.kafka_ca_file,
         group_id=settings.kafka_group,
+        topics=(*EVENT_TOPICS, *(RAW_TOPIC_PREFIX + each for each in sorted(settings.kafka_raw_formats))),
         member=member,
         session_timeout_s=settings.kafka_session_timeout_s,
         max_poll_interval_s=settings.kafka_max_poll_interval_s,

@@ -11,7 +11,14 @@ from kafka import IsolationLevel, KafkaAdminClient, OffsetSpec, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import TopicAlreadyExistsError
 
-from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVIDENCE_LOG_TOPIC, STORES_TOPIC, PartitionLag
+from onshore_pipeline.broker import (
+    ACTIONS_TOPIC,
+    DEAD_LETTER_TOPIC,
+    EVIDENCE_LOG_TOPIC,
+    FINDINGS_TOPIC,
+    STORES_TOPIC,
+    PartitionLag,
+)
 from onshore_pipeline.errors import BrokerUnavailable, OnshoreError
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 
@@ -21,7 +28,8 @@ if TYPE_CHECKING:
 _STAMPED: Final = {"message.timestamp.type": "LogAppendTime"}
 _DELETED_ONLY: Final = {"cleanup.policy": "delete"}  # compaction would take messages away that nobody processed
 _KEPT: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-_OURS: Final = (EVIDENCE_LOG_TOPIC, DEAD_LETTER_TOPIC, STORES_TOPIC)
+_OURS: Final = (EVIDENCE_LOG_TOPIC, DEAD_LETTER_TOPIC, STORES_TOPIC, ACTIONS_TOPIC)
+_WANTED: Final = (*_OURS, FINDINGS_TOPIC)  # the last one tells a SIEM and may forget: nothing is derived from it
 _UNKNOWN_TOPIC: Final = 3  # Kafka's error code UNKNOWN_TOPIC_OR_PARTITION
 
 
@@ -83,7 +91,7 @@ def ensure_topics(settings: KafkaSettings, *, partitions: int = 1, replication_f
     """
     largest = {"max.message.bytes": str(settings.max_message_bytes)}
     wanted = dict.fromkeys(settings.topics, (partitions, _STAMPED | largest))
-    wanted |= dict.fromkeys(_OURS, (1, _STAMPED | largest | _KEPT))
+    wanted |= dict.fromkeys(_OURS, (1, _STAMPED | largest | _KEPT)) | {FINDINGS_TOPIC: (1, _STAMPED | largest)}
     with admin_client(settings) as admin:
         existing = describe_topics(settings, admin, wanted)
         missing = tuple(name for name in wanted if name not in existing)
@@ -107,12 +115,14 @@ def check_topics(settings: KafkaSettings) -> tuple[str, ...]:
     Raises `BrokerUnavailable`.
     """
     wanted = dict.fromkeys(settings.topics, _STAMPED | _DELETED_ONLY)
-    wanted |= dict.fromkeys(_OURS, _STAMPED | _KEPT)
+    wanted |= dict.fromkeys(_OURS, _STAMPED | _KEPT) | {FINDINGS_TOPIC: _STAMPED}
     complaints: list[str] = []
     with admin_client(settings) as admin:
         existing = describe_topics(settings, admin, wanted)
         complaints += (
-            f"topic {name} is missing: make it, with {_spelled(wanted[name])}" for name in _OURS if name not in existing
+            f"topic {name} is missing: make it, with {_spelled(wanted[name])}"
+            for name in _WANTED
+            if name not in existing
         )
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in existing]
         if not resources:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "ONSHORE_"
 _FILE: Final = "onshore.toml"
-_UNSUPPORTED: Final = ("clickhouse_cluster", "signing_key_file")
+_UNSUPPORTED: Final = ("clickhouse_cluster",)
 # Read by the test suite, and by hidden options of the parts that it kills.
 _NOT_OURS: Final = frozenset({"ONSHORE_REQUIRE_ALL", "ONSHORE_FAILPOINT"})
 
@@ -33,13 +33,18 @@ class Settings(BaseSettings):
         kafka_session_timeout_s: a worker that is silent for so long loses its partitions, seconds.
         kafka_max_poll_interval_s: a worker that does not poll for so long loses its partitions, seconds.
         kafka_partitions: of event topics that are made because they are missing; as many workers can share the work.
+        kafka_raw_formats: source formats whose topics `raw.FORMAT` are read: a message there is one record as it is.
         kafka_topic_tenants: topic → tenant, for topics that others may write.
         kafka_trusted_topics: topics that only our receiver may write, so that their tenant header counts.
         clickhouse_url: the store; empty means the one that `onshore up` started.
         context_dir: registries of this deployment, on top of the reference data that ships.
         controls_dir: controls of this deployment, on top of the packs that ship.
         clickhouse_cluster: not supported yet, and refused by what would serve with it.
-        signing_key_file: not supported yet, and refused by what would serve with it.
+        signing_key_file: the keys that sign heads (`onshore keys init`); empty means the one in the data directory.
+        signing_key_passphrase_file: what they are encrypted with.
+        witness_keys_file: verifier keys of those who cosign heads (`onshore checkpoints import`), one a line.
+        timestamp_authority: http(s) address of an RFC 3161 authority that stamps the head of every bundle; empty: none.
+        timestamp_roots_file: the certificates (PEM) that its answer must lead to.
         salt_key_file: 32 or more secret bytes that salt keys are derived from; shared by all workers of a deployment.
         geoip_dir: folder of IPFire location files (`geoip`, `geoip6`), used when it exists.
         mmdb_file: a country database of yours in MaxMind's format.
@@ -70,6 +75,7 @@ class Settings(BaseSettings):
     kafka_session_timeout_s: float = Field(default=45.0, ge=6.0, le=300.0)
     kafka_max_poll_interval_s: float = Field(default=300.0, ge=6.0, le=3600.0)
     kafka_partitions: int = Field(default=4, ge=1, le=1000)
+    kafka_raw_formats: frozenset[Annotated[str, Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+)*$")]] = frozenset()
     kafka_topic_tenants: dict[str, str] = Field(default_factory=dict)
     kafka_trusted_topics: frozenset[str] = frozenset()
     clickhouse_url: str = ""
@@ -80,13 +86,17 @@ class Settings(BaseSettings):
     context_dir: Path | None = None
     controls_dir: Path | None = None
     signing_key_file: Path | None = None
+    signing_key_passphrase_file: Path | None = None
+    witness_keys_file: Path | None = None
+    timestamp_authority: str = ""
+    timestamp_roots_file: Path | None = None
     salt_key_file: Path | None = None
     geoip_dir: Path = Field(default_factory=lambda: Path("/usr/share/tor"))
     mmdb_file: Path | None = None
     local_log_kept_hours: float = Field(default=1.0, ge=0.0, le=87_600.0)
     local_log_kept_mib: int = Field(default=256, ge=0, le=1 << 24)
     local_log_kept_messages: int = Field(default=100_000, ge=0, le=1 << 39)
-    max_batch_messages: int = Field(default=400, ge=1, le=100_000)
+    max_batch_messages: int = Field(default=4_000, ge=1, le=100_000)
     max_batch_mib: int = Field(default=16, ge=1, le=1024)
     max_waiting_mib: int = Field(default=0, ge=0, le=1 << 30)
     max_in_flight_mib: int = Field(default=192, ge=1, le=65_536)

@@ -19,13 +19,15 @@ from uuid import uuid4
 
 import structlog
 
-from onshore_pipeline.assess import assess, message_id
-from onshore_pipeline.batches import split
+from onshore_pipeline.assess import Judgement, assess, message_id
+from onshore_pipeline.batches import BatchLimits, split
 from onshore_pipeline.dead_letter_limit import DeadLetterWatch
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, PartitionDamaged, StoreRefusesAll, StoreUnavailable
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.memory import give_back_unused
 from onshore_pipeline.registration import registration
+from onshore_pipeline.rule_texts import RuleTexts
+from onshore_pipeline.rules import FixedRules
 from onshore_pipeline.store.connect import StoreRefused
 from onshore_pipeline.store.writer import insert
 from onshore_pipeline.waits import Waits
@@ -39,8 +41,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from clickhouse_connect.driver.client import Client
 
-    from onshore_pipeline.assess import Attempt, Judgement, MessageId
+    from onshore_pipeline.assess import Attempt, MessageId
     from onshore_pipeline.broker import Consumer, Polled
+    from onshore_pipeline.rules import Rules
 
 log = structlog.get_logger("worker")
 
@@ -52,17 +55,6 @@ _PING_S: Final = 2.0
 _MOST_REFUSED_IN_A_ROW: Final = 5
 
 
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
-    """How much one attempt may hold, how many are computed at once, how long a poll waits for the first message."""
-
-    max_messages: int
-    max_bytes: int
-    max_records: int = 40_000
-    assess_at_once: int = 2
-    poll_timeout_s: float = 0.2
-
-
 class Worker:
     """Polls, assesses, writes, commits; until told to stop."""
 
@@ -70,7 +62,7 @@ class Worker:
         self,
         consumer: Consumer,
         client: Client,
-        judgement: Judgement,
+        judgement: Judgement | Rules,
         limits: BatchLimits,
         *,
         status_file: Path | None = None,
@@ -78,10 +70,11 @@ class Worker:
         at: Callable[[str], None] = nowhere,
     ) -> None:
         """Take ready parts; the caller closes them. `at` is told before and after every step (see `failpoints`)."""
-        self._consumer, self._client, self._judgement, self._limits = consumer, client, judgement, limits
-        self._status, self._dead_letters = StatusFile(status_file), dead_letters or DeadLetterWatch()
-        self._at = at
-        self._waits = Waits()
+        self._consumer, self._client, self._limits = consumer, client, limits
+        self._rules = FixedRules(judgement) if isinstance(judgement, Judgement) else judgement
+        self._status, self._texts = StatusFile(status_file), RuleTexts()
+        self._dead_letters = dead_letters or DeadLetterWatch()
+        self._at, self._waits = at, Waits()
         self._broken = Event()  # a write failed: nothing behind it is written either
         self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._waiting: deque[Polled] = deque()  # polled, and not begun for want of room
@@ -127,16 +120,16 @@ class Worker:
 
     def _begin(self, assessing: ThreadPoolExecutor, writing: ThreadPoolExecutor) -> bool:
         """Step 1, and 2 to 4 in the background; false when there is no room for another attempt or nothing to read."""
-        if len(self._under_way) > self._limits.assess_at_once:
+        if len(self._under_way) >= self._limits.most_under_way:
             return False
         if not self._waiting:
             self._poll()
         if not self._waiting:
             return False
         polled = self._waiting.popleft()
-        clock = StageClock()
-        assessed = assessing.submit(self._compute, polled, dict(self._refused), clock)
-        written = writing.submit(self._write, assessed, clock)  # one thread: attempts are written in order
+        clock, judgement = StageClock(), self._rules.in_force()
+        assessed = assessing.submit(self._compute, polled, judgement, dict(self._refused), clock)
+        written = writing.submit(self._write, assessed, judgement, clock)  # one thread: attempts are written in order
         ids = tuple(message_id(message) for message in polled.messages)  # the messages themselves are not kept
         self._under_way.append(_UnderWay(ids, assessed, written, clock))
         return True
@@ -162,19 +155,22 @@ class Worker:
             self._idle_polls = 0
             self._waiting.extend(split(polled, self._limits.max_records))
 
-    def _compute(self, polled: Polled, refused: dict[MessageId, tuple[Failure, ...]], clock: StageClock) -> Attempt:
+    def _compute(
+        self, polled: Polled, judgement: Judgement, refused: dict[MessageId, tuple[Failure, ...]], clock: StageClock
+    ) -> Attempt:
         """Step 2, in memory."""
         self._at("2.before")
-        attempt = assess(polled, self._judgement, uuid4(), clock.lap, failed=refused)  # 2 compute
+        attempt = assess(polled, judgement, uuid4(), clock.lap, failed=refused)  # 2 compute
         self._at("2.after")
         return attempt
 
-    def _write(self, assessed: Future[Attempt], clock: StageClock) -> None:
+    def _write(self, assessed: Future[Attempt], judgement: Judgement, clock: StageClock) -> None:
         """Steps 3 and 4: what is written here is invisible until step 5."""
         attempt = assessed.result()
         clock.restart()
-        row = registration(attempt, self._name, self._judgement, datetime.now(UTC))
+        row = registration(attempt, self._name, judgement, datetime.now(UTC))
         try:
+            self._texts.keep(self._client, judgement)
             self._at("3.before")
             self._insert("attempts", row)  # 3 register
             self._at("3.after")
@@ -281,7 +277,7 @@ class Worker:
         return not wait([item.written for item in self._under_way], timeout_s).not_done
 
     def _say(self) -> None:
-        self._status.publish(self._consumer, self.progress, self._waits.state())
+        self._status.publish(self._consumer, self.progress, {**self._waits.state(), **self._rules.state()})
 
     def _finish(self) -> None:
         """Commit what is under way if it can be soon; otherwise it is tried again after the next start."""

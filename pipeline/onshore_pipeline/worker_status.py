@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("worker")
 
 _STATUS_EVERY_S: Final = 1.0
+_FRESH_S: Final = 10.0
+_FORGOTTEN_S: Final = 86_400.0
 
 
 @dataclass(slots=True)
@@ -75,6 +77,17 @@ def say_stopped(path: Path, why: str) -> None:
         json.dumps(said | {"at": datetime.now(UTC).isoformat(), "state": "stopped", "stopped_because": why})
     )
     part.replace(path)
+
+
+def is_behind(path: Path) -> bool:
+    """Whether messages wait for the worker that reports here, or it has fallen silent; False where none ever did."""
+    try:
+        said = json.loads(path.read_text())
+        silent_s = (datetime.now(UTC) - datetime.fromisoformat(said["at"])).total_seconds()
+        waiting = sum(part["end_offset"] - part["next_offset"] for part in said["lag"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return (waiting > 0 or silent_s > _FRESH_S) and silent_s < _FORGOTTEN_S
 
 
 class StatusFile:

@@ -1,6 +1,6 @@
 """A per-record consumer with the same result: what `onshore bench ingest` compares with where results must be equal.
 
-One process, one event at a time: opentelemetry-proto → a dict an event → look-ups → the fifteen controls as functions
+One process, one event at a time: opentelemetry-proto → a dict an event → look-ups → the controls as functions
 → commitments, line, leaf → rows of the real tables through clickhouse-connect, 40,000 events an insert, offsets
 committed after it. Every column of every table is what worker and sequencer write; `test_same_result.py` shows it, row
 by row, in two real stores. Nothing is slow on purpose: whatever repeats is remembered, and hashing and JSON texts are
@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import signal
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -33,6 +34,7 @@ sys.path.append(str(Path(__file__).parents[1] / "support"))
 import same_result_seal as seal
 from onshore_pipeline import assembly
 from onshore_pipeline.broker import COLLECTOR_HEADER, ENCODING_HEADER, SEQUENCE_HEADER, Advance
+from onshore_pipeline.coverage_names import NAMING_KEYS
 from onshore_pipeline.evidence.entry import message_entry
 from onshore_pipeline.settings import load_settings
 from same_result_controls import Controls
@@ -51,6 +53,7 @@ Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 BATCH_MESSAGES = 80  # of the traffic's 500 events: as many as one attempt of the worker holds
 NS_AN_HOUR, S_AN_HOUR = 3_600_000_000_000, 3_600
+NS_A_MINUTE, NS_A_MS = 60_000_000_000, 1_000_000
 UNREAD_HEADERS = {COLLECTOR_HEADER, ENCODING_HEADER, SEQUENCE_HEADER}
 
 
@@ -79,7 +82,7 @@ class Program:
         roots: dict[int, str] = {}
         leaves: list[bytes] = []
         violated: list[bytes] = []
-        newest = 0
+        heard: dict[tuple[int, str], list[Event]] = defaultdict(list)
         for index, (of_resource, resource, schema_url, record) in enumerate(decode(message)):
             event = event_of(record, index, resource, schema_url, message, self._places)
             event["tenant"], event["attempt_id"] = tenant, attempt
@@ -94,13 +97,14 @@ class Program:
                     rows["violations"].append(self._violation(event, verdict))
                     violated.append(violation_line(event, verdict))
             add_flow(flows, hour, event)
-            newest = max(newest, event["occurred_at"])
+            heard[hour, naming(resource)].append(event)
             rows["events"].append(event)
         counted = [count_row(message, tenant, attempt, hour, verdict, n) for (hour, verdict), n in counts.items()]
         rows["message_verdicts"] += counted
         rows["message_flows"] += [flow_row(attempt, tenant, flow, totals) for flow, totals in flows.items()]
-        if leaves:
-            rows["message_collectors"].append(collector_row(message, attempt, tenant, newest, len(leaves)))
+        rows["message_collectors"] += [
+            collector_row(message, attempt, tenant, hour, name, some) for (hour, name), some in heard.items()
+        ]
         verdicts_root = seal.lines_root([*map(count_line, counted), *violated])
         entry = message_entry(
             message, tenant=tenant, records=len(leaves), events=len(leaves), dead_lettered=0,
@@ -176,10 +180,22 @@ def flow_row(attempt: UUID, tenant: str, flow: tuple[Any, ...], totals: list[int
     }  # fmt: skip
 
 
-def collector_row(message: Message, attempt: UUID, tenant: str, newest: int, events: int) -> Row:
+def naming(resource: dict[str, str]) -> str:
+    """What of a resource names its sender, as the store keeps it."""
+    named = {key: resource[key] for key in NAMING_KEYS if key in resource}
+    return json.dumps(named, ensure_ascii=False, separators=(",", ":")) if named else ""
+
+
+def collector_row(message: Message, attempt: UUID, tenant: str, hour: int, name: str, events: list[Event]) -> Row:
+    times = [event["occurred_at"] for event in events]
+    said = (event.get("observed_at") or event["occurred_at"] for event in events)
+    minutes = {when // NS_A_MINUTE % 60 for when in times}
     return {
         "attempt_id": attempt, "tenant": tenant, "collector_id": "", "source_format": "otlp.log",
-        "received_at": message.timestamp_ns, "last_occurred": newest, "events": events, "dropped": 0,
+        "received_at": message.timestamp_ns, "last_occurred": max(times), "events": len(events), "dropped": 0,
+        "kafka_topic": message.topic, "resource": name, "losses": "", "hour": hour * S_AN_HOUR, "heartbeats": 0,
+        "minutes": sum(1 << minute for minute in minutes), "least_heartbeat_delay_ms": None,
+        "least_delay_ms": min(message.timestamp_ns // NS_A_MS - when // NS_A_MS for when in said),
     }  # fmt: skip
 
 

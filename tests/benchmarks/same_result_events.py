@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from onshore_pipeline.domain.event import DOMAINS, OUTCOMES
-from onshore_pipeline.normalise import cloudtrail, genai, generic, onshore_attributes, parties
+from onshore_pipeline.normalise import genai, generic, onshore_attributes, parties, shapes
 from onshore_pipeline.wire.any_value import text_of
 from same_result_places import NotWritten
 
@@ -27,7 +27,7 @@ READ = {
     *("onshore.source.country", "onshore.destination.country", "onshore.transfer.basis"),
     *("onshore.data.home", "onshore.data.categories", "onshore.data.set", "onshore.data.bytes"),
 }
-REFUSED = {*generic.KEYS, *parties.KEYS, *genai.KEYS, *cloudtrail.KEYS, *onshore_attributes.KEYS} - READ
+REFUSED = {*generic.KEYS, *parties.KEYS, *genai.KEYS, *shapes.KEYS, *onshore_attributes.KEYS} - READ
 REFUSED_OF_RESOURCE = {*onshore_attributes.RESOURCE_KEYS}
 LARGEST_TIME, LARGEST_COUNT, NS_A_DAY = 2**63, 2**64, 86_400_000_000_000
 

@@ -10,17 +10,23 @@ import socket
 from bisect import bisect_right
 from datetime import UTC, date, datetime
 from functools import lru_cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import iptocc
-
-from baseline_controls import COUNTRIES
 
 if TYPE_CHECKING:
     import polars as pl
 
     from onshore_pipeline.context import Context
 
+COUNTRIES = {
+    line.split(",")[0]
+    for line in resources.files("onshore_pipeline")
+    .joinpath("context/reference/country_codes.csv")
+    .read_text()
+    .splitlines()
+}
 NAT64, MAPPED = b"\x00\x64\xff\x9b" + bytes(8), bytes(10) + b"\xff\xff"
 V4_SIZE = 4
 NOWHERE = {"special", "anycast", "front_end"}

@@ -11,6 +11,7 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 import same_result
+from control_cases import events_around
 from demo_judgement import shipped_judgement
 from embedded_pipeline import running_pipeline
 from onshore_pipeline import assembly
@@ -18,9 +19,12 @@ from onshore_pipeline.assess import assess
 from onshore_pipeline.bench.stages import messages_of
 from onshore_pipeline.bench.traffic import Traffic, log_messages
 from onshore_pipeline.broker import Polled
+from onshore_pipeline.controls.engine import judge
+from onshore_pipeline.controls.load import control_set, load_controls
 from onshore_pipeline.evidence.merkle import leaf_hash
 from onshore_pipeline.sequencer import Sequencer
 from onshore_pipeline.settings import load_settings
+from same_result_controls import Controls
 from same_result_places import NotWritten
 from store_lines import line_of, stored_events
 
@@ -32,12 +36,14 @@ if TYPE_CHECKING:
 
     from embedded_pipeline import Pipeline
     from onshore_pipeline.assess import Judgement
+    from onshore_pipeline.controls.compiled import Compiled
 
 TRIED = UUID(int=7)
 # What may differ: which try it was, when a row was copied, and where the copied log stood.
 OF_THE_TRY = {"attempt_id", "appended_at", "log_id", "entry_hash", "entry"}
 # Exactly-once, which the program leaves out; and what the sequencer's jobs make of the facts.
-NOT_ITS_TABLES = {"attempts", "schema_migrations", "store_identity"}
+# What is written once a process, not once an event: which rules it judges by, and whose store it is.
+NOT_ITS_TABLES = {"attempts", "controls", "rule_files", "rule_sets", "schema_migrations", "store_identity"}
 
 
 @contextmanager
@@ -181,3 +187,24 @@ def test_what_it_would_answer_otherwise_it_refuses(attributes: dict[str, str | f
     program, polled = same_result.Program(shipped_judgement()), messages_of([log_message(**attributes)])
     with pytest.raises(NotWritten):
         program.rows(polled.messages, TRIED)
+
+
+SHIPPED = load_controls()
+NOTHING: dict[str, Any] = {"action": "log.record", "home_jurisdictions": (), "categories": (), "contradictions": ()}
+
+
+@pytest.mark.parametrize("compiled", SHIPPED.executable, ids=lambda compiled: compiled.control.id)
+def test_every_control_says_the_same_of_events_like_its_examples(compiled: Compiled) -> None:
+    events = events_around(compiled)
+    counts = judge(events, control_set([compiled], {})).counts
+    ours = {row: (word, missing) for row, word, missing in counts.select("message", "verdict", "missing").rows()}
+
+    program = Controls(SHIPPED)
+    program.rules = [rule for rule in program.rules if rule.control.id == compiled.control.id]
+    occurred = events["occurred_at"].dt.epoch("ns")
+    theirs = {}
+    for row, (event, at) in enumerate(zip(events.to_dicts(), occurred, strict=True)):
+        lists = {name: tuple(value) for name, value in event.items() if isinstance(value, list)}
+        for verdict in program.judge(NOTHING | event | lists | {"occurred_at": at}):
+            theirs[row] = (verdict.word, verdict.missing)
+    assert theirs == ours

@@ -10,10 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+import coverage_history
 import dashboard_history
 from dashboard_stack import RunningStore, running_dashboard, running_store
+from onshore_pipeline.controls.load import load_controls
+from onshore_pipeline.rule_texts import keep_controls
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Page
@@ -38,7 +42,7 @@ def test_a_reader_walks_from_the_figures_to_the_raw_text(dashboard: str, watch: 
     assert _fits(page)
 
     page.get_by_role("link", name="All findings").click()
-    page.get_by_text("findings, the most severe first").wait_for()
+    page.get_by_text("findings, what is due first").wait_for()
     page.get_by_role("link", name="My Health Record data is handled outside Australia").first.click()
     page.get_by_text("Stop the flow, then ask its owner for the basis.").wait_for()
     assert "finding" in parse_qs(urlsplit(page.url).query)
@@ -55,6 +59,51 @@ def test_a_reader_walks_from_the_figures_to_the_raw_text(dashboard: str, watch: 
     page.get_by_text("<b>raw & untouched</b>").wait_for()
     page.get_by_role("link", name="Back to the finding").click()
     page.get_by_text("What it breaks").wait_for()
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a dashboard over a store that holds the texts of the controls that ship."""
+    with running_store(tmp_path_factory.mktemp("shipped")) as store:
+        admin = store.admin()
+        dashboard_history.fill(admin, datetime.now(UTC).replace(microsecond=0))
+        coverage_history.fill(admin, datetime.now(UTC).replace(microsecond=0))
+        keep_controls(admin, load_controls())
+        admin.close()
+        with running_dashboard(tmp_path_factory.mktemp("shipped-dashboard"), store.url, store.credentials) as url:
+            yield url
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_controls_that_ship_can_be_read_searched_and_narrowed(shipped: str, watch: Watch, width: int) -> None:
+    watched = watch(shipped, width)
+    page = watched.page
+    watched.open("/controls?status=executable", "Not legal advice")
+    page.get_by_text("My Health Record data held or taken outside Australia").click()
+    page.get_by_text("The system operator, registered repository and portal operators").wait_for()
+    page.get_by_text("a backup of the repository lands in Singapore").wait_for()
+    assert _fits(page)
+
+    page.get_by_label("Search").fill("no such thing anywhere")
+    page.get_by_label("Search").press("Enter")
+    page.get_by_text("No control fits").wait_for()
+    page.get_by_label("Search").fill("weights")
+    page.get_by_label("Search").press("Enter")
+    page.get_by_text("Model weights leave their home").wait_for()
+    assert parse_qs(urlsplit(page.url).query)["search"] == ["weights"]
+
+
+@pytest.mark.parametrize("width", [1440, 420])
+def test_coverage_says_who_is_silent_and_what_to_do_and_fits_a_telephone(
+    shipped: str, watch: Watch, width: int
+) -> None:
+    watched = watch(shipped, width)
+    page = watched.page
+    watched.open("/coverage", "trail of the production account")
+    page.get_by_text("Ask the owner that the register names").wait_for()
+    page.get_by_text("Rows of the register that would expect them").click()
+    page.get_by_text("edge-9").last.wait_for()
+    assert _fits(page)
 
 
 def test_filters_stand_in_the_address(dashboard: str, watch: Watch) -> None:

@@ -18,8 +18,9 @@ from onshore_pipeline import assembly
 from onshore_pipeline.assess import assess_without
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
 from onshore_pipeline.failpoints import AMENDING_POINTS
-from onshore_pipeline.jobs.letters import Wanted, ids
+from onshore_pipeline.jobs.wanted_letters import Wanted, ids
 from onshore_pipeline.registration import registration
+from onshore_pipeline.rule_texts import RuleTexts
 from onshore_pipeline.store.reader import Reader
 from onshore_pipeline.store.writer import insert
 from onshore_pipeline.wire.frames import Failure
@@ -62,7 +63,7 @@ def closed_once(folder: Path, bootstrap: str = "") -> str:
         stack.settle(kills + 2)
         letters = open_letters(stack)
         assert len(letters) == kills + 2
-        play = Play(stack.producer, load(2, events=300))
+        play = Play(stack.producer, load(2, events=400))
         play.send()
         stack.start("worker")  # goes on beside all that
         for point in REPLAYED:
@@ -94,7 +95,7 @@ def fail_on(stack: ChaosStack, messages: int) -> None:
     with closing(stack.producer()) as producer:
         producer.send("otlp_logs", [Outgoing(value, ((TENANT_HEADER, b"default"),))] * messages)
     judgement = assembly.judgement(stack.settings)
-    assembly.publish_controls(stack.client, judgement.controls)
+    RuleTexts().keep(stack.client, judgement)
     with closing(assembly.consumer(stack.settings)) as consumer:
         polled: list[Message] = []
 

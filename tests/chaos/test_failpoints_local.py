@@ -8,8 +8,8 @@ import pytest
 
 import checked_failpoints as suite
 from chaos_stack import chaos_stack
-from failpoint_matrix import Matrix
-from onshore_pipeline.failpoints import SEQUENCER_POINTS, WORKER_POINTS
+from failpoint_matrix import SEQUENCING_POINTS, Matrix
+from onshore_pipeline.failpoints import WORKER_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def test_workers_die_at_one_point_after_the_other(chained: Matrix, point: str) -
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("point", SEQUENCER_POINTS)
+@pytest.mark.parametrize("point", SEQUENCING_POINTS)
 def test_sequencers_die_at_one_point_after_the_other(chained: Matrix, point: str) -> None:
     chained.kill_sequencer(point)
 

@@ -59,7 +59,7 @@ class Scenario:
 @contextmanager
 def sending(stack: ChaosStack, name: str) -> Iterator[Scenario]:
     """A sender sends for as long as the block lasts."""
-    play = Play(stack.producer, load(3, events=300))
+    play = Play(stack.producer, load(3, events=400))
     play.send()
     sender = Sender(name, stack.otlp, 1)
     sender.start()
@@ -168,7 +168,7 @@ def test_a_second_worker_on_the_local_log_leaves_and_takes_over_when_the_first_i
     tmp_path: Path, report: Report
 ) -> None:
     with chaos_stack(tmp_path) as stack:
-        matrix = Matrix(stack, load(4, events=240), checked=False)
+        matrix = Matrix(stack, load(4, events=400), checked=False)
         stack.start("worker")
         stack.start("sequencer")
         matrix.send()
@@ -194,7 +194,7 @@ def test_a_supervisor_that_is_killed_takes_its_parts_along_and_the_next_one_goes
 ) -> None:
     stack = start_stack(tmp_path, "--no-dashboard")
     settings = Settings(data_dir=stack.data_dir)
-    play = Play(lambda: assembly.local_log(settings).producer(), load(3, events=300))
+    play = Play(lambda: assembly.local_log(settings).producer(), load(3, events=400))
     sender = Sender("up", stack.addresses["otlp_http"], 1)
     acknowledged: list[Sender] = []
     try:

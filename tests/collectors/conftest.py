@@ -13,10 +13,12 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
+from onshore_collectors.heartbeat import ACTION as HEARTBEAT
 from onshore_collectors.receiver.intake import Intake, IntakeLimits
 from onshore_collectors.receiver.serving import Listening, listen
 from onshore_collectors.receiver.tenants import TenantRegistry
 from onshore_collectors.stack_address import ReceiverAddress
+from onshore_pipeline.domain import unreadable
 from onshore_pipeline.embedded.local_log import LocalLog
 
 if TYPE_CHECKING:
@@ -51,12 +53,25 @@ class Inbox:
         return [ExportMetricsServiceRequest.FromString(value) for value in values]
 
     def log_records(self, timeout_s: float = 0) -> list[LogRecord]:
+        """Without those that hold what a reader could not read."""
+        return self.told_apart(timeout_s)[0]
+
+    def told_apart(self, timeout_s: float = 0) -> tuple[list[LogRecord], list[LogRecord]]:
+        """Records, and what a reader could not read."""
+        records: tuple[list[LogRecord], list[LogRecord]] = ([], [])
+        for record in self.all_log_records(timeout_s):
+            records[unreadable.REASON in self.attributes(record)].append(record)
+        return records
+
+    def all_log_records(self, timeout_s: float = 0) -> list[LogRecord]:
+        """What arrived, heartbeats aside."""
         return [
             record
             for request in self.log_requests(timeout_s)
             for resource in request.resource_logs
             for scope in resource.scope_logs
             for record in scope.log_records
+            if record.event_name != HEARTBEAT
         ]
 
     @staticmethod
@@ -84,7 +99,7 @@ def shared_inbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inbox]:
 
     thread = threading.Thread(target=asyncio.run, args=(main(),))
     thread.start()
-    listening, loop, stop = started.result(10)
+    listening, loop, stop = started.result(60)
     yield Inbox(listening.otlp_http, consumer)
     loop.call_soon_threadsafe(stop.set)
     thread.join(10)

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudtrail_texts import log_file, record, text_of
-from onshore_collectors.cloudtrail import read_records
-from onshore_collectors.raw_records import Digest, Piece, RawRecord, Unreadable
-from onshore_collectors.source_files import find_files, unpack
+from onshore_collectors.files.cloudtrail import RULES
+from onshore_collectors.files.json_records import read_json
+from onshore_collectors.files.pieces import Digest, Piece, RawRecord, Unreadable
+from onshore_collectors.files.source_files import find_files
+from onshore_collectors.files.unpacking import unpack
 from onshore_pipeline.errors import OnshoreError
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def read(content: bytes, chunk: int = 1 << 20) -> list[Piece]:
-    return list(read_records(content[at : at + chunk] for at in range(0, len(content), chunk)))
+    return list(read_json((content[at : at + chunk] for at in range(0, len(content), chunk)), RULES))
 
 
 def texts(pieces: Sequence[Piece]) -> list[str]:
@@ -87,7 +89,8 @@ def test_wherever_a_packed_file_is_cut_the_cut_is_told(cut: int, chunk: int) -> 
     records = text_of(1, 2, 3)
     packed = gzip.compress(log_file(*records), mtime=0)
     packed = packed[: cut % (len(packed) - 2) + 2]
-    pieces = list(read_records(unpack(packed[at : at + chunk] for at in range(0, len(packed), chunk) or [0])))
+    parts = (packed[at : at + chunk] for at in range(0, len(packed), chunk) or [0])
+    pieces = list(read_json(unpack(parts), RULES))
     assert texts(pieces) == records[: len(texts(pieces))]
     (problem,) = unreadable(pieces)
     assert "gzip stream ends early" in problem.reason
@@ -169,7 +172,8 @@ def test_a_file_without_records_is_whole_and_empty() -> None:
 
 def test_a_digest_file_is_recognised() -> None:
     digest = {"awsAccountId": "1", "digestStartTime": "2023-07-10T11:00:00Z", "logFiles": [{"hashValue": "ab"}] * 3}
-    assert read(json.dumps(digest, indent=2).encode()) == [Digest(3)]
+    text = json.dumps(digest, indent=2)
+    assert read(text.encode()) == [Digest(3, text)]
 
 
 def test_time_and_id_are_read_where_they_are_usable() -> None:
@@ -187,7 +191,7 @@ def test_time_and_id_are_read_where_they_are_usable() -> None:
 def test_gzip_members_and_padding_are_read_to_the_end() -> None:
     lines = [(text + "\n").encode() for text in text_of(1, 2)]
     packed = b"".join(gzip.compress(line) for line in lines) + bytes(1000)
-    assert texts(list(read_records(unpack(iter([packed[:20], packed[20:]]))))) == text_of(1, 2)
+    assert texts(list(read_json(unpack(iter([packed[:20], packed[20:]])), RULES))) == text_of(1, 2)
 
 
 # --- which files ---

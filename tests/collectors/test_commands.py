@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from onshore_collectors import gpu
 from onshore_collectors.__main__ import main
-from onshore_collectors.positions import Positions
+from onshore_collectors.files.positions import Positions
 from onshore_collectors.receiver.tenants import TenantRegistry
 from onshore_collectors.stack_address import find_receiver
 from onshore_pipeline.errors import SettingsError
+from onshore_pipeline.normalise.normalise import normalise
+from onshore_pipeline.wire.decode import decode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +47,16 @@ def test_the_running_stack_is_found_in_the_data_directory(
     resource = {each.key: each.value.string_value for each in request.resource_metrics[0].resource.attributes}
     assert resource["onshore.collector.id"] == "h-1"
     assert resource["host.name"] == socket.gethostname()
+
+
+def test_a_machine_without_accelerators_has_none_to_send(
+    stack: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu, "find_accelerators", lambda: gpu.Accelerators((), "none found (no NVIDIA driver)"))
+    assert main(["collect", "gpu", "--once", "--data-dir", str(stack)]) == 2
+    said = capsys.readouterr().err
+    assert "accelerators: none found (no NVIDIA driver)" in said
+    assert "`onshore collect host` measures the rest" in said
 
 
 def test_sockets_are_collected_without_our_own(inbox: Inbox, stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,10 +90,25 @@ def test_cloudtrail_says_what_became_of_every_record(
     assert "1 looked at, 0 done before, 0 digests, 0 unreadable, 1 other files left aside" in out
     assert "2 sent, 0 done before, 1 unreadable" in out
     (problem,) = errors.splitlines()
-    assert problem.startswith(f"UNREADABLE {stack / 'logs' / 'a.json'}: byte 77: is not JSON: Expecting value; ")
+    assert problem.startswith(
+        f"UNREADABLE {stack / 'logs' / 'a.json'}: line 1, byte 77: is not JSON: Expecting value; "
+    )
     assert main(arguments) == 0
     assert "0 sent, 3 done before, 0 unreadable" in capsys.readouterr().out
     assert len(inbox.log_records()) == 2
+
+
+@pytest.mark.parametrize("what", ["host", "sockets", "cloudtrail"])
+def test_every_collector_says_that_it_is_alive(inbox: Inbox, stack: Path, what: str) -> None:
+    (stack / "a.json").write_text(f'{{"Records":[{RECORD}]}}')
+    more = [str(stack / "a.json")] if what == "cloudtrail" else ["--once"]
+    assert main(["collect", what, *more, "--data-dir", str(stack), "--collector-id", "c-1"]) == 0
+    events = normalise(decode([(each.topic, each.value, "otlp_proto") for each in inbox.messages()])).events
+    beats = events.filter(action="telemetry.heartbeat")
+    assert beats["collector_id"].to_list() == ["c-1"]
+    assert beats["collector_sequence"].to_list() == [0]
+    assert beats["domain"].to_list() == ["infrastructure"]
+    assert not list((stack / "collectors").glob("*.gaps"))
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,13 @@ def test_a_round_arrives_and_becomes_a_state_of_the_host_and_of_each_gpu(inbox: 
     assert {"system.cpu.utilization", "system.memory.utilization"} <= set(host["key"].to_list())
 
 
+def test_accelerators_alone_come_without_the_host(inbox: Inbox) -> None:
+    with contextlib.closing(HostMeters(RESOURCE, find_accelerators(StandInNvml()), machine=False)) as meters:
+        collect_host(inbox.address, meters, RESOURCE, interval_s=0.01, once=True, stop=threading.Event())
+    events = normalise(decode([(each.topic, each.value, "otlp_proto") for each in inbox.messages()])).events
+    assert events["action"].to_list() == ["gpu.state", "gpu.state"]
+
+
 def test_rounds_are_repeated_until_it_is_told_to_stop(inbox: Inbox) -> None:
     stop = threading.Event()
     requests: list[ExportMetricsServiceRequest] = []

@@ -94,6 +94,8 @@ def test_logs_spans_and_metrics_of_an_application_reach_their_topics(broker: Fal
 
     logs, spans, metrics, *_ = sent(consumer)
     assert [each[0] for each in (logs, spans, metrics)] == ["otlp_logs", "otlp_spans", "otlp_metrics"]
+    assert logs[1].pop("onshore-run") == spans[1]["onshore-run"]
+    assert spans[1]["onshore-sequence"] == "1"
     assert logs[1] == {
         "onshore-encoding": "otlp_proto",
         "onshore-tenant": "sydney",

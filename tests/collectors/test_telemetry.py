@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,16 @@ def texts(record: LogRecord) -> dict[str, str]:
     return {each.key: each.value.string_value for each in record.attributes}
 
 
+def numbers(peer: Peer) -> list[tuple[str, int]]:
+    """The start and the number that each request says."""
+    told = []
+    for request in peer.taken:
+        (resource,) = request.resource_logs
+        named = {each.key: each.value for each in resource.resource.attributes}
+        told.append((named["onshore.collector.run"].string_value, named["onshore.collector.sequence"].int_value))
+    return told
+
+
 def gaps(peer: Peer) -> list[tuple[str, int]]:
     return [
         (next(each.value.string_value for each in record.attributes if each.key == "onshore.reason"), count)
@@ -115,7 +126,10 @@ def test_an_event_arrives_with_resource_scope_times_and_types(peer: Peer) -> Non
         assert (telemetry.sent, telemetry.dropped) == (1, 0)
     (request,) = peer.taken
     (resource,) = request.resource_logs
-    assert {each.key: each.value.string_value for each in resource.resource.attributes} == {"service.name": "probe"}
+    told = {each.key: each.value for each in resource.resource.attributes}
+    assert told.pop("onshore.collector.run").string_value
+    assert told.pop("onshore.collector.sequence").int_value == 0
+    assert {key: value.string_value for key, value in told.items()} == {"service.name": "probe"}
     scope = resource.scope_logs[0].scope
     assert (scope.name, scope.attributes[0].key) == ("onshore.probe", "encoding.format")
     (record,) = peer.records()
@@ -397,3 +411,38 @@ def test_a_forked_child_sends_its_own_events_and_none_of_its_parents(peer: Peer)
     subprocess.run([sys.executable, "-c", FORKS, peer.address], check=True, timeout=60)
     names = sorted(record.event_name for record in peer.records())
     assert names == ["of the child", "of the parent", "queued by the parent", "warm"]
+    runs = {run for run, _ in numbers(peer)}
+    assert len(runs) == 2, "a child numbers what it sends as a start of its own"
+    assert all((run, 0) in numbers(peer) for run in runs)
+
+
+def test_requests_are_numbered_anew_with_every_start_and_one_that_is_halved_leaves_no_hole(peer: Peer) -> None:
+    peer.answers = [(413, {}, b"")]
+    for _ in range(2):
+        with peer.open(limits=BatchLimits(max_batch=2)) as telemetry:
+            for number in range(4):
+                telemetry.emit("data.read", {"n": number})
+            assert telemetry.flush(10)
+    first, second = numbers(peer)[0][0], numbers(peer)[-1][0]
+    assert first != second
+    assert numbers(peer) == [*((first, number) for number in range(3)), (second, 0), (second, 1)]
+
+
+def test_what_the_other_side_refuses_leaves_a_hole_in_the_numbers(peer: Peer) -> None:
+    peer.answers = [(200, {}, b""), (400, {}, b"no")]
+    with peer.open(limits=BatchLimits(max_batch=1)) as telemetry:
+        for number in range(3):
+            telemetry.emit("data.read", {"n": number})
+            telemetry.flush(10)
+    assert [number for _, number in numbers(peer)][:2] == [0, 2]
+
+
+def test_a_heartbeat_comes_at_once_and_again_and_says_when_by_the_senders_clock(peer: Peer) -> None:
+    before_ns = time.time_ns()
+    with peer.open(limits=BatchLimits(max_batch=1), heartbeat_every_s=0.05):
+        for _ in range(3):
+            assert peer.arrived.acquire(timeout=10)
+    beats = [each for each in peer.records() if each.event_name == "telemetry.heartbeat"]
+    assert len(beats) >= 3
+    assert all(before_ns <= each.time_unix_nano <= time.time_ns() for each in beats)
+    assert not gaps(peer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+import dashboard_history
 from dashboard_stack import running_store
 from onshore_dashboard import finding_queries
+from onshore_dashboard.access_queries import accesses
 from onshore_dashboard.finding_queries import FindingFilter
 from onshore_dashboard.queries import Scope
 from onshore_dashboard.settings import SECRETS_SECTION, Settings
@@ -24,7 +27,6 @@ from onshore_dashboard.views.first_steps import curl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from dashboard_stack import RunningStore
     from onshore_pipeline.store.reader import Reader
@@ -106,6 +108,7 @@ def test_compliance_shows_shares_with_their_denominators(filled: RunningStore) -
     assert "Could not be decided" in words
     assert "Privacy Act 1988 (Cth), Australian Privacy Principle 8.1" in words
     assert "Every jurisdiction" in words
+    assert "No two claims about a place disagree" in _words(_open(filled.url, filled.credentials, "compliance"))
 
 
 def test_a_scope_in_the_address_narrows_the_page(filled: RunningStore) -> None:
@@ -122,6 +125,26 @@ def test_a_scope_that_nobody_offered_is_dropped(filled: RunningStore) -> None:
     assert app.selectbox(key="jurisdiction").value == "all"
     assert app.selectbox(key="period").value == "30 days"
     assert app.selectbox(key="tenant").value == "all"
+
+
+def test_controls_are_told_in_plain_words_and_counted_by_status(filled: RunningStore) -> None:
+    words = _words(_open(filled.url, filled.credentials, "controls"))
+    for said in ("Executable", "Catalogue", "AU-APP8-01", "Australian Privacy Principle 8.1", "A regulator asks for"):
+        assert said in words
+
+
+def test_controls_can_be_searched_and_narrowed_in_the_address(filled: RunningStore) -> None:
+    app = _open(filled.url, filled.credentials, "controls", search="KEYS home", jurisdiction="*")
+    words = _words(app)
+    assert app.text_input(key="search").value == "KEYS home"
+    assert "SOV-09-01" in words
+    assert "AU-APP8-01" not in words
+    assert "No control fits" in _words(_open(filled.url, filled.credentials, "controls", status="clock"))
+
+
+def test_a_search_is_text_and_never_markup(filled: RunningStore) -> None:
+    words = _words(_open(filled.url, filled.credentials, "controls", search="<img src=x>"))
+    assert "<img" not in words
 
 
 def test_a_finding_that_claims_to_be_of_the_future_says_so(tmp_path: Path) -> None:
@@ -188,3 +211,55 @@ def test_the_shell_command_of_the_first_steps_sends_one_otlp_record() -> None:
     stated = {attribute["key"]: attribute["value"]["stringValue"] for attribute in record["attributes"]}
     assert stated["onshore.destination.country"] == "US"
     assert stated["onshore.transfer.basis"] == "none"
+
+
+def test_claims_that_disagree_stand_side_by_side_and_lead_to_an_event(tmp_path: Path) -> None:
+    with running_store(tmp_path) as running:
+        admin, now = running.admin(), datetime.now(UTC)
+        dashboard_history.fill(admin, now, events=200)
+        admin.command(
+            "ALTER TABLE events UPDATE contradictions = ['destination:region=us-east-1,declared=<b>AU</b>']"
+            " WHERE tenant = 'hoshi-bank' AND source_format = 'otlp.log' AND kafka_offset = 0"
+            " SETTINGS mutations_sync = 1"
+        )
+        admin.command(
+            "INSERT INTO violations SELECT attempt_id, event_id, generateUUIDv4(), tenant, domain, 'SOV-24-01', 1,"
+            " 'review', 'medium', map('tenant', tenant), occurred_at, ingested_at, bytes FROM events"
+            " WHERE notEmpty(contradictions)"
+        )
+        events, newest = admin.query(
+            "SELECT count(), argMax(toString(event_id), occurred_at) FROM events_current WHERE notEmpty(contradictions)"
+        ).result_rows[0]
+        page = _open(running.url, running.credentials, "compliance")
+        shown = _words(page)
+        admin.close()
+    assert events > 0
+    assert "region: us-east-1<br>declared: &lt;b&gt;AU&lt;/b&gt;" in shown
+    assert f">{events}<" in shown
+    assert f"event={newest}&amp;at=" in shown
+
+
+def test_access_from_outside_says_what_to_connect_when_there_is_none(empty_store: RunningStore) -> None:
+    assert "Azure Customer Lockbox" in _words(_open(empty_store.url, empty_store.credentials, "access"))
+
+
+def test_access_from_outside_says_unknown_where_no_approval_is_known_and_leads_to_the_event(tmp_path: Path) -> None:
+    with running_store(tmp_path) as store:
+        admin = store.admin()
+        admin.command(
+            "INSERT INTO events (event_id, tenant, domain, action, outcome, occurred_at, source_format, kafka_topic,"
+            " topic_id, kafka_partition, kafka_offset, record_index, attempt_id, actor_type, actor_employer, reason)"
+            " VALUES (generateUUIDv4(), 'acme', 'infrastructure', 'admin.session', 'success', now64(9),"
+            " 'gcp.access_transparency', 't', generateUUIDv4(), 0, 0, 0, generateUUIDv4(), 'operator', 'Google LLC',"
+            " 'case 123')"
+        )
+        admin.close()
+        words = _words(_open(store.url, store.credentials, "access"))
+        assert "Google LLC" in words
+        assert "case 123" in words
+        assert ">unknown</span> <span class='on-small'>by" in words
+        reader = store.reader()
+        row = accesses(reader, Scope()).row(0, named=True)
+        reader.close()
+        at = {"tenant": row["tenant"], "event": row["event"], "at": str(row["occurred_ns"])}
+        assert "admin.session" in _words(_open(store.url, store.credentials, "event_detail", **at))

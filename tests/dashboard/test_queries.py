@@ -11,7 +11,7 @@ import pytest
 import dashboard_history
 from dashboard_history import CONTROLS, OPEN, TENANTS
 from dashboard_stack import running_store
-from onshore_dashboard import finding_queries, queries, summaries
+from onshore_dashboard import dispute_queries, finding_queries, queries, summaries, window_queries
 from onshore_dashboard.finding_queries import FindingFilter
 from onshore_dashboard.queries import Scope
 from onshore_pipeline.domain.event import EVENT_COLUMNS
@@ -40,6 +40,8 @@ def test_an_empty_store_answers_every_question(empty_store: RunningStore, now: d
         queries.flagged_destinations(reader, Scope()), finding_queries.findings(reader, FindingFilter(Scope()), now),
         finding_queries.finding(reader, UUID(int=1)), finding_queries.finding_events(reader, UUID(int=1)),
         finding_queries.event(reader, UUID(int=1), "nobody", 0),
+        dispute_queries.disputes(reader, Scope()),
+        window_queries.finding_windows(reader, UUID(int=1)), window_queries.window_events(reader, UUID(int=1)),
     ]  # fmt: skip
     assert all(frame.is_empty() for frame in frames)
     assert summaries.tally(queries.verdicts(reader, Scope())).applicable == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from otlp_messages import logs, movement
@@ -49,7 +50,7 @@ def test_controls_in_the_store_are_those_that_are_listed(stack: RunningStack, tm
     done = run_onshore(tmp_path, "controls", "list", "--json")
     listed = {(row["id"], row["version"]) for row in json.loads(done.stdout)}
     assert done.returncode == 0
-    assert ("AU-APP8-01", 1) in listed
+    assert ("AU-APP8-01", 2) in listed
     assert set(stack.rows("SELECT DISTINCT control_id, version FROM controls")) == listed
 
 
@@ -58,3 +59,19 @@ def test_a_command_without_a_stack_says_how_to_get_one(tmp_path: Path) -> None:
     (line,) = done.stderr.splitlines()
     assert "run `onshore up`" in line
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_history_that_is_judged_again_by_the_same_rules_comes_out_the_same(
+    stack: RunningStack, tmp_path: Path, mark: str
+) -> None:
+    stack.send_logs(logs([movement() | {"log.record.uid": mark}]))
+    stack.wait_for_events(mark, 1)
+    now = datetime.now(UTC)
+    since, until = (f"{now + timedelta(minutes=minutes):%Y-%m-%dT%H:%M}Z" for minutes in (-1, 2))
+    asked = ["rejudge", "--from", since, "--to", until, "--as-known", "then", "--data-dir", str(stack.data_dir)]
+    done = run_onshore(tmp_path, *asked, "--json", within_s=120)
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["verdicts"], told["examples"], told["gone"]) == (0, [], [], 0), done.stderr
+    assert told["events"] > 0
+    assert "comes out as it was sealed" in run_onshore(tmp_path, *asked, within_s=120).stdout
+    assert run_onshore(tmp_path, "rejudge", "--from", until, "--to", since).returncode == 2

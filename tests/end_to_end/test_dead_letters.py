@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import otlp_messages as otlp
+from cloudtrail_texts import log_file, text_of
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
 from onshore_pipeline.embedded.local_log import LocalLog
 from running_stack import run_onshore
@@ -88,3 +89,26 @@ def test_without_a_stack_it_says_how_to_start_one(tmp_path: Path, arguments: tup
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "run `onshore up`" in line
+
+
+def test_what_a_reader_could_not_read_is_listed_with_file_line_and_reason_and_the_rest_arrives(
+    stack: RunningStack, mark: str
+) -> None:
+    logs = stack.folder / f"{mark}.json"
+    logs.write_bytes(log_file(*text_of(1), '\n{"eventVersion": nonsense}', "\n" + text_of(2)[0].replace("id-2", mark)))
+    here = ("--data-dir", str(stack.data_dir))
+    collected = run_onshore(stack.folder, "collect", "cloudtrail", str(logs), *here)
+    assert collected.returncode == 1, collected.stderr
+    assert f"UNREADABLE {logs}: line 2, byte " in collected.stderr
+    stack.wait_for_events(mark, 1)
+    pattern = f"%{mark}%"
+    counted = "SELECT count() FROM dead_letter_states WHERE reason LIKE {like:String} AND state = 'open'"
+    stack.wait_for(counted, 1, like=pattern)
+    (letter,) = json.loads(letters(stack, "list", "--stage", "collect", "--reason-like", pattern, "--json").stdout)
+    assert letter["stage"] == "collect"
+    assert letter["reason"].startswith(f"{logs}, line 2, byte ")
+    assert "is not JSON" in letter["reason"]
+    shown = letters(stack, "list", "--stage", "collect", "--reason-like", pattern).stdout
+    assert "collect" in shown
+    assert "1 dead letters with 1 records" in shown
+    assert json.loads(letters(stack, "discard", letter["id"], *WHO, "--json").stdout)["closed"] == 1

@@ -47,9 +47,28 @@ def test_the_store_holds_exactly_what_the_demo_planted_whatever_was_played_befor
     executable = {compiled.control.id for compiled in load_controls().executable}
     seen = {control for control, verdicts in checked["controls"].items() if len(verdicts) == 3}
     assert seen == executable
+    planted = json.loads(second.read_text())["windows"]
+    assert {(control, verdict) for _, control, _, verdict in planted} == {
+        (windowed.control.id, verdict)
+        for windowed in load_controls().windowed
+        for verdict in ("violated", "satisfied", "undetermined")
+    }
+    assert checked["wrong_windows"] == []
+    assert sum(checked["windows"].values()) == len(planted)
 
     again = _told(_onshore(factory, "check-truth", str(first)))
     assert (again["precision"], again["recall"], again["events_found"]) == (1.0, 1.0, 1000)
+
+
+def test_what_one_analyst_gets_of_it_is_few(factory: RunningStack) -> None:
+    """Every control is violated on purpose, many times; reviewed on 2026-11-26 (docs/findings.md)."""
+    of_control = factory.rows("SELECT control_id, count() FROM findings GROUP BY control_id")
+    most = dict.fromkeys((control for control, _ in of_control), 20)
+    assert {control: found for control, found in of_control if found > most[control]} == {}
+    (of_tenants,) = factory.rows("SELECT uniqExact(tenant), count(), sum(events) FROM findings")
+    tenants, findings, events = map(int, of_tenants)
+    assert findings <= 60 * tenants
+    assert events >= 3 * findings
 
 
 def test_a_truth_that_the_store_does_not_hold_is_wrong_and_says_where(factory: RunningStack) -> None:

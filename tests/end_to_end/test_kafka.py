@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import socket
 import subprocess
 import threading
@@ -10,7 +11,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import kafka
@@ -18,12 +19,14 @@ import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from cloudtrail_texts import text_of
 from otlp_messages import logs, movement
 from running_stack import MESSAGES, PROTOBUF, RunningStack, command, environment, running_stack, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CONTROL: Final = "AU-APP8-01"
 KAFKA_PATIENCE_S: Final = (
     60.0  # a killed member is missed after its session time, six seconds, then the group joins anew
 )
@@ -109,6 +112,23 @@ def read_back(bootstrap: str, topic: str, records: int) -> list[bytes]:
     return found
 
 
+def told_findings(bootstrap: str, findings: set[str]) -> list[dict[str, Any]]:
+    """What a SIEM reads, until each of `findings` was told."""
+    told: dict[str, dict[str, Any]] = {}
+    consumer = kafka.KafkaConsumer(
+        "onshore_findings", bootstrap_servers=[bootstrap], auto_offset_reset="earliest", enable_auto_commit=False
+    )
+
+    def all_told() -> bool:
+        for batch in consumer.poll(timeout_ms=200).values():
+            told.update((record.key.decode(), json.loads(record.value)) for record in batch)
+        return findings <= told.keys()
+
+    wait_until(all_told, "every finding is told")
+    consumer.close()
+    return list(told.values())
+
+
 def log_records(value: bytes) -> int:
     request = ExportLogsServiceRequest.FromString(value)
     return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
@@ -160,6 +180,11 @@ def test_our_own_receiver_and_two_workers_share_that_kafka(
     stack.wait_for_events(f"{mark}-alone-%", 3, KAFKA_PATIENCE_S)
     assert len(read_back(bootstrap, "otlp_logs", 3)) == 1
     assert not list((stack.data_dir / "log").iterdir())
+    stack.wait_for(f"SELECT sum(events) FROM findings WHERE control_id = '{CONTROL}'", 3)
+    findings = {str(each) for (each,) in stack.rows("SELECT finding_id FROM findings")}
+    told = told_findings(bootstrap, findings)
+    assert {said["finding_info"]["uid"] for said in told} >= findings
+    assert CONTROL in {said["finding_info"].get("analytic", {}).get("uid") for said in told}
 
     ready = tmp_path / "second.ready"
     second = ["worker", "--data-dir", str(stack.data_dir), "--ready-file", str(ready)]
@@ -205,3 +230,24 @@ def test_senders_clocks_stop_nothing(kafka_stack: tuple[str, RunningStack], mark
     wait_until(lambda: stack.one(MESSAGES) == 203 or "worker stopped" in stack.said, "every message", KAFKA_PATIENCE_S)
     assert "worker stopped" not in stack.said
     stack.wait_for_events(f"{mark}-%", 203)
+
+
+def test_raw_records_on_their_own_topic_become_events_and_dead_letters(
+    fresh_broker: str, tmp_path: Path, mark: str
+) -> None:
+    named = settings(fresh_broker, mark) | {"ONSHORE_KAFKA_RAW_FORMATS": '["aws.cloudtrail"]'}
+    with running_stack(tmp_path / "stack", "--no-dashboard", **named) as stack:
+        producer = kafka.KafkaProducer(bootstrap_servers=[fresh_broker], linger_ms=50)
+        for text in text_of(*range(300)):
+            producer.send("raw.aws.cloudtrail", text.encode())
+        producer.send("raw.aws.cloudtrail", b"\xff\xfe")
+        producer.flush()
+        producer.close()
+        wait_until(lambda: stack.one(MESSAGES) == 301, "every message", KAFKA_PATIENCE_S)
+        assert stack.rows(
+            "SELECT source_format, kafka_topic, count(), uniqExact(attributes['aws.cloudtrail.event_id'])"
+            " FROM events_current GROUP BY ALL"
+        ) == [("aws.cloudtrail", "raw.aws.cloudtrail", 300, 300)]
+        assert stack.rows("SELECT stage, reason FROM dead_letters") == [
+            ("decode", "is not UTF-8: send the record as text in UTF-8")
+        ]

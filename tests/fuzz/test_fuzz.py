@@ -19,6 +19,7 @@ def test_what_was_found_once_is_read_alike() -> None:
         assert_equal_where_accepted(list(TOPICS)[data[0] % len(TOPICS)], data[1:])
 
 
+@pytest.mark.alone  # what takes ten seconds on a crowded machine would be called a slow input
 def test_ten_seconds_of_fuzzing_find_nothing(tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="atheris has no wheel for this Python or system")
     command = [sys.executable, str(HERE / "fuzz_wire.py"), "--seconds", "10"]

@@ -259,7 +259,8 @@ def test_looking_makes_no_topic_and_starting_makes_them_with_the_partitions_that
         assert describe_topics(kafka, admin, names) == {}
         assembly.kafka(chosen)
         made = {name: topic.partitions for name, topic in describe_topics(kafka, admin, names).items()}
-    assert made == dict.fromkeys(EVENT_TOPICS, 3) | {"onshore_evidence_log": 1, "onshore_dead_letters": 1}
+    ours = dict.fromkeys(("onshore_actions", "onshore_evidence_log", "onshore_dead_letters"), 1)
+    assert made == dict.fromkeys(EVENT_TOPICS, 3) | ours
     assert check_topics(kafka) == ()
     assembly.entry_reader(chosen, make_topics=False).close()
 

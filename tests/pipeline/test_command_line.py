@@ -61,6 +61,13 @@ def test_what_a_command_logs_is_no_part_of_its_report() -> None:
     assert "said on the way" in done.stderr
 
 
+def test_the_command_line_loads_no_heavy_library_before_a_command_needs_it() -> None:
+    heavy = {"clickhouse_connect", "kafka", "numba", "numpy", "polars", "pyarrow", "sqlglot", "streamlit", "typst"}
+    program = f"import sys, onshore_pipeline.__main__; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+
+
 def test_what_would_be_migrated_can_be_read_by_a_program(tmp_path: Path) -> None:
     with running_store(tmp_path) as running:
         writer = json.loads(running.credentials.read_text())["writer"]
@@ -79,7 +86,7 @@ def test_what_would_be_migrated_can_be_read_by_a_program(tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", ["clickhouse_cluster", "signing_key_file"])
+@pytest.mark.parametrize("name", ["clickhouse_cluster"])
 def test_a_setting_that_nothing_follows_yet_is_refused(tmp_path: Path, name: str) -> None:
     settings = load_settings({"data_dir": tmp_path, name: "x"})
     with pytest.raises(SettingsError, match=f"{name}: is not supported yet"):

@@ -13,11 +13,13 @@ import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly, dead_letter_history
 from onshore_pipeline.assess import Attempt
+from onshore_pipeline.batches import BatchLimits
 from onshore_pipeline.broker import Outgoing
-from onshore_pipeline.dead_letter_limit import DeadLetterLimit, DeadLetterWatch, Outcome
+from onshore_pipeline.dead_letter_limit import DeadLetterLimit, DeadLetterWatch, Outcome, outcome_of
+from onshore_pipeline.domain import unreadable
 from onshore_pipeline.errors import TooManyDeadLetters
 from onshore_pipeline.settings import load_settings
-from onshore_pipeline.worker import BatchLimits, Worker
+from onshore_pipeline.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,3 +158,39 @@ def test_a_worker_that_starts_counts_what_became_dead_letters_before_it(pipeline
     pipeline.send("otlp_logs", [BROKEN])
     with pytest.raises(TooManyDeadLetters, match="51 of the newest 52 "):
         work(pipeline, dead_letter_history.watch(pipeline.client, pipeline.settings))
+
+
+def unread(count: int) -> bytes:
+    """A message as a reader of files sends it: `count` stretches that are no record, and a record."""
+    told: dict[str, str | int] = {unreadable.REASON: "is not JSON", unreadable.FILE: "/logs/a.json", unreadable.LINE: 3}
+    return otlp.logs([told] * count + [otlp.movement()])
+
+
+def test_what_a_reader_of_files_could_not_read_stops_nobody_and_is_kept(pipeline: Pipeline) -> None:
+    pipeline.send("otlp_logs", [unread(3)] * 60)
+    watch = dead_letter_history.watch(pipeline.client, pipeline.settings)
+    stop, consumer = threading.Event(), assembly.consumer(pipeline.settings)
+    limits = BatchLimits(50, 64 << 20, assess_at_once=1, poll_timeout_s=0.05)
+    worker = Worker(consumer, pipeline.client, pipeline.judgement, limits, dead_letters=watch)
+    runner = threading.Thread(target=worker.run, args=(stop,))
+    runner.start()
+    while worker.progress.messages < 60 and runner.is_alive():
+        stop.wait(0.02)
+    stop.set()
+    runner.join()
+    consumer.close()
+    pipeline.sequence()
+    letters = "SELECT stage, reason, count() FROM dead_letters_current GROUP BY stage, reason"
+    assert pipeline.rows(letters) == [("collect", "/logs/a.json, line 3: is not JSON", 180)]
+    assert pipeline.one("SELECT sum(dead_lettered) FROM evidence_log") == 180
+    assert pipeline.one("SELECT count() FROM events_current") == 60
+
+
+def test_beside_it_what_we_cannot_read_is_counted_by_itself(pipeline: Pipeline) -> None:
+    consumer = assembly.consumer(pipeline.settings)
+    pipeline.send("otlp_logs", [unread(3), BROKEN, otlp.logs([otlp.movement()] * 2), unread(1)])
+    attempted = pipeline.attempt(consumer)
+    consumer.close()
+    outcome = outcome_of(attempted, 5.0)
+    assert attempted.dead_lettered == 5
+    assert outcome == Outcome(5.0, 4, attempted.records, dead_records=1, dead_messages=1, unusable_messages=1)

@@ -115,7 +115,8 @@ def test_what_means_nothing_is_refused_by_name(run: Commands, arguments: tuple[s
 
 def test_headers_that_are_no_text_are_kept_byte_for_byte(pipeline: Pipeline) -> None:
     from onshore_pipeline import assembly
-    from onshore_pipeline.jobs.letters import Wanted, ids, portions
+    from onshore_pipeline.jobs.letters import portions
+    from onshore_pipeline.jobs.wanted_letters import Wanted, ids
     from onshore_pipeline.store.reader import Reader
 
     mark = uuid4().hex

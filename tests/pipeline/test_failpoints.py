@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import onshore_collectors
 from onshore_pipeline import failpoints
 from onshore_pipeline.errors import SettingsError
 from onshore_pipeline.failpoints import POINTS, at_failpoint, nowhere
 from running_stack import run_onshore
 
-SOURCES = Path(failpoints.__file__).parent
+SOURCES = (Path(failpoints.__file__).parent, Path(onshore_collectors.__file__).parent)
 REACH = """
 import sys
 from pathlib import Path
@@ -83,7 +84,7 @@ def test_a_misspelt_failpoint_stops_the_command_before_it_does_anything(tmp_path
 
 def test_every_point_of_the_list_stands_in_the_code_and_every_one_in_the_code_on_the_list() -> None:
     said: set[str] = set()
-    for file in SOURCES.rglob("*.py"):
+    for file in (path for sources in SOURCES for path in sources.rglob("*.py")):
         for point in re.findall(r"\b_?at\(f?\"([^\"]+)\"\)", file.read_text()):
             named = re.compile(re.sub(r"\{\w+\}", "[a-z_]+", point).replace(".", r"\."))
             found = {known for known in POINTS if named.fullmatch(known)}

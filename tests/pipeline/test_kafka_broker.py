@@ -49,7 +49,7 @@ def send(settings: KafkaSettings, *values: bytes, topic: str = "otlp_logs") -> N
 def poll(consumer: Consumer, expect: int) -> Polled:
     messages: list[Message] = []
     gaps: list[Gap] = []
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while len(messages) < expect and time.monotonic() < deadline:
         polled = consumer.poll(max_messages=100, max_bytes=1 << 20, timeout_s=0.5)
         messages += polled.messages
@@ -127,9 +127,12 @@ def test_missing_topics_are_made_for_evidence_and_others_are_left_alone(fresh_br
             "onshore_evidence_log",
             "onshore_dead_letters",
             "onshore_stores",
+            "onshore_actions",
+            "onshore_findings",
             "otlp_logs",
         ]
-        assert ensure_topics(kafka) == ("onshore_evidence_log", "onshore_dead_letters", "onshore_stores")
+        made = ("onshore_evidence_log", "onshore_dead_letters", "onshore_stores", "onshore_actions", "onshore_findings")
+        assert ensure_topics(kafka) == made
         assert ensure_topics(kafka) == ()
         (complaint,) = check_topics(kafka)
         assert "--entity-name otlp_logs --add-config message.timestamp.type=LogAppendTime" in complaint
@@ -213,7 +216,13 @@ def test_a_topic_that_appears_later_is_read(fresh_broker: str) -> None:
     with closing(KafkaConsumer(kafka)) as consumer, admin_client(kafka) as admin:
         assert consumer.poll(max_messages=1, max_bytes=1, timeout_s=0.2) == Polled()
         made = {name for name in admin.list_topics() if not name.startswith("__")}
-        assert made == {"onshore_evidence_log", "onshore_dead_letters", "onshore_stores"}  # reading makes none
+        assert made == {
+            "onshore_evidence_log",
+            "onshore_dead_letters",
+            "onshore_stores",
+            "onshore_actions",
+            "onshore_findings",
+        }  # reading makes none
         ensure_topics(settings(fresh_broker, topics=("otlp_spans",)))
         send(kafka, b"s", topic="otlp_spans")
         assert values(poll(consumer, 1).messages) == [b"s"]

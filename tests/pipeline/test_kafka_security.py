@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from apache_kafka import KafkaUnavailable
+from onshore_pipeline.actions import Action, event_id_of, record_action
 from onshore_pipeline.broker import EVENT_TOPICS, Advance, Outgoing
 from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.kafka_broker import KafkaConsumer
@@ -35,6 +36,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
                 "onshore_evidence_log",
                 "onshore_dead_letters",
                 "onshore_stores",
+                "onshore_findings",
             )
             yield cluster
     except KafkaUnavailable as missing:
@@ -86,6 +88,16 @@ def test_receiver_worker_and_sequencer_do_their_work(secured: SecuredKafka) -> N
     assert json.loads(logged.value) == entry
 
 
+def test_an_operator_records_an_action_and_is_told_where_it_lies(secured: SecuredKafka) -> None:
+    action = Action("finding.comment", "acme", "rina", "a word", {})
+    with closing(KafkaProducer(by(secured, "onshore-operator"))) as recorder:
+        first, second = record_action(recorder, action), record_action(recorder, action)
+    assert (first.place.topic, first.place.partition) == ("onshore_actions", 0)
+    assert first.place.topic_id == second.place.topic_id
+    assert second.place.offset > first.place.offset
+    assert event_id_of(first.place) == first.event_id != second.event_id
+
+
 def test_a_sequencer_may_lead(secured: SecuredKafka, stop: Event) -> None:
     with lead_by_group(by(secured, "onshore-sequencer"), stop) as over:
         assert not over.is_set()
@@ -102,7 +114,12 @@ def stop() -> Event:
     ("user", "topic"),
     [
         ("onshore-worker", "otlp_logs"),
+        ("onshore-receiver", "onshore_actions"),
+        ("onshore-worker", "onshore_actions"),
+        ("onshore-operator", "otlp_logs"),
+        ("onshore-operator", "onshore_evidence_log"),
         ("onshore-sequencer", "otlp_logs"),
+        ("onshore-worker", "onshore_findings"),
         ("onshore-receiver", "onshore_evidence_log"),
         ("onshore-sequencer", "onshore_evidence_log"),
     ],

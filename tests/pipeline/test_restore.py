@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
@@ -11,6 +12,7 @@ import pytest
 import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
+from onshore_pipeline.actions import Action, record_action
 from onshore_pipeline.assess import assess, message_id
 from onshore_pipeline.failpoints import RESTORE_POINTS
 from onshore_pipeline.jobs.incomplete import incomplete
@@ -51,12 +53,20 @@ class _Killed(Exception):
 
 
 def _play(pipeline: Pipeline, messages: int = 4) -> None:
-    """Movements, model calls, metrics and something that cannot be read, two messages an attempt."""
+    """Movements, calls, metrics, a numbered gap, a deed and what cannot be read, two messages an attempt."""
     pipeline.send("otlp_logs", [otlp.logs([otlp.movement()] * 3) for _ in range(messages)], tenant="acme")
     call = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "server.address": "api.openai.com"}
     pipeline.send("otlp_spans", [otlp.span(call, {"service.name": "app"})] * 2)
+    gap: dict[str, str | int] = {
+        "onshore.collector.id": "edge",
+        "onshore.collector.sequence": 7,
+        "onshore.data.count": 3,
+    }
+    pipeline.send("otlp_logs", [otlp.logs([gap], event_name="telemetry.gap")])
     pipeline.send("otlp_metrics", [otlp.gauges({"hw.gpu.utilization": 0.5}, {"host.name": "gpu1"})])
     pipeline.send("otlp_logs", [b"\x0anothing that is OTLP"])
+    with closing(assembly.recorder(pipeline.settings)) as recorder:
+        record_action(recorder, Action("finding.comment", "acme", "ana", "a test", {}))
     pipeline.work(max_messages=2)
     pipeline.sequence()
 
@@ -162,8 +172,8 @@ def test_messages_that_nobody_keeps_are_called_lost_in_the_log_once(pipeline: Pi
     assert incomplete(pipeline.client) == []
     assert restore(pipeline) == Restored()
     assert pipeline.rows(
-        "SELECT kafka_offset, count() FROM events_current WHERE kafka_topic = 'otlp_logs' GROUP BY 1"
-    ) == [(3, 3)]
+        "SELECT kafka_offset, count() FROM events_current WHERE kafka_topic = 'otlp_logs' GROUP BY 1 ORDER BY 1"
+    ) == [(3, 3), (4, 1)]
     _play(pipeline, 1)  # nothing that was called lost is in the way of what comes next
     assert incomplete(pipeline.client) == []
 

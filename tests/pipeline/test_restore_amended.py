@@ -14,8 +14,9 @@ import otlp_messages as otlp
 from broker_contents import local_contents
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
-from onshore_pipeline.amend import FailedRecords, amend
+from onshore_pipeline.amend import amend
 from onshore_pipeline.errors import EvidenceAltered
+from onshore_pipeline.failed_records import FailedRecords
 from onshore_pipeline.jobs.amending import begin
 from onshore_pipeline.jobs.coverage import LOST
 from onshore_pipeline.jobs.incomplete import incomplete

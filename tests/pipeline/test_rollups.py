@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 _HOUR_NS: Final = 3600 * 10**9
-_BUILT: Final = ("verdict_counts_built", "flows_hourly_built", "access_hourly_built", "findings_built")
+_BUILT: Final = (
+    "verdict_counts_built", "flows_hourly_built", "access_hourly_built", "heard_hourly_built", "findings_built",
+)  # fmt: skip
 _FROM_FACTS: Final = {
     "SELECT hour, tenant, control_id, verdict, sum(events) AS n FROM {} GROUP BY ALL ORDER BY ALL": (
         "verdict_counts", "message_verdicts_current",

@@ -14,7 +14,8 @@ import pytest
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
 from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC, Gap
-from onshore_pipeline.commands.status import attention, status
+from onshore_pipeline.commands.attention import attention
+from onshore_pipeline.commands.status import status
 from onshore_pipeline.errors import EvidenceAltered
 from onshore_pipeline.evidence.entry import canonical_json, gap_entry
 from onshore_pipeline.jobs.keep import keep

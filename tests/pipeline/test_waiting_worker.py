@@ -16,10 +16,11 @@ import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from losing_proxy import LosingProxy
 from onshore_pipeline import assembly
+from onshore_pipeline.batches import BatchLimits
 from onshore_pipeline.broker import Outgoing
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, StoreUnavailable
 from onshore_pipeline.waits import Waits
-from onshore_pipeline.worker import BatchLimits, Worker
+from onshore_pipeline.worker import Worker
 from running_stack import wait_until
 
 if TYPE_CHECKING:

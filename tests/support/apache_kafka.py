@@ -39,7 +39,7 @@ SHIPPED: Final = Path(__file__).parents[2] / "compose" / "kafka"
 _SOURCES: Final = Path(__file__).with_name("kafka_jars")
 # A small, quick JVM: a test's broker holds megabytes and lives for seconds.
 _JVM: Final = ("-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-_START_WITHIN_S: Final = 60.0
+_START_WITHIN_S: Final = 180.0
 _STOP_WITHIN_S: Final = 20.0
 _LOOK_EVERY_S: Final = 0.05
 _PORTS: Final = range(15_000, 32_000)  # below what the system hands to outgoing connections, so that a port is kept

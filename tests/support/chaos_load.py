@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
@@ -12,7 +13,8 @@ from onshore_collectors.demo.play import requests_of
 from onshore_collectors.demo.scenario import TEMPLATES, TENANTS
 from onshore_collectors.demo.schedule import allot
 from onshore_collectors.demo.truth import Truth
-from onshore_pipeline.broker import TENANT_HEADER, Outgoing
+from onshore_pipeline.actions import Action, encoded
+from onshore_pipeline.broker import ACTIONS_TOPIC, TENANT_HEADER, Outgoing
 from otlp_messages import AT_NS, logs, movement
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ class Play:
 
 
 def load(rounds: int, *, events: int = 1500, seed: int = 1) -> Load:
-    """A play of `events` events in `rounds` rounds; each has metrics, a model call and an unreadable message too."""
+    """A play of `events` events in `rounds` rounds, each with metrics, a model call, a deed and what cannot be read."""
     truth = Truth("chaos")
     cells = allot(TENANTS, TEMPLATES, events)
     end_ns = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp()) * 10**9
@@ -93,9 +95,17 @@ def load(rounds: int, *, events: int = 1500, seed: int = 1) -> Load:
 
 def _each_round(number: int) -> Round:
     call: dict[str, str | int] = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "server.address": "::1"}
+    gap: dict[str, str | int] = {
+        "onshore.action": "telemetry.gap",
+        "onshore.data.count": 2,
+        "onshore.collector.id": "rounds",
+        "onshore.collector.sequence": number,
+    }
+    deed = encoded(Action("finding.comment", "default", "ana", f"round {number}", {}), UUID(int=number))
     return [
+        (ACTIONS_TOPIC, _outgoing("default", deed)),
         ("otlp_metrics", _outgoing("default", metrics(f"host-{number}"))),
-        ("otlp_logs", _outgoing("default", logs([movement(), call], event_name="round"))),
+        ("otlp_logs", _outgoing("default", logs([movement(), call, gap], event_name="round"))),
         ("otlp_logs", _outgoing("default", NO_REQUEST + str(number).encode())),
     ]
 

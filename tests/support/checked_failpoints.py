@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from chaos_load import load
-from onshore_pipeline.failpoints import SEQUENCER_POINTS, WORKER_POINTS
+from failpoint_matrix import SEQUENCING_POINTS
+from onshore_pipeline.failpoints import WORKER_POINTS
 
 if TYPE_CHECKING:
     from chaos_load import Load
     from chaos_report import Report
     from failpoint_matrix import Matrix
 
-_ROUNDS: Final = len(WORKER_POINTS) + len(SEQUENCER_POINTS) + 2
+_ROUNDS: Final = len(WORKER_POINTS) + len(SEQUENCING_POINTS) + 2
 
 
 def play() -> Load:
@@ -30,7 +31,7 @@ def test_a_worker_that_dies_there_loses_and_doubles_nothing(matrix: Matrix, poin
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("point", SEQUENCER_POINTS)
+@pytest.mark.parametrize("point", SEQUENCING_POINTS)
 def test_a_sequencer_that_dies_there_loses_and_doubles_nothing(matrix: Matrix, point: str) -> None:
     matrix.kill_sequencer(point)
     assert matrix.killed[-1] == point
@@ -38,5 +39,5 @@ def test_a_sequencer_that_dies_there_loses_and_doubles_nothing(matrix: Matrix, p
 
 @pytest.mark.chaos
 def test_and_after_each_of_them_everything_is_as_planted(matrix: Matrix, where: str, report: Report) -> None:
-    assert set(matrix.killed) == {*WORKER_POINTS, *SEQUENCER_POINTS}
+    assert set(matrix.killed) == {*WORKER_POINTS, *SEQUENCING_POINTS}
     report.add(f"every failpoint, {where}, checked after each", matrix.finish())

@@ -43,6 +43,10 @@ class ClickHouse:
         answer = self._ask({"select": f"SELECT {', '.join(expressions)} FROM {table} ORDER BY row"})
         return [tuple(row) for row in answer]
 
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What a SELECT answers."""
+        return [tuple(row) for row in self._ask({"select": sql})]
+
     def _ask(self, request: dict[str, str]) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None

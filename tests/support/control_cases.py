@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
 from hypothesis import strategies as st
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
     from onshore_pipeline.controls.compiled import Compiled
 
-ROWS: Final = 600
+# `make differential` sets it, for the long form.
+ROWS: Final = int(os.environ.get("ONSHORE_DIFFERENTIAL_ROWS", "600"))
+_LISTS_IN_A_POOL: Final = 200
 COUNTRIES: Final = ("AU", "JP", "MY", "SG", "US", "DE", "GB", "CN", "HK")
 ODD_TEXTS: Final = (
     *("", "a", "A", "Ä", "ä", "İ", "ß", "a%b", "a_b", "a.b*[", "x\ny", "it's", "a\\b", "\\", 'q"', "名前", "🦘"),
@@ -46,28 +50,22 @@ LISTS: Final = ("categories", "home_jurisdictions")
 ALWAYS: Final = ("tenant", "domain", "outcome", "source_format", "occurred_at", "contradictions")
 
 
-def random_events(names: Sequence[str], seed: int) -> pl.DataFrame:
+def random_events(names: Sequence[str], seed: int, rows: int = ROWS) -> pl.DataFrame:
     """Events with these columns, every row a message of its own."""
-    rng = random.Random(seed)
-    number = pl.int_range(ROWS, dtype=pl.UInt32, eager=True)
-    series = [number.alias("row"), number.alias("message")]
-    for name in names:
-        kind = COLUMNS_BY_NAME[name].kind
-        values = [_value(name, rng) for _ in range(ROWS)]
-        stored = pl.Series(name, values, dtype=pl.Int64 if kind is Kind.TIME else POLARS_TYPES[kind])
-        series.append(stored.cast(POLARS_TYPES[kind]))
-    return pl.DataFrame(series)
+    number = pl.int_range(rows, dtype=pl.UInt32, eager=True)
+    series = [_column(name, rows, random.Random(f"{name} {seed}")) for name in names]
+    return pl.DataFrame([number.alias("row"), number.alias("message"), *series])
 
 
-@functools.cache
+@functools.lru_cache(maxsize=4)
 def events_around(compiled: Compiled) -> pl.DataFrame:
     """Events like the control's examples, each with some of its values replaced by random ones."""
     read = (*ALWAYS, *(column.name for column in compiled.columns), *compiled.control.group_by)
     names = tuple(dict.fromkeys(read))
-    rng = random.Random(3)
+    rng = np.random.default_rng(3)
     examples = example_events(compiled.control)
-    like = examples[[rng.randrange(examples.height) for _ in range(ROWS)]]
-    masks = {name: pl.Series([rng.random() < 0.15 for _ in range(ROWS)]) for name in names}
+    like = examples[rng.integers(examples.height, size=ROWS)]
+    masks = {name: pl.Series(rng.random(ROWS) < 0.15) for name in names}
     return random_events(names, 4).with_columns(
         pl.when(masks[name]).then(pl.col(name)).otherwise(like[name]).alias(name) for name in names
     )
@@ -78,13 +76,20 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _value(name: str, rng: random.Random) -> object:
-    pool = _pool(name)
-    if COLUMNS_BY_NAME[name].kind is Kind.WORDS:
+def _column(name: str, rows: int, rng: random.Random) -> pl.Series:
+    """Values of the column's pool, a tenth of them unknown where that is possible; made at once, not row by row."""
+    kind, pool = COLUMNS_BY_NAME[name].kind, _pool(name)
+    values: list[object] = list(pool)
+    if kind is Kind.WORDS:
         sizes = (0, 0, 0, 0, 1) if name == "contradictions" else (0, 1, 1, 2, 3)
-        return rng.sample(pool, rng.choice(sizes))
-    unknown = not COLUMNS_BY_NAME[name].required and rng.random() < 0.1
-    return None if unknown else rng.choice(pool)
+        values = [rng.sample(pool, rng.choice(sizes)) for _ in range(_LISTS_IN_A_POOL)]
+    at = np.random.default_rng(rng.getrandbits(64))
+    found = pl.Series(name, values, dtype=pl.Int64 if kind is Kind.TIME else POLARS_TYPES[kind])
+    drawn = found.gather(at.integers(len(values), size=rows)).cast(POLARS_TYPES[kind])
+    if COLUMNS_BY_NAME[name].required or kind is Kind.WORDS:
+        return drawn
+    unknown = pl.Series(at.random(rows) < 0.1)
+    return drawn.to_frame().select(pl.when(~unknown).then(pl.col(name)).alias(name)).to_series()
 
 
 def _pool(name: str) -> Sequence[object]:

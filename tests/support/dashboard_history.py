@@ -185,12 +185,15 @@ def _log(at: str, events: int) -> tuple[str, ...]:
     return one, one
 
 
+_HEARD: Final = "attempt_id, tenant, collector_id, source_format, received_at, last_occurred, events, dropped"
+
+
 def _collectors(at: str) -> tuple[str, ...]:
     return (
-        f"""INSERT INTO message_collectors
+        f"""INSERT INTO message_collectors ({_HEARD})
         SELECT '{COMMITTED}', 'southern-cross-health', 'edge-1', 'otlp.log', {at} - toIntervalSecond(600 - number * 10),
             {at} - toIntervalSecond(601 - number * 10), 100, 0 FROM numbers(60)""",
-        f"""INSERT INTO message_collectors
+        f"""INSERT INTO message_collectors ({_HEARD})
         SELECT '{COMMITTED}', 'hoshi-bank', 'edge-2', 'otlp.span', {at} - toIntervalSecond(9000 - number * 10),
             {at} - toIntervalSecond(9001 - number * 10), 250, number % 7 = 0 FROM numbers(100)""",
     )

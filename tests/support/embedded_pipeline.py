@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -16,13 +17,16 @@ import psutil
 
 from onshore_pipeline import assembly
 from onshore_pipeline.assess import Attempt, Judgement, assess
+from onshore_pipeline.batches import BatchLimits
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
+from onshore_pipeline.context.expected_sources import Register
 from onshore_pipeline.jobs.aggregate import attempts_behind, rebuild
+from onshore_pipeline.jobs.measure import Measurer
 from onshore_pipeline.sequencer import Sequencer
 from onshore_pipeline.settings import Settings, load_settings
 from onshore_pipeline.stack import DataDir
 from onshore_pipeline.store.migrate import migrate
-from onshore_pipeline.worker import BatchLimits, Worker
+from onshore_pipeline.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.broker import Consumer
+    from onshore_pipeline.rules import Rules
 
 
 @dataclass
@@ -48,11 +53,21 @@ class Pipeline:
         finally:
             producer.close()
 
-    def work(self, consumer: Consumer | None = None, *, max_messages: int = 50, until_failed: bool = True) -> Worker:
+    def work(
+        self,
+        consumer: Consumer | None = None,
+        *,
+        max_messages: int = 50,
+        until_failed: bool = True,
+        rules: Rules | None = None,
+    ) -> Worker:
         """Run a worker until nothing waits, or until it gave up once, or until it ended by itself."""
         own = consumer or assembly.consumer(self.settings)
         worker = Worker(
-            own, self.client, self.judgement, BatchLimits(max_messages, 64 << 20, assess_at_once=1, poll_timeout_s=0.05)
+            own,
+            self.client,
+            rules or self.judgement,
+            BatchLimits(max_messages, 64 << 20, assess_at_once=1, poll_timeout_s=0.05),
         )
         stop = threading.Event()
         ended: list[BaseException] = []
@@ -89,6 +104,15 @@ class Pipeline:
         rebuild(self.client, attempts_behind(self.client), sequencer.position, sequencer.log_id)
         sequencer.close()
 
+    def measure(self, register: Register | None = None, now: datetime | None = None) -> int:
+        """Measure coverage of what is rolled up; how many findings changed."""
+        reader = assembly.entry_reader(self.settings)
+        sequencer = Sequencer(reader, self.client)
+        measurer = Measurer(self.client, lambda: register or Register(), now=lambda: now or datetime.now(UTC))
+        changed = measurer.measure(sequencer.position, sequencer.log_id)
+        sequencer.close()
+        return changed
+
     def attempt(self, consumer: Consumer) -> Attempt:
         """Steps 1 and 2 only."""
         polled = consumer.poll(max_messages=50, max_bytes=64 << 20, timeout_s=1.0)
@@ -113,7 +137,7 @@ def running_pipeline(folder: Path) -> Iterator[Pipeline]:
     ]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as store:
         try:
-            deadline, pause = time.monotonic() + 30, threading.Event()
+            deadline, pause = time.monotonic() + 120, threading.Event()
             while not ready.exists():
                 assert store.poll() is None, "the store did not start"
                 assert time.monotonic() < deadline, "the store was not ready in time"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from chaos_load import Play
-from onshore_pipeline.failpoints import SEQUENCER_POINTS, WORKER_POINTS
+from onshore_pipeline.failpoints import SEQUENCER_POINTS, SIGNING_POINTS, WORKER_POINTS
 from onshore_pipeline.jobs.sweep import FACT_TABLES
 from running_stack import measured, wait_until
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from chaos_load import Load
     from chaos_stack import ChaosStack
 
-# Reached when a sequencer starts, and then once a minute only.
+SEQUENCING_POINTS: Final = (*SEQUENCER_POINTS, *SIGNING_POINTS)
 _SWEEPING = ("7.", "8.old.")
+# Reached when a sequencer starts, and then once or twice a minute only.
+_AT_THE_START = (*_SWEEPING, "13.")
 _ROLLUPS = ("verdict_counts_built", "flows_hourly_built", "access_hourly_built", "findings_built")
 
 
@@ -73,7 +75,7 @@ class Matrix:
         self._runs("worker")
         if point.startswith(_SWEEPING):
             self.haunt()
-        if point.startswith(_SWEEPING) or not self.checked:
+        if point.startswith(_AT_THE_START) or not self.checked:
             self._starts_armed("sequencer", point)
         else:
             self._runs("sequencer", f"{point}:kill")
@@ -81,7 +83,7 @@ class Matrix:
             self.stack.arming("sequencer").touch()
         self.send()
         self.stack.wait_dead("sequencer", f"at {point}")
-        self._settled(point, "sequencer", _next(SEQUENCER_POINTS, point), began)
+        self._settled(point, "sequencer", _next(SEQUENCING_POINTS, point), began)
 
     def finish(self) -> str:
         """All that is left is sent and worked off; then nothing may be wrong, and the truth comes out; gives counts."""
@@ -154,4 +156,4 @@ class Matrix:
 def _next(points: tuple[str, ...], point: str) -> str | None:
     """The failpoint behind this one, so that a part is started once for two of them."""
     behind = points[points.index(point) + 1 :]
-    return f"{behind[0]}:kill" if behind and not behind[0].startswith(_SWEEPING) else None
+    return f"{behind[0]}:kill" if behind and not behind[0].startswith(_AT_THE_START) else None

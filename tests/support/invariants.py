@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import evidence_reference as reference
+from invariant_heads import heads_that_differ
 from invariant_letters import letters_that_differ
 from invariant_sums import sums_that_differ
 from store_lines import line_of, stored_events
@@ -88,6 +89,7 @@ def complaints(client: Client, contents: Contents, master: bytes) -> list[str]:
         _leaves(client, log, master),
         _verdicts(client, log),
         sums_that_differ(client),
+        heads_that_differ(client, [(entry.value, entry.told) for entry in log]),
     ):
         some = list(check_one)
         found += some[:_SHOWN]
@@ -155,7 +157,7 @@ def _copied(client: Client, log: list[Logged]) -> Iterator[str]:
 
 _FACTS = (
     "events", "violations", "message_verdicts", "message_flows", "message_access", "message_collectors",
-    "metric_points", "dead_letters",
+    "message_sequences", "message_statements", "message_actions", "metric_points", "dead_letters",
 )  # fmt: skip
 
 
@@ -217,7 +219,7 @@ def _records(client: Client, contents: Contents, log: list[Logged]) -> Iterator[
 def _records_in(topic: str, value: bytes) -> int | None:
     """Records that were sent, counted by OpenTelemetry's own classes; None where one record may become several."""
     try:
-        if topic == "otlp_logs":
+        if topic in {"otlp_logs", "onshore_actions"}:
             logs = ExportLogsServiceRequest.FromString(value)
             if any(scope.scope.attributes for resource in logs.resource_logs for scope in resource.scope_logs):
                 return None  # raw records of another format

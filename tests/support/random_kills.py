@@ -61,7 +61,7 @@ class RandomKills:
         victims = [*self.parts, "store", TREE, *self.more]
         began = said = time.monotonic()
         rounds = kills // _KILLS_A_ROUND + 1
-        self._play = Play(self.stack.producer, load(rounds, events=200 + 50 * rounds))
+        self._play = Play(self.stack.producer, load(rounds, events=400 + 50 * rounds))
         for part in self.parts:
             self.stack.start(part, wait=False)
         self._all_ready()

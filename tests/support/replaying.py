@@ -10,8 +10,8 @@ from uuid import uuid4
 from onshore_pipeline import assembly
 from onshore_pipeline.assess import assess_without
 from onshore_pipeline.jobs.amending import Said
-from onshore_pipeline.jobs.letters import Wanted, ids
 from onshore_pipeline.jobs.replay import Closer, Closing
+from onshore_pipeline.jobs.wanted_letters import Wanted, ids
 from onshore_pipeline.registration import registration
 from onshore_pipeline.stack import DataDir
 from onshore_pipeline.store.reader import Reader

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 MESSAGES: Final = "SELECT count() FROM evidence_log WHERE kind = 'message'"
 PROTOBUF: Final = {"content-type": "application/x-protobuf"}
-_START_WITHIN_S: Final = 60.0
+_START_WITHIN_S: Final = 180.0
 _STOP_WITHIN_S: Final = 10.0
-_PATIENCE_S: Final = 30.0
+_PATIENCE_S: Final = 120.0
 _LOOK_EVERY_S: Final = 0.05
 _PARTS: Final = {
     "onshore_pipeline.embedded.store_server": "store",
@@ -60,7 +60,7 @@ def up(data_dir: Path, *flags: str) -> list[str]:
 
 
 def run_onshore(
-    folder: Path, *arguments: str, within_s: float = 60, **settings: str
+    folder: Path, *arguments: str, within_s: float = 180, **settings: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, with `folder` as the working directory."""
     return subprocess.run(

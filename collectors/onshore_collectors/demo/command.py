@@ -9,12 +9,14 @@ import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path  # noqa: TC003 - typer reads annotations at run time
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from onshore_collectors.demo import summary
+from onshore_collectors.demo.planted_windows import windowed_requests
 from onshore_collectors.demo.play import requests_of
 from onshore_collectors.demo.scenario import TEMPLATES, TENANTS
 from onshore_collectors.demo.schedule import allot, fewest_events
@@ -33,8 +35,8 @@ if TYPE_CHECKING:
 INTERRUPTED: Final = 130
 
 MOST_EVENTS: Final = 5_000_000
-# The day before it, too, lies after the youngest control that the scenario plants for came into force (2025-04-08).
-EARLIEST_NOW: Final = datetime(2025, 4, 10, tzinfo=UTC)
+# The day before it, too, lies after the youngest control that the scenario plants for came into force (2025-12-18).
+EARLIEST_NOW: Final = datetime(2025, 12, 20, tzinfo=UTC)
 
 _GIVE_UP_AFTER_S: Final = 120.0
 _LINE_EVERY_S: Final = 10.0
@@ -104,7 +106,8 @@ def demo(
     check_listening(target.endpoint)
     began = time.monotonic()
     end_ns = int(end.timestamp()) * 1_000_000_000
-    _send(requests_of(cells, told, seed=seed, end_ns=end_ns, stored_as=target.stored_as), target, events)
+    day = requests_of(cells, told, seed=seed, end_ns=end_ns, stored_as=target.stored_as)
+    _send(chain(day, windowed_requests(told, TENANTS[0].id, target.stored_as(TENANTS[0].id), end_ns)), target, events)
     seconds = time.monotonic() - began
     if truth is not None:
         _write(told, truth)

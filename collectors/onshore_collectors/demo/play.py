@@ -1,4 +1,8 @@
-"""The play as OTLP requests: events of one tenant and one signal, in the order of their times, never mixed."""
+"""The play as OTLP requests: events of one tenant and one signal, in the order in which they arrive, never mixed.
+
+Most arrive as they happen. A few in a hundred come up to three hours late, as from a link that was down, so that hours
+which seemed complete get more, and no stream is in the order of its times.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 EVENTS_A_REQUEST: Final = 500
 _SCOPE: Final = "onshore.demo"
 _SEEN_AFTER_NS: Final = 40_000_000  # a collector's delay
+LATE_SHARE: Final = 0.03
+_LATEST_NS: Final = 3 * 3_600_000_000_000
 _MASK: Final = 2**64 - 1
 
 
@@ -38,7 +44,7 @@ class Request:
         signal: what it holds.
         payload: the serialised Export...ServiceRequest.
         events: how many events it becomes.
-        first_ns: the time of its first event.
+        first_ns: when its first event arrives, which for a late one is after it happened.
     """
 
     tenant: str
@@ -104,27 +110,36 @@ def _stream_of(
     events_a_request: int,
 ) -> Iterator[Request]:
     """One tenant's requests of one signal; its events are numbered from `first` on."""
-    planned: list[tuple[int, int, int]] = []
+    planned: list[tuple[int, int, int, int]] = []
+    lateness = random.Random(f"{seed}/{tenant}/{cells[0].template.shape.signal}/late")  # noqa: S311 - a play, not a secret
     ready = []
     for place, cell in enumerate(cells):
         rng = random.Random(f"{seed}/{tenant}/{cell.template.name}")  # noqa: S311 - a play, not a secret
         variants = variants_of(cell, rng, truth.run)
         ready.append((variants, violated_controls(cell)))
         picked = rng.choices(range(len(variants)), k=cell.events)
-        planned += zip(times_of(cell, rng, end_ns), [place] * cell.events, picked, strict=True)
+        times = times_of(cell, rng, end_ns)
+        arrivals = [_arrival_of(time_ns, end_ns, lateness) for time_ns in times]
+        planned += zip(arrivals, times, [place] * cell.events, picked, strict=True)
     planned.sort()
     build = _BUILDERS[signal]
     salt = int.from_bytes(hashlib.sha256(truth.run.encode()).digest()[:8], "big")
     for start in range(0, len(planned), events_a_request):
         part = planned[start : start + events_a_request]
         due = []
-        for number, (time_ns, place, pick) in enumerate(part, first + start):
+        for number, (_, time_ns, place, pick) in enumerate(part, first + start):
             variants, violated = ready[place]
             event = _Due(time_ns, variants[pick], f"{truth.run}/{number:07}", _mixed(salt + number))
             due.append(event)
             if violated:
                 truth.violate(event.span_id.hex() if signal == "span" else event.uid, violated)
         yield Request(tenant, signal, build(due), len(part), part[0][0])
+
+
+def _arrival_of(time_ns: int, end_ns: int, lateness: random.Random) -> int:
+    """When an event arrives: nearly always when it happens, and never after the end of the play."""
+    late_ns = int(lateness.random() * _LATEST_NS) if lateness.random() < LATE_SHARE else 0
+    return min(time_ns + late_ns, end_ns - 1)
 
 
 def _mixed(number: int) -> bytes:

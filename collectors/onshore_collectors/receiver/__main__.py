@@ -22,6 +22,7 @@ from onshore_collectors.receiver.serving import serve
 from onshore_collectors.receiver.tenants import TenantRegistry
 from onshore_pipeline.embedded.parent import follow_parent
 from onshore_pipeline.errors import OnshoreError, SettingsError
+from onshore_pipeline.failpoints import at_failpoint
 from onshore_pipeline.producers import open_producer
 from onshore_pipeline.settings import load_settings
 
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         producer, max_message_bytes = _open(options.local_log, settings)
         limits = _limits(options.max_body_mib * MIB, max_message_bytes, settings.max_in_flight_mib * MIB)
         serving = serve(
-            Intake(producer, tenants, options.collector_id, limits),
+            Intake(producer, tenants, options.collector_id, limits, at_failpoint(options.failpoint)),
             http_port=options.http_port,
             grpc_port=options.grpc_port,
             ready_file=options.ready_file,
@@ -73,6 +74,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--local-log", type=Path, help="folder of the local log; without it, Kafka by the ONSHORE_KAFKA_ settings")
     add("--max-body-mib", type=_mib, default=16, help="largest request body as it travels, in MiB")
     add("--collector-id", default=f"receiver-{socket.gethostname()}", help="this receiver's id in every message")
+    add("--failpoint", help=argparse.SUPPRESS)
     add("--with-parent", action="store_true", help="end when standard input ends")
     return parser.parse_args(arguments)
 

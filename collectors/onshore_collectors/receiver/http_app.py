@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from onshore_collectors.receiver.bodies import CODINGS
+from onshore_collectors.receiver.numbered import numbered_sender
 from onshore_collectors.receiver.refusals import Refusal, failed, too_large
 from onshore_collectors.receiver.signals import SIGNAL_BY_PATH, Encoding, Signal
 
@@ -80,10 +81,12 @@ class OtlpHttp:
             coding = request.headers.get("content-encoding", "identity").strip().lower()
             if coding not in CODINGS:
                 raise _unsupported(f"Content-Encoding {coding!r} is none of {', '.join(CODINGS)}")
+            sender = numbered_sender(request.headers)
             body = await self._read(request, held)
 
             def accept() -> None:
-                self._intake.accept(signal, body, held, coding=coding, encoding=_ENCODINGS[media_type])
+                encoding = _ENCODINGS[media_type]
+                self._intake.accept(signal, body, held, coding=coding, encoding=encoding, sender=sender)
 
             await asyncio.get_running_loop().run_in_executor(self._threads, accept)
 

@@ -14,13 +14,15 @@ import structlog
 
 from onshore_collectors.receiver.bodies import check_json, check_protobuf, unpack
 from onshore_collectors.receiver.pace import Pace, wait_s
-from onshore_collectors.receiver.refusals import MIB, Refusal, busy, too_large_to_store, unavailable
+from onshore_collectors.receiver.refusals import MIB, Refusal, busy, overtaken, too_large_to_store, unavailable
 from onshore_pipeline.broker import COLLECTOR_HEADER, ENCODING_HEADER, TENANT_HEADER, Outgoing
-from onshore_pipeline.errors import BrokerFull, BrokerUnavailable, MessageTooLarge
+from onshore_pipeline.errors import BrokerFull, BrokerUnavailable, MessageTooLarge, OutOfSequence
+from onshore_pipeline.failpoints import nowhere
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from onshore_collectors.receiver.numbered import NumberedSender
     from onshore_collectors.receiver.signals import Encoding, Signal
     from onshore_collectors.receiver.tenants import TenantRegistry
     from onshore_pipeline.broker import Producer
@@ -89,9 +91,18 @@ class Intake:
         tenants: who sends.
         collector_id: this receiver's id, written into every message.
         limits: see `IntakeLimits`.
+        at: told where a request is, for tests that end the process there.
     """
 
-    def __init__(self, producer: Producer, tenants: TenantRegistry, collector_id: str, limits: IntakeLimits) -> None:
+    def __init__(
+        self,
+        producer: Producer,
+        tenants: TenantRegistry,
+        collector_id: str,
+        limits: IntakeLimits,
+        at: Callable[[str], None] = nowhere,
+    ) -> None:
+        self._at = at
         self.limits = limits
         self._producer, self._tenants, self._collector = producer, tenants, collector_id.encode()
         self._lock = threading.Lock()
@@ -148,10 +159,21 @@ class Intake:
         """The sender's tenant. Raises `Refusal` (401)."""
         return self._tenants.tenant_of(authorization)
 
-    def accept(self, signal: Signal, body: bytes, held: Reservation, *, coding: str, encoding: Encoding) -> None:
+    def accept(
+        self,
+        signal: Signal,
+        body: bytes,
+        held: Reservation,
+        *,
+        coding: str,
+        encoding: Encoding,
+        sender: NumberedSender | None = None,
+    ) -> None:
         """Unpack, check and append one request; returns when it is durable.
 
-        Raises `Refusal`: 400, 413, 429 or 503.
+        One that a `sender` numbered is appended once, however often it comes.
+
+        Raises `Refusal`: 400, 409, 413, 429 or 503.
         """
         value = unpack(body, coding, self.limits.max_message_bytes, held.grow)
         if not value:
@@ -163,10 +185,15 @@ class Intake:
         headers = (
             (ENCODING_HEADER, encoding.encode()),
             (TENANT_HEADER, held.tenant.encode()),
-            (COLLECTOR_HEADER, self._collector),
+            *(sender.headers if sender is not None else ((COLLECTOR_HEADER, self._collector),)),
         )
+        numbered = sender.numbered(held.tenant, value) if sender is not None else None
+        self._at("12.before")
         try:
-            self._producer.send(signal.topic, [Outgoing(value, headers)])
+            self._producer.send(signal.topic, [Outgoing(value, headers, numbered=numbered)])
+        except OutOfSequence as error:
+            _log.warning("out of sequence, so not taken", topic=signal.topic, why=str(error))
+            raise overtaken(str(error)) from error
         except MessageTooLarge as error:
             _log.warning("refused for its size", topic=signal.topic, bytes=len(value), why=str(error))
             raise too_large_to_store(len(value)) from error
@@ -180,6 +207,7 @@ class Intake:
             # The text may name files and hosts of ours, which are no business of the sender.
             why = "nothing can be stored right now; nothing was taken, send it again"
             raise unavailable(why, "broker unavailable", wait_s(None)) from error
+        self._at("12.appended")
         self._pace.add(len(value))
         with self._lock:
             self._accepted[signal.topic] += 1

@@ -81,6 +81,11 @@ def too_large_to_store(size: int) -> Refusal:
     return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, StatusCode.RESOURCE_EXHAUSTED, why)
 
 
+def overtaken(why: str) -> Refusal:
+    """A numbered request is not the next one of its stream, and not the last one again."""
+    return Refusal(HTTPStatus.CONFLICT, StatusCode.ABORTED, why)
+
+
 def unauthenticated(why: str) -> Refusal:
     """The sender could not be told apart from a stranger."""
     return Refusal(HTTPStatus.UNAUTHORIZED, StatusCode.UNAUTHENTICATED, why)

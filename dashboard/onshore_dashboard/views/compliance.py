@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from onshore_dashboard import charts, finding_queries, pages, queries, session, summaries
+from onshore_dashboard import charts, finding_queries, finding_standings, pages, queries, session, summaries
+from onshore_dashboard.finding_queries import FindingFilter
 from onshore_dashboard.formats import claimed, moment, number, share, size
 from onshore_dashboard.geometry import country_name
 from onshore_dashboard.markup import (
@@ -24,6 +25,7 @@ from onshore_dashboard.markup import (
 )
 from onshore_dashboard.summaries import Tally
 from onshore_dashboard.theme import SATISFIED, VIOLATED
+from onshore_dashboard.views.disputes import show_disputes
 from onshore_dashboard.views.finding_list import kind_word, show_findings
 from onshore_dashboard.views.notices import explained
 from onshore_dashboard.views.scope import choose_scope, jurisdiction_name
@@ -51,6 +53,8 @@ def show() -> None:
     _figures(scope)
     st.subheader("Where the data went")
     _flows(scope)
+    st.subheader("Where sources disagree")
+    show_disputes(scope)
     st.subheader("Worst findings")
     _worst(scope)
 
@@ -207,7 +211,7 @@ def _flows_table(flows: pl.DataFrame, total: int) -> Html:
             share(row["events"], total),
             size(row["bytes"]),
             share(row["firm"], row["events"]),
-            ", ".join(country_name(code) for code in row["controllers"]) or None,
+            ", ".join(country_name(code) for code in row["controllers"] if code) or None,
         )
         for row in flows.iter_rows(named=True)
     )
@@ -218,7 +222,18 @@ def _flows_table(flows: pl.DataFrame, total: int) -> Html:
 def _worst(scope: queries.Scope) -> None:
     with explained():
         now = session.now()
-        found = finding_queries.findings(session.CALM, finding_queries.FindingFilter(scope), now, _WORST)
-        show_findings(found, summaries.control_titles(queries.controls(session.CALM)), now)
+        found = finding_queries.findings(session.CALM, FindingFilter(scope), now, _WORST)
+        controls = queries.controls(session.CALM)
+        every = finding_standings.standing_findings(
+            session.CALM, FindingFilter(scope), None, summaries.controls_of(controls, scope.jurisdiction), now,
+            session.folders(),
+        )  # fmt: skip
+        waived = sum(each.waiver is not None for each in every)
+        st.html(
+            paragraph(
+                f"{number(waived)} of {number(len(every))} findings wait under a waiver; none is left out of any count."
+            )
+        )
+        show_findings(found, summaries.control_titles(controls), now, finding_standings.by_id(every))
         if found.height:
             st.page_link(pages.findings(), label="All findings", icon=":material/arrow_forward:", icon_position="right")

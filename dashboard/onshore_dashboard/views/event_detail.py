@@ -12,9 +12,11 @@ from onshore_dashboard.geometry import country_name
 from onshore_dashboard.markup import Column, Html, chip, facts, table, text
 from onshore_dashboard.views.address import named_finding, parse_count, parse_id, show_nothing
 from onshore_dashboard.views.finding_list import plain
+from onshore_pipeline.domain.axes import AXES, SUBJECTS, Axis, axes_of
 from onshore_pipeline.domain.event import EVENT_COLUMNS, PARTIES
 
 _MAPS: Final = ("attributes", "resource_attributes")
+_LISTS: Final = (*(f"{party}_country_candidates" for party in PARTIES), "transit_countries", "contradictions")
 _PARTY_FIELDS: Final = (
     "id", "address", "host", "asn", "region", "facility", "account", "entity", "entity_country", "control_country",
 )  # fmt: skip
@@ -26,21 +28,25 @@ _WHERE_FROM: Final = (
 
 def show() -> None:
     """The page of the event that the address names."""
-    finding = named_finding()
-    if finding is None:
+    tenant = st.query_params.get("tenant")
+    finding = None if tenant else named_finding()
+    if finding is None and not tenant:
         return
     event_id, occurred_ns = parse_id(st.query_params.get("event")), parse_count(st.query_params.get("at"))
     if event_id is None or occurred_ns is None:
         show_nothing("event")
         return
-    found = finding_queries.event(session.CALM, event_id, str(finding["tenant"]), occurred_ns)
+    found = finding_queries.event(session.CALM, event_id, str(finding["tenant"] if finding else tenant), occurred_ns)
     if found.is_empty():
         show_nothing("event")
         return
-    label = plain(f"Back to the finding of {finding['control_id']}")
-    st.page_link(
-        pages.finding(), label=label, icon=":material/arrow_back:", query_params={"finding": finding["finding"]}
-    )
+    if finding:
+        label = plain(f"Back to the finding of {finding['control_id']}")
+        st.page_link(
+            pages.finding(), label=label, icon=":material/arrow_back:", query_params={"finding": finding["finding"]}
+        )
+    else:
+        st.page_link(pages.access(), label="Access from outside", icon=":material/arrow_back:")
     _show_event(found.row(0, named=True))
 
 
@@ -54,6 +60,8 @@ def _show_event(event: dict[str, str | None]) -> None:
         st.code(event["body"], language=None, wrap_lines=True)
     st.subheader("Who and where")
     st.html(_parties(event))
+    st.subheader("Where each truly is, and under whose law")
+    st.html(_axes(event))
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("What is known")
@@ -78,6 +86,22 @@ def _party(event: dict[str, str | None], party: str) -> tuple[str | Html | None,
     known = [(field.replace("_", " "), event[f"{party}_{field}"]) for field in _PARTY_FIELDS]
     rest = " · ".join(f"{text(name)} <b>{text(value)}</b>" for name, value in known if value is not None)
     return party, place, str(event[f"{party}_country_basis"]), Html(rest) if rest else None
+
+
+def _axes(event: dict[str, str | None]) -> Html:
+    """The seven axes of the parties and the key; the page has every column as text."""
+    listed = {name: value.split(", ") if value else [] for name, value in event.items() if name in _LISTS}
+    told = axes_of({**event, **listed}, "")
+    by_axis = ((name, *(_axis(axis) for axis in told if axis.axis == name)) for name in AXES)
+    columns = (Column("Axis"), *(Column(subject.capitalize()) for subject in SUBJECTS))
+    return table(columns, by_axis, "Seven axes", "")
+
+
+def _axis(axis: Axis) -> Html:
+    if not axis.values:
+        return Html(f"<span class='on-small'>unknown {text(axis.note)}</span>")
+    how = " · ".join(part for part in (axis.basis, axis.source, axis.note) if part)
+    return Html(f"<b>{text(', '.join(axis.values))}</b><br><span class='on-small'>{text(how)}</span>")
 
 
 def _rest(event: dict[str, str | None]) -> list[tuple[str, str | Html | None]]:

@@ -7,19 +7,23 @@ from uuid import UUID
 
 import streamlit as st
 
-from onshore_dashboard import finding_queries, pages, queries, session
+from onshore_dashboard import finding_queries, finding_standings, pages, queries, session, window_queries
 from onshore_dashboard.formats import claimed, moment, number, size
 from onshore_dashboard.geometry import country_name
-from onshore_dashboard.markup import Html, facts, severity, text
+from onshore_dashboard.markup import Column, Html, chip, facts, severity, table, text
 from onshore_dashboard.summaries import fingerprint
 from onshore_dashboard.views.address import named_finding
 from onshore_dashboard.views.finding_list import kind_chip, plain
+from onshore_dashboard.views.finding_windows import show_windows
 from onshore_dashboard.views.scope import jurisdiction_name
+from onshore_pipeline.findings.clocks import in_words
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from streamlit.delta_generator import DeltaGenerator
+
+    from onshore_pipeline.findings.standing import Standing
 
 _COLUMNS: Final = (2.2, 2, 2, 3, 1.2)
 
@@ -46,8 +50,13 @@ def _show_finding(finding: dict[str, Any]) -> None:
             st.html('<p class="on-empty">The text of this control is not in the store.</p>')
         else:
             _show_control(found)
+    windows = window_queries.finding_windows(session.CALM, UUID(finding["finding"]))
+    if windows.height:
+        show_windows(windows)
+    st.subheader("What was done")
+    _show_history(finding)
     st.subheader("Events")
-    _show_events(finding)
+    _show_events(finding, of_windows=windows.height > 0)
 
 
 def _control_of(finding: dict[str, Any]) -> dict[str, Any] | None:
@@ -66,9 +75,55 @@ def _what_happened(finding: dict[str, Any]) -> list[tuple[str, str | Html | None
         ("last seen", _stated(finding["last_seen"])),
         ("events", number(finding["events"])),
         ("bytes", size(finding["bytes"])),
-        ("state", str(finding["status"])),
+        *_stands(finding),
         ("finding", Html(f"<code>{text(finding['finding'])}</code>")),
     ]
+
+
+def _standing(finding: dict[str, Any]) -> Standing | None:
+    return finding_standings.standing_of(session.CALM, str(finding["finding"]), session.now(), session.folders())
+
+
+def _stands(finding: dict[str, Any]) -> list[tuple[str, str | Html | None]]:
+    """State, owner, waiver and clocks."""
+    standing = _standing(finding)
+    if standing is None:
+        return []
+    waiver, now = standing.waiver, session.now()
+    told: list[tuple[str, str | Html | None]] = [
+        (
+            "state",
+            standing.state if waiver is None else Html(f"{chip('waived', 'kind')} below it: {standing.life.state}"),
+        ),
+        ("owner", standing.life.owner or "nobody"),
+    ]
+    if waiver is not None:
+        people = f"proposed by {waiver.proposed_by}, approved by {waiver.approved_by}"
+        told.append(("waiver", f"until {moment(waiver.expires)} UTC, {people}: {waiver.reason}"))
+    if standing.life.severity:
+        told.append(("severity", f"{standing.severity}; its control says {standing.control_severity}"))
+    clocks = (
+        (f"clock {each.clock_id}", f"{each.within} from {each.start}: {in_words(each, now)}")
+        for each in standing.deadlines
+    )
+    return [*told, *clocks]
+
+
+def _show_history(finding: dict[str, Any]) -> None:
+    standing = _standing(finding)
+    columns = (Column("When, UTC"), Column("What"), Column("Who"), Column("State"), Column("Why", wide=True))
+    rows = [
+        (
+            moment(step.at),
+            f"{step.action.removeprefix('finding.').replace('_', ' ')} {step.detail}".strip(),
+            step.who or "the control",
+            f"without effect: {step.refused}" if step.refused else step.state,
+            step.reason,
+        )
+        for step in (standing.life.steps if standing else ())
+    ]
+    empty = "Nobody has done anything about it yet: onshore findings ack, assign, resolve ... record what people do."
+    st.html(table(columns, rows, "What was done about this finding", empty))
 
 
 def _stated(when: datetime) -> str:
@@ -101,12 +156,15 @@ def _show_control(control: dict[str, Any]) -> None:
         st.html(f'<p class="on-note">SHA-256 <code>{text(control["digest"])}</code></p>')
 
 
-def _show_events(finding: dict[str, Any]) -> None:
-    found = finding_queries.finding_events(session.CALM, UUID(finding["finding"]))
-    partly = finding["events"] > found.height
-    shown = (
-        f"The newest {number(found.height)} of {number(finding['events'])}" if partly else f"All {number(found.height)}"
-    )
+def _show_events(finding: dict[str, Any], *, of_windows: bool) -> None:
+    if of_windows:
+        found = window_queries.window_events(session.CALM, UUID(finding["finding"]))
+        shown = f"{number(found.height)} of those that were looked at"
+    else:
+        found = finding_queries.finding_events(session.CALM, UUID(finding["finding"]))
+        partly = finding["events"] > found.height
+        shown = f"The newest {number(found.height)} of {number(finding['events'])}"
+        shown = shown if partly else f"All {number(found.height)}"
     st.html(f'<p class="on-note">{shown}. Times are UTC; open one to see every field and the raw text.</p>')
     lines = st.container(key="event-lines", gap="xxsmall")
     heads = lines.columns(_COLUMNS, gap="small")

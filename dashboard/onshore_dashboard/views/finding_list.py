@@ -12,6 +12,8 @@ from onshore_dashboard.formats import number, seen, size
 from onshore_dashboard.markup import Html, chip, severity, text
 from onshore_dashboard.queries import CREDIBLE_AHEAD
 from onshore_dashboard.summaries import fingerprint
+from onshore_pipeline.findings.clocks import in_words
+from onshore_pipeline.findings.life import CLOSED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,12 +21,16 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from onshore_pipeline.findings.standing import Standing
+
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 _COLUMNS: Final = (1.5, 6, 3)
 
 
-def show_findings(found: pl.DataFrame, titles: Mapping[str, str], now: datetime) -> None:
-    """Takes `finding_queries.findings` and control titles by id."""
+def show_findings(
+    found: pl.DataFrame, titles: Mapping[str, str], now: datetime, standings: Mapping[str, Standing]
+) -> None:
+    """Takes `finding_queries.findings`, control titles by id, and what people did about findings by their ids."""
     if found.is_empty():
         st.html('<p class="on-empty">No findings in this period and scope.</p>')
         return
@@ -36,11 +42,25 @@ def show_findings(found: pl.DataFrame, titles: Mapping[str, str], now: datetime)
         title = titles.get(row["control_id"], row["control_id"])
         about.page_link(target, label=plain(title), query_params={"finding": row["finding"]})
         about.html(f'<div class="on-small">{text(row["control_id"])} · {fingerprint_line(row)}</div>')
+        if (standing := standings.get(row["finding"])) is not None:
+            about.html(f'<div class="on-small">{standing_line(standing, now)}</div>')
         last = seen(row["last_seen"], now, CREDIBLE_AHEAD)
         figures.html(
             f"<div><b>{number(row['events'])}</b> events, {size(row['bytes'])}"
             f'<div class="on-small">{text(row["tenant"])} · last seen {last}</div></div>'
         )
+
+
+def standing_line(standing: Standing, now: datetime) -> Html:
+    """State, owner, waiver and time left."""
+    said = [text(f"{standing.state}{f', {standing.life.owner}' if standing.life.owner else ''}")]
+    if standing.waiver is not None:
+        said = [chip("waived", "kind"), text(f"until {standing.waiver.expires:%Y-%m-%d %H:%M} UTC")]
+    if standing.due is not None:
+        said.append(Html(f"<b>{text(in_words(standing.due, now))}</b> ({text(standing.due.clock_id)})"))
+    elif standing.deadlines and standing.state not in CLOSED:
+        said.append(text("no clock runs yet"))
+    return Html(" · ".join(said))
 
 
 def kind_word(kind: str) -> str:

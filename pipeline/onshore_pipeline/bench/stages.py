@@ -18,6 +18,7 @@ from onshore_pipeline.assess import assess
 from onshore_pipeline.bench.baseline import Program, load_baseline
 from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.measured import Laps, an_event, middle
+from onshore_pipeline.bench.mixed_addresses import mixed_addresses
 from onshore_pipeline.bench.parts import Parts, open_store
 from onshore_pipeline.bench.traffic import RECORDS_A_MESSAGE, log_messages
 from onshore_pipeline.broker import TENANT_HEADER, Message, Polled
@@ -98,6 +99,9 @@ def bench_stage(stage: str, events: int, *, baseline: Path | None, rounds: int =
         judgement, polled = assembly.judgement(settings), messages_of(values)
         assess(polled, judgement, uuid4())  # warm: first use of each library
         store = _Store(stack, settings, program) if stage == "insert" else None
+        mixed = (
+            {"mixed_addresses": mixed_addresses(len(values), judgement.context, rounds)} if stage == "locate" else {}
+        )
         for _ in range(rounds):
             ours.append(_ours(stage, polled, judgement, store))
             if program is not None:
@@ -108,6 +112,7 @@ def bench_stage(stage: str, events: int, *, baseline: Path | None, rounds: int =
         "events": len(values) * RECORDS_A_MESSAGE,
         "bytes_an_event": round(sum(map(len, values)) / (len(values) * RECORDS_A_MESSAGE)),
         **told,
+        **mixed,
         "baseline": middle(theirs) if theirs else None,
         "ratio": _ratio(told, middle(theirs)) if theirs else None,
         "rounds": {"onshore": ours, "baseline": theirs},

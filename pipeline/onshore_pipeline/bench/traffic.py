@@ -6,6 +6,7 @@ copies are lawful; one in fifty goes to a place that its sender cannot name, a f
 
 from __future__ import annotations
 
+import ipaddress
 import random
 from dataclasses import dataclass
 from itertools import count
@@ -28,6 +29,8 @@ _RESOURCE: Final = {
 # Golden ratio of 2^32: consecutive numbers become addresses all over the Internet, no two the same.
 _SCATTER: Final = 2_654_435_761
 _FIRST_ADDRESS, _ADDRESS_SPAN = 1 << 24, 0xDF000000 - (1 << 24)  # 1.0.0.0 to 222.255.255.255
+# What the five registries hand out to networks: 2400::/12 and so on, the upper 32 bits of each.
+_BLOCKS_V6: Final = (0x24000000, 0x26000000, 0x28000000, 0x2A000000, 0x2C000000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,14 @@ class Traffic:
     Attributes:
         attributes: an event; beyond 12 they are the application's own, short texts.
         addresses: distinct client addresses, evenly used.
+        v6_every: each so-manieth address is an IPv6 one; 0: none.
         records: a message.
         seed: of the generator.
     """
 
     attributes: int = 12
     addresses: int = 5_000
+    v6_every: int = 0
     records: int = RECORDS_A_MESSAGE
     seed: int = 1
 
@@ -97,8 +102,7 @@ def _later(message: bytes, by_ns: int) -> bytes:
 
 def _attributes(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | int]]:
     """The twelve, the ones that controls read first."""
-    address = _FIRST_ADDRESS + rng.randrange(traffic.addresses) * _SCATTER % _ADDRESS_SPAN
-    octets = ".".join(map(str, address.to_bytes(4, "big")))
+    address = _address(rng.randrange(traffic.addresses), traffic.v6_every)
     data_set = rng.randrange(200)
     who = 5 * data_set + rng.randrange(5)  # whoever works with data works with few of its sets
     return [
@@ -113,6 +117,14 @@ def _attributes(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | i
         ("onshore.actor.id", f"user-{who}"),
         ("onshore.source.country", rng.choice(("AU", "JP", "MY"))),
         ("onshore.data.set", f"dataset-{data_set}"),
-        ("client.address", octets),
+        ("client.address", address),
         ("onshore.data.bytes", rng.getrandbits(30)),
     ]
+
+
+def _address(number: int, v6_every: int) -> str:
+    scattered = number * _SCATTER
+    if v6_every and number % v6_every == 0:
+        block = _BLOCKS_V6[number // v6_every % len(_BLOCKS_V6)]
+        return str(ipaddress.IPv6Address((block + scattered % (1 << 20)) << 96 | number))
+    return ".".join(map(str, (_FIRST_ADDRESS + scattered % _ADDRESS_SPAN).to_bytes(4, "big")))

@@ -17,6 +17,7 @@ _COUNTRIES: Final = (
     "BR AR CL CO PE ZA KE NG EG MA AE SA QA IL TR GR"
 )
 _HOME: Final = re.compile(r"array_contains\(home_jurisdictions, '([A-Z]{2})'\)")
+_OTHER: Final = re.compile(r"^(confidence: check|window:|sequence:|absence:)", re.MULTILINE)
 _APPLIES: Final = re.compile(r"^applies:\s*(>-\s+)?", re.MULTILINE)
 
 
@@ -36,9 +37,9 @@ def shipped() -> int:
 
 
 def _originals() -> list[tuple[str, str]]:
-    """Name and text of each; a control that only collects for review has no condition to vary."""
+    """Name and text of each that is judged by the worker: not what has no condition, is unverified, or has a window."""
     texts = [(path.stem, path.read_text(encoding="utf-8")) for path in sorted(PACKS.rglob("*.yaml"))]
-    return [(stem, text) for stem, text in texts if _APPLIES.search(text)]
+    return [(stem, text) for stem, text in texts if _APPLIES.search(text) and not _OTHER.search(text)]
 
 
 def _variants() -> Iterator[tuple[str, str]]:

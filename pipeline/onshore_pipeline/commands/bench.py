@@ -7,9 +7,11 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, NoReturn
 
 import typer
+
+from onshore_pipeline.commands.elsewhere import hand_over
 
 
 class Benchmark(StrEnum):
@@ -22,9 +24,16 @@ class Benchmark(StrEnum):
     SEAL = "seal"
     INSERT = "insert"
     QUERY = "query"
+    BACKTEST = "backtest"
     END_TO_END = "end-to-end"
     GROWTH = "growth"
+    BUNDLE = "bundle"
+    READ = "read"
+    COLLECT = "collect"
 
+
+# What is measured of the readers of files, which are another part.
+_OF_COLLECTORS: Final = (Benchmark.READ, Benchmark.COLLECT)
 
 _BASELINE_HELP = "The afternoon's per-record program to compare with; in a checkout tests/benchmarks/baseline.py"
 
@@ -39,8 +48,11 @@ def bench(
     alone: Annotated[bool, typer.Option("--alone", help="Leave the per-record programs out")] = False,
     axis: Annotated[list[str] | None, typer.Option(help="What grows (growth); all when not given")] = None,
     backlog: Annotated[int, typer.Option(help="The largest backlog (growth)", min=500)] = 3_000_000,
+    mib: Annotated[int, typer.Option(help="Size of the log files, unpacked (collect)", min=16)] = 1024,
 ) -> None:
     """Run a benchmark with real parts in a temporary folder and print the figures as JSON."""
+    if name in _OF_COLLECTORS:
+        _hand_over(name, events, rounds, mib, alone=alone)
     from onshore_pipeline.bench.baseline import baseline_file, ingest_baselines
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # end what was started, too
@@ -52,10 +64,18 @@ def bench(
         told = bench_growth(
             events or 200_000, axis or AXES, most_backlog=backlog, say=lambda row: typer.echo(row, err=True)
         )
+    elif name is Benchmark.BUNDLE:
+        from onshore_pipeline.bench.bundle import bench_bundle
+
+        told = bench_bundle(events or 50_000, rounds)
     elif name is Benchmark.QUERY:
         from onshore_pipeline.bench.query import bench_query
 
         told = bench_query(events or 10_000_000, baseline=file)
+    elif name is Benchmark.BACKTEST:
+        from onshore_pipeline.bench.backtest import bench_backtest
+
+        told = bench_backtest(events or 10_000_000, rounds)
     elif name is Benchmark.END_TO_END:
         from onshore_pipeline.bench.end_to_end import bench_end_to_end
 
@@ -70,3 +90,10 @@ def bench(
 
         told = bench_stage(name, events or 50_000, baseline=file, rounds=rounds)
     typer.echo(json.dumps(told))
+
+
+def _hand_over(name: Benchmark, events: int | None, rounds: int, mib: int, *, alone: bool) -> NoReturn:
+    if name is Benchmark.COLLECT:
+        hand_over(["bench", name, "--mib", str(mib)])
+    some = [] if events is None else ["--events", str(events)]
+    hand_over(["bench", name, *some, "--rounds", str(rounds), *(["--alone"] if alone else [])])

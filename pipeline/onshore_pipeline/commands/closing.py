@@ -16,7 +16,7 @@ import typer
 
 from onshore_pipeline.errors import INTERRUPTED, OnshoreError
 from onshore_pipeline.failpoints import at_failpoint
-from onshore_pipeline.jobs.letters import Wanted, ids
+from onshore_pipeline.jobs.wanted_letters import Wanted, ids
 from onshore_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from onshore_pipeline.amend import Refusal
+    from onshore_pipeline.failed_records import Refusal
     from onshore_pipeline.jobs.amending import Said
     from onshore_pipeline.jobs.replay import Action, Closing
     from onshore_pipeline.settings import Settings
@@ -102,6 +102,7 @@ def _closed(
     from onshore_pipeline.jobs.replay import Closer
     from onshore_pipeline.log_check import refuse_older_log
     from onshore_pipeline.log_ties import refuse_log_of_another
+    from onshore_pipeline.rule_texts import RuleTexts
 
     at = at_failpoint(run.failpoint)
     with contextlib.ExitStack() as opened:
@@ -112,7 +113,7 @@ def _closed(
         with contextlib.closing(assembly.entry_reader(settings)) as log:
             refuse_older_log(log, client)
             log_id = log.log_id
-        assembly.publish_controls(client, judgement.controls)
+        RuleTexts().keep(client, judgement)
         amender = opened.enter_context(contextlib.closing(assembly.amender(settings, at)))
         stops = opened.enter_context(_interrupted())
         closer = Closer(client, reader, amender, judgement, log_id, said, at=at, say=_Progress(), stops=stops.is_set)
@@ -140,8 +141,9 @@ def _interrupted() -> Iterator[threading.Event]:
 def _would(action: Action, settings: Settings, reader: Reader, letters: Sequence[str]) -> dict[str, Any]:
     """What would come of it, without anything being written or anybody being disturbed."""
     from onshore_pipeline import assembly
-    from onshore_pipeline.amend import FailedRecords, amend
-    from onshore_pipeline.amend import Refusal as Refused
+    from onshore_pipeline.amend import amend
+    from onshore_pipeline.failed_records import FailedRecords
+    from onshore_pipeline.failed_records import Refusal as Refused
     from onshore_pipeline.jobs.letters import portions, sealed_entries, verified
 
     report: dict[str, Any] = {

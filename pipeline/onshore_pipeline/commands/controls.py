@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onshore_pipeline.commands.activate import activate_control, retire_control
+from onshore_pipeline.commands.backtest import backtest_control
+from onshore_pipeline.commands.control_runs import list_runs, show_history
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
+from onshore_pipeline.domain.control import STATUSES
+from onshore_pipeline.domain.verdict import Verdict
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.settings import load_settings
 
@@ -19,6 +25,12 @@ if TYPE_CHECKING:
     from onshore_pipeline.domain.control import Control
 
 app = typer.Typer(help="Controls as data: what is judged, and why.", no_args_is_help=True, add_completion=False)
+
+app.command("backtest")(backtest_control)
+app.command("activate")(activate_control)
+app.command("retire")(retire_control)
+app.command("runs")(list_runs)
+app.command("history")(show_history)
 
 _LISTED = ("id", "version", "jurisdiction", "title", "kind", "severity", "status", "confidence", "instrument")
 _PathArgument = Annotated[Path, typer.Argument(help="A control file, or a folder of them")]
@@ -30,20 +42,25 @@ def list_controls(
     jurisdiction: Annotated[
         str | None, typer.Option(help="Only those of this jurisdiction: AU, JP, ... or '*'")
     ] = None,
+    counts: Annotated[bool, typer.Option("--counts", help="Only how many there are of each status")] = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """List the controls in force, by id."""
+    """List the controls in force, by id, and count them by status."""
     chosen = [
         control
         for control in _loaded(data_dir).controls
         if jurisdiction is None or control.jurisdiction == jurisdiction.upper()
     ]
+    by_status = Counter(control.status for control in chosen)
+    counted = {status: by_status[status] for status in STATUSES}
     if as_json:
-        typer.echo(json.dumps([{name: getattr(control, name) for name in _LISTED} for control in chosen]))
+        listed = [{name: getattr(control, name) for name in _LISTED} for control in chosen]
+        typer.echo(json.dumps(counted if counts else listed))
         return
-    for control in chosen:
+    for control in () if counts else chosen:
         marks = f"{control.kind:<9} {control.severity:<8} {control.status:<10}"
-        typer.echo(f"{control.id:<15} v{control.version:<2} {control.jurisdiction:<2} {marks} {control.title}")
+        typer.echo(f"{control.id:<16} v{control.version:<2} {control.jurisdiction:<2} {marks} {control.title}")
+    typer.echo(", ".join(f"{number} {status}" for status, number in counted.items()))
 
 
 @app.command("show")
@@ -69,7 +86,7 @@ def show_control(
 
 @app.command("validate")
 def validate_controls(path: _PathArgument, as_json: JsonOption = False, data_dir: DataDirOption = None) -> int:
-    """Check control files; every problem is a line FILE:LINE:COLUMN on standard error. Exit 1 if there is one."""
+    """Check control files; every problem is a line FILE:LINE:COLUMN on standard error. Exit 2 if there is one."""
     from onshore_pipeline.controls.load import check_controls
 
     load_settings({"data_dir": data_dir})  # settings that nothing could start with are a mistake to name here, too
@@ -82,17 +99,19 @@ def validate_controls(path: _PathArgument, as_json: JsonOption = False, data_dir
         for problem in problems:
             typer.echo(str(problem), err=True)
         typer.echo(f"{_counted(len(controls), 'control')} good, {_counted(len(problems), 'problem')}")
-    return 1 if problems else 0
+    return 2 if problems else 0
 
 
 @app.command("test")
 def run_controls_examples(
     path: Annotated[Path | None, typer.Argument(help="A file or folder; default: all in force")] = None,
     as_json: JsonOption = False,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write JUnit XML")] = None,
     data_dir: DataDirOption = None,
 ) -> int:
-    """Run the examples that controls carry, a line each; exit 1 if one gets another verdict than it expects."""
+    """Run the examples that controls carry, a line each; exit 1 if one gets another verdict."""
     from onshore_pipeline.controls.examples import run_examples
+    from onshore_pipeline.controls.junit import junit_xml
     from onshore_pipeline.controls.load import check_controls
 
     controls, problems, _ = check_controls(*(_folders(data_dir) if path is None else [_existing(path)]))
@@ -104,10 +123,36 @@ def run_controls_examples(
             typer.echo(_result_line(result))
     for problem in problems:
         typer.echo(str(problem), err=True)
+    if junit is not None:
+        _write(junit, junit_xml(results, problems))
     failed = sum(not result.passed for result in results)
     if not as_json:
+        by_verdict = Counter(result.verdict for result in results)
+        typer.echo(", ".join(f"{by_verdict[verdict]} {verdict.replace('_', ' ')}" for verdict in Verdict))
         typer.echo(f"{_counted(len(results), 'example')} of {_counted(len(controls), 'control')}: {failed} failed")
-    return 1 if failed or problems else 0
+    return 2 if problems else 1 if failed else 0
+
+
+@app.command("catalogue")
+def write_catalogue(
+    folder: Annotated[Path, typer.Argument(help="Where to write the pages, one a jurisdiction")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Write every control in force in plain words, as Markdown pages."""
+    from onshore_pipeline.controls.catalogue import catalogue_pages
+
+    pages = catalogue_pages(_loaded(data_dir).controls)
+    for name, page in pages.items():
+        _write(folder / name, page)
+    typer.echo(f"{_counted(len(pages), 'page')} in {folder}")
+
+
+def _write(path: Path, written: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(written, encoding="utf-8")
+    except OSError as error:
+        raise OnshoreError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _existing(path: Path) -> Path:

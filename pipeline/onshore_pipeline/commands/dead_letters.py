@@ -14,7 +14,7 @@ import typer
 from onshore_pipeline.commands.closing import Run, close, said
 from onshore_pipeline.commands.options import DataDirOption, FailpointOption, JsonOption
 from onshore_pipeline.errors import OnshoreError
-from onshore_pipeline.jobs.letters import STATES, Wanted, counts, ids, listed, shown
+from onshore_pipeline.jobs.wanted_letters import STATES, Wanted, counts, ids, listed, shown
 from onshore_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
 )
 
-StageOption = Annotated[str | None, typer.Option(help="decode, normalise, locate, judge, seal or write")]
+StageOption = Annotated[str | None, typer.Option(help="collect, decode, normalise, locate, judge, seal or write")]
 ReasonLikeOption = Annotated[
     str | None, typer.Option("--reason-like", metavar="PATTERN", help="SQL LIKE pattern, or a text in the reason")
 ]
@@ -43,7 +43,7 @@ WhoOption = Annotated[str | None, typer.Option("--as", metavar="PERSON", help="W
 WhyOption = Annotated[str | None, typer.Option("--reason", metavar="TEXT", help="Why; recorded")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would come of it")]
 
-_STAGES: Final = ("decode", "normalise", "locate", "judge", "seal", "write")
+_STAGES: Final = ("collect", "decode", "normalise", "locate", "judge", "seal", "write")
 _AGO: Final = re.compile(r"(\d{1,6})([smhd])")
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ID: Final = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import typer
 
@@ -31,7 +31,11 @@ def whole(arguments: list[str], *, debug: bool) -> list[str]:
 
 def collectors(context: typer.Context) -> None:
     """Hand the command line over to `python -m onshore_collectors`."""
+    hand_over([context.info_name or "", *context.args])
+
+
+def hand_over(arguments: list[str]) -> NoReturn:
+    """Become `python -m onshore_collectors` with these arguments. Raises `OnshoreError` where it is not installed."""
     if importlib.util.find_spec("onshore_collectors") is None:
         raise OnshoreError("the collectors are not installed; pip install 'onshore[collectors]'")
-    name = context.info_name or ""
-    os.execv(sys.executable, [sys.executable, "-m", "onshore_collectors", name, *context.args])  # noqa: S606 - no shell
+    os.execv(sys.executable, [sys.executable, "-m", "onshore_collectors", *arguments])  # noqa: S606 - no shell

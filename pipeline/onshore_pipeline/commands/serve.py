@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -48,22 +49,24 @@ def worker(
 ) -> None:
     """Run one member of the consumer group until SIGTERM; exit 3 when it stops for a person to look."""
     from onshore_pipeline import assembly, dead_letter_history
+    from onshore_pipeline.batches import BatchLimits
     from onshore_pipeline.log_check import refuse_older_log
     from onshore_pipeline.log_ties import claim_log
     from onshore_pipeline.memory import leave_out_pandas
-    from onshore_pipeline.worker import BatchLimits, Worker
+    from onshore_pipeline.rule_texts import RuleTexts
+    from onshore_pipeline.worker import Worker
     from onshore_pipeline.worker_status import say_stopped
 
     leave_out_pandas()
     settings = load_settings({"data_dir": data_dir})
     at = at_failpoint(failpoint)
     stop = _stopped_by_signal(with_parent=with_parent)
-    judgement = assembly.judgement(settings)
+    rules = assembly.rules(settings)
     client = assembly.store_client(settings, store_url)
     check = claim_log(settings, client)
     with contextlib.closing(assembly.entry_reader(settings)) as reader:
         refuse_older_log(reader, client)
-    assembly.publish_controls(client, judgement.controls)
+    RuleTexts().keep(client, rules.in_force())
     watch = dead_letter_history.watch(client, settings)
     limits = BatchLimits(settings.max_batch_messages, settings.max_batch_mib * 1024 * 1024)
     status = DataDir(settings.data_dir).worker_status
@@ -72,12 +75,14 @@ def worker(
         consumer = assembly.consumer(settings, member, at, check)
         try:
             _ready(ready_file)
-            worker = Worker(consumer, client, judgement, limits, status_file=status, dead_letters=watch, at=at)
+            rules.start()
+            worker = Worker(consumer, client, rules, limits, status_file=status, dead_letters=watch, at=at)
             answered = worker.run(stop)
         except StaysDown as error:
             say_stopped(status, str(error))
             raise
         finally:
+            rules.close()
             consumer.close()
             client.close()
     if not answered:
@@ -91,7 +96,7 @@ def sequencer(
     with_parent: WithParent = False,
     failpoint: FailpointOption = None,
 ) -> None:
-    """Copy the evidence log into the store, rebuild rollups, sweep, until SIGTERM; more than one stand by."""
+    """Copy the evidence log into the store, roll up, measure coverage, sweep, until SIGTERM; others stand by."""
     from onshore_pipeline.memory import leave_out_pandas
     from onshore_pipeline.sequencer_status import say_trouble, status_path
 
@@ -129,16 +134,41 @@ def _await_tie(settings: Settings, store_url: str | None, stop: threading.Event)
 def _sequence(settings: Settings, store_url: str | None, over: threading.Event, said: Path, at: At) -> None:
     """Copy and keep for as long as it is our turn."""
     from onshore_pipeline import assembly
+    from onshore_pipeline.context.expected_sources import read_register
+    from onshore_pipeline.findings.standing import folders
+    from onshore_pipeline.jobs.finding_states import FindingStates
     from onshore_pipeline.jobs.keep import keep
+    from onshore_pipeline.jobs.measure import Measurer
+    from onshore_pipeline.jobs.windowed import Windows
     from onshore_pipeline.sequencer import Sequencer
     from onshore_pipeline.sequencer_status import say_trouble
+    from onshore_pipeline.worker_status import is_behind
 
     client = assembly.store_client(settings, store_url)
     reader = assembly.entry_reader(settings)
-    try:
+    worker_status = DataDir(settings.data_dir).worker_status
+    measurer = Measurer(client, lambda: read_register(settings.context_dir), is_behind=lambda: is_behind(worker_status))
+    in_force = assembly.controls_in_force(settings)
+    windows = Windows(client, lambda: in_force().windowed, worker_status)
+    with contextlib.ExitStack() as stack:
+        stack.callback(client.close)
+        stack.callback(reader.close)
+        read = stack.enter_context(contextlib.closing(assembly.store_reader(settings, store_url)))
+        # A SIEM reads Kafka; where there is none, nobody would read the topic.
+        siem = settings.kafka_bootstrap_servers and stack.enter_context(contextlib.closing(assembly.producer(settings)))
+        where = folders(settings.context_dir, settings.data_dir)
+        states = FindingStates(
+            read, client, where, in_force, siem.send if siem else None, f"onshore {metadata.version('onshore')}"
+        )
         while not over.is_set():
             try:
-                keep(Sequencer(reader, client, at), client, over, status_file=said, at=at)
+                sequencer = Sequencer(reader, client, at)
+                heads = assembly.head_keeper(settings, client, sequencer.log_id, at)
+                keep(
+                    sequencer, client, over, measurer=measurer, windows=windows, heads=heads, states=states,
+                    status_file=said, at=at,
+                )  # fmt: skip
+                heads.close()
             except (StoreUnavailable, BrokerUnavailable) as error:
                 say_trouble(said, error)
                 log.warning("sequencing paused", reason=str(error), retry_in_s=_PAUSE_S)
@@ -146,9 +176,6 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
             except OnshoreError as error:
                 say_trouble(said, error)
                 raise
-    finally:
-        reader.close()
-        client.close()
 
 
 def _leading(settings: Settings, stop: threading.Event) -> AbstractContextManager[threading.Event]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import urllib.request
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from onshore_pipeline.commands.attention import MOST_BEHIND, attention
+from onshore_pipeline.commands.coverage_status import show_coverage
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
 from onshore_pipeline.errors import BrokerUnavailable, SettingsError
 from onshore_pipeline.sequencer_status import last_words, status_path
@@ -18,17 +20,19 @@ from onshore_pipeline.stack import DataDir, running_stack, store_address
 if TYPE_CHECKING:
     from onshore_pipeline.store.reader import Reader
 
+CoverageOption = Annotated[
+    bool, typer.Option("--coverage", help="Say what share of what should have been seen was seen")
+]
+
 _FRESH_S: Final = 10.0
 # One step of the sequencer may include a rebuild of many hours.
 _SEQUENCER_FRESH_S: Final = 30.0
-_LOG_BEHIND_S: Final = 30
-_MOST_BEHIND: Final = 10_000
 _READ_TIMEOUT_S: Final = 1.0
-_PUT_OFF_S: Final = 60
 _NO_WAIT: Final = {
     "worker_waits_for": "",
     "worker_waits_because": "",
     "worker_waits_s": 0,
+    "rules_trouble": "",
     "worker_stopped_because": "",
 }
 _direct: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # no proxy stands before this machine
@@ -85,7 +89,7 @@ WHERE log_id IN ({log:UUID}, toUUID('00000000-0000-0000-0000-000000000000')) GRO
 """
 
 
-def status(data_dir: DataDirOption = None, as_json: JsonOption = False) -> int:
+def status(data_dir: DataDirOption = None, as_json: JsonOption = False, coverage: CoverageOption = False) -> int:
     """Say what is stored, who waits for whom, who is put off, and what needs attention; exit 1 if something does.
 
     Dead letters and gaps call for attention for a day; older ones are only counted. A store that does not answer leaves
@@ -96,6 +100,10 @@ def status(data_dir: DataDirOption = None, as_json: JsonOption = False) -> int:
 
     settings = load_settings({"data_dir": data_dir})
     address = store_address(settings, writing=False)
+    if coverage:
+        return show_coverage(
+            Reader(address.url, address.user, address.password, ca_file=address.ca_file), as_json=as_json
+        )
     parts = {**_worker(settings), **_receiver(settings), **_clock(settings)}
     if answers(address.url, ca_file=address.ca_file):
         reader = Reader(address.url, address.user, address.password, ca_file=address.ca_file)
@@ -147,6 +155,7 @@ def _worker(settings: Settings) -> dict[str, Any]:
         "worker_silent_s": int(silent_s),
         "worker_waits_for": said["waits_for"] if waits else "",
         "worker_waits_because": said["waits_because"] if waits else "",
+        "rules_trouble": said.get("rules_trouble", ""),
         "worker_waits_s": int((now - datetime.fromisoformat(said["waits_since"])).total_seconds()) if waits else 0,
     }
 
@@ -201,7 +210,26 @@ def _sequencer(settings: Settings, reader: Reader | None) -> dict[str, Any]:
         "sequencer": state,
         "sequencer_silent_s": int(said.age_s) if said else 0,
         "sequencer_error": (said.error if said else None) or "",
+        **_heads(settings, reader),
         **(_behind(settings, reader) if reader else {"log_behind": 0, "log_behind_s": 0, "log_error": ""}),
+    }
+
+
+def _heads(settings: Settings, reader: Reader | None) -> dict[str, Any]:
+    """The newest signed head, why none is signed where that is so, and how far witnesses have seen the log."""
+    from onshore_pipeline.head_keeper import heads_path, last_said
+    from onshore_pipeline.jobs.witnesses import last_seen
+
+    said = last_said(heads_path(settings))
+    seen = last_seen(reader, said.origin) if said and said.origin and reader else []
+    return {
+        "head_signed_at": said.signed_at if said else "",
+        "head_entries": said.size if said else 0,
+        "heads_trouble": said.trouble if said else "",
+        "witnessed_by": ", ".join(each.witness for each in seen) or "nobody",
+        "witnessed_at": max(each.at for each in seen).isoformat() if seen else "",
+        "witnessed_entries": max((each.size for each in seen), default=0),
+        "witnesses_awaited": "yes" if settings.witness_keys_file else "no",
     }
 
 
@@ -215,7 +243,7 @@ def _behind(settings: Settings, reader: Reader) -> dict[str, Any]:
         try:
             copied = reader.frame(_COPIED, {"log": str(log.log_id)})
             after = {int(partition): int(position) for partition, position in copied.rows()}
-            entries = log.read(after=after, max_entries=_MOST_BEHIND, timeout_s=timeout_s)
+            entries = log.read(after=after, max_entries=MOST_BEHIND, timeout_s=timeout_s)
         finally:
             log.close()
     except BrokerUnavailable as error:
@@ -223,88 +251,3 @@ def _behind(settings: Settings, reader: Reader) -> dict[str, Any]:
     now_ns = int(datetime.now(UTC).timestamp() * 1e9)
     oldest_s = max((now_ns - entry.timestamp_ns for entry in entries), default=0) // 1_000_000_000
     return {"log_behind": len(entries), "log_behind_s": max(0, oldest_s), "log_error": ""}
-
-
-def attention(report: dict[str, Any]) -> list[str]:
-    """What a person should look at, a line each."""
-    return [*_pressure(report), *_trouble(report), *_stamps(report)]
-
-
-def _pressure(report: dict[str, Any]) -> list[str]:
-    """Who waits for whom."""
-    found = []
-    if report["store"] != "answers":
-        found.append("the store does not answer; what is acknowledged waits in the log and is not lost")
-    if report["worker"] == "waiting":
-        found.append(
-            f"the worker waits for the {report['worker_waits_for']} for {report['worker_waits_s']:,} s:"
-            f" {report['worker_waits_because']}; it goes on by itself"
-        )
-    elif report["worker"] != "running":
-        words = f": {report['worker_stopped_because']}" if report.get("worker_stopped_because") else ""
-        found.append(f"the worker is {report['worker']} ({report['worker_silent_s']} s){words}")
-    if report["receiver"] == "does not answer":
-        found.append("the receiver does not answer")
-    if report["put_off_s"] is not None and report["put_off_s"] <= _PUT_OFF_S:
-        why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report["refused"].items()))
-        found.append(f"the receiver put senders off {report['put_off_s']} s ago (refused since its start: {why})")
-    return found
-
-
-def _stamps(report: dict[str, Any]) -> list[str]:
-    """What was stamped by a clock that was wrong."""
-    found = []
-    if report.get("clock_ahead_s"):
-        found.append(
-            f"the newest message of the local log is stamped {report['clock_ahead_s']:,} s ahead of this machine's"
-            " clock: that was wrong then, or is now"
-        )
-    if report.get("clock_steps_back_last_day"):
-        found.append(
-            f"this machine's clock went back {report['clock_steps_back_last_day']:,} times in the last 24 hours, from"
-            f" {report['clock_stamped_up_to']} at most: ingested_at and salt month of messages in front of"
-            f" {report['clock_wrong_before']} are as that clock said"
-        )
-    return found
-
-
-def _trouble(report: dict[str, Any]) -> list[str]:
-    """What does not work, and what was lost."""
-    found = []
-    if report["sequencer"] != "running":
-        words = f"; it last said: {report['sequencer_error']}" if report["sequencer_error"] else ""
-        found.append(f"the sequencer is {report['sequencer']} ({report['sequencer_silent_s']} s){words}")
-    if report["log_behind_s"] > _LOG_BEHIND_S:
-        more = " or more" if report["log_behind"] >= _MOST_BEHIND else ""
-        found.append(
-            f"{report['log_behind']:,} entries{more} of the evidence log are not in the store yet, the oldest for"
-            f" {report['log_behind_s']:,} s: is the sequencer running?"
-        )
-    if report["log_error"]:
-        found.append(f"the evidence log cannot be read: {report['log_error']}")
-    if report.get("dead_lettered_last_day") and report["open_dead_letters"]:
-        found.append(
-            f"{report['dead_lettered_last_day']:,} records of the last 24 hours could not be read and became dead"
-            f" letters; {report['open_dead_letters']:,} are open: see `onshore dead-letters list`"
-        )
-    if report.get("gaps_last_day"):
-        found.append(
-            f"{report['gaps_last_day']:,} gaps of the last 24 hours: {report['offsets_lost_last_day']:,} offsets were"
-            " deleted from the broker before they were read"
-        )
-    if report.get("messages_lost_last_day"):
-        found.append(
-            f"{report['messages_lost_last_day']:,} sealed messages were found lost in the last 24 hours: the store has"
-            " no rows of them, and the broker no longer keeps them"
-        )
-    if report.get("events_missing") and not report.get("attempts_being_restored"):
-        found.append(
-            f"{report['events_missing']:,} sealed events have no rows in this store: `onshore restore --plan` says what"
-            " can be written again from the messages that the broker keeps"
-        )
-    if report.get("attempts_being_restored"):
-        found.append(
-            f"{report['attempts_being_restored']:,} attempts are hidden while they are restored; if no restore is"
-            " running, `onshore restore` ends what one that was killed began"
-        )
-    return found

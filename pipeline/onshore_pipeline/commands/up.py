@@ -9,7 +9,7 @@ import typer
 
 from onshore_pipeline.commands.options import DataDirOption, FailpointOption
 from onshore_pipeline.failpoints import at_failpoint
-from onshore_pipeline.settings import load_settings, refuse_unsupported
+from onshore_pipeline.settings import Settings, load_settings, refuse_unsupported
 
 
 def up(
@@ -29,9 +29,20 @@ def up(
     settings = load_settings({"data_dir": data_dir})
     refuse_unsupported(settings)
     at_failpoint(failpoint)  # says so here too, where it is seen
+    _refuse_unusable_key(settings)
     ports = Ports(otlp_http_port, otlp_grpc_port, store_port, dashboard_port)
     kafka = bool(settings.kafka_bootstrap_servers)
     options = UpOptions(
         settings.data_dir, ports, ready_file, dashboard=not no_dashboard, demo=demo, kafka=kafka, failpoint=failpoint
     )
     run_stack(options, lambda line: print(line, flush=True))  # noqa: T201 - progress for people
+
+
+def _refuse_unusable_key(settings: Settings) -> None:
+    """Stop before anything starts where heads could not be signed; a key that is missing is made by the stack."""
+    from onshore_pipeline.signing_key import key_path, makes_own_key, read_keyring
+
+    if key_path(settings).exists() or not makes_own_key(settings):
+        read_keyring(settings)
+    else:
+        print(f"no signing key yet: one is made in {key_path(settings)}; `onshore keys show` prints what to check with")  # noqa: T201

@@ -1,24 +1,20 @@
 """Registries: reference data that ships, and the files a user adds.
 
-`load` reads them once at start-up into a frozen `Context`; its digest names exactly the knowledge that a batch was
-located with. Files that a user may put into the context directory (UTF-8 CSV, first line the column names, lines that
-start with # are comments, every file optional):
+`load` reads them into a frozen `Context`; its digest names exactly the knowledge that a batch was located with. A user
+writes a registry as `NAME.csv` (UTF-8, first line the column names, lines that start with # are comments) or as
+`NAME.yaml` (a list of rows with the same columns); every file is optional, and `declared.REGISTRIES` says which there
+are and what each column holds.
 
-| File | Columns (* = required) | Says |
-|---|---|---|
-| `addresses.csv` | network*, country*, facility, entity, note | where address ranges of the organisation are |
-| `hosts.csv` | host_pattern*, entity, country, provider, reroutes, note | whose named hosts are, and where |
-| `facilities.csv` | facility*, country*, entity, note | where data centres and offices are, who runs them |
-| `entities.csv` | name*, country, control_country, parent, effective_from, effective_to | organisations, dated |
-| `operators.csv` | as shipped in `reference/` | networks by number; a row replaces the shipped one |
-| `model_endpoints.csv` | as shipped in `reference/` | model hosts; a row replaces the shipped one |
-| `cloud_regions.csv` | as shipped in `reference/` | cloud regions; a row replaces the shipped one |
+A row speaks about the days from `valid_from` to `valid_to`, and counts for who asks what was known at a time only when
+its `known_from` is not later. Of rows of one key the one that is known last takes over the days that it speaks about.
 
-Countries may be written as alpha-2, alpha-3 or English name in any case. Rows whose confidence is 'check' are never
-used to say something. What a user's file says about a place is *asserted*.
+What a registry does not say is unknown. A registry of permissions that knows the parties and has no row for them says
+'none'. Countries may be written as alpha-2, alpha-3 or English name in any case. Rows whose confidence is 'check' are
+never used to say something. What a user's file says about a place is *asserted*.
 """
 
 from onshore_pipeline.context.countries import Countries, CountryGroup
-from onshore_pipeline.context.loading import DEBIAN_GEOIP, Context, Source, load
+from onshore_pipeline.context.loading import DEBIAN_GEOIP, load
+from onshore_pipeline.context.world import Context, Source
 
 __all__ = ["DEBIAN_GEOIP", "Context", "Countries", "CountryGroup", "Source", "load"]

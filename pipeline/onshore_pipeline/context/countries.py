@@ -35,7 +35,8 @@ class Countries:
             return None
         code = self.by_spelling.get(value.upper())
         if code is None:
-            raise row.error(f"column '{column}': '{value}' is no country; write its ISO 3166-1 code, such as AU or AUS")
+            why = f"column '{column}': '{value}' is no country; write its ISO 3166-1 code, such as AU or AUS"
+            raise row.error(why, column)
         return code
 
 
@@ -92,4 +93,4 @@ def read_date(row: Row, column: str) -> date | None:
     try:
         return date.fromisoformat(value)
     except ValueError as error:
-        raise row.error(f"column '{column}': '{value}' is no date; write it as 2026-11-21") from error
+        raise row.error(f"column '{column}': '{value}' is no date; write it as 2026-11-21", column) from error

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_VERSION = re.compile(r"^#\s*version:\s*(.+?)\s*$", re.MULTILINE)
-_TRUTHS = {"yes": True, "no": False}
+VERSION = re.compile(r"^#\s*version:\s*(.+?)\s*$", re.MULTILINE)
+_TRUTHS = {"yes": True, "no": False, "true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,14 @@ class Row:
     Attributes:
         file: where it stands.
         line: 1-based.
-        cells: by column name.
+        cells: by column name; several values in one are apart by blanks, or each ended by a `;`.
+        lines: where each column stands, in files that give each its own line.
     """
 
     file: Path
     line: int
     cells: dict[str, str | None]
+    lines: dict[str, int] = field(default_factory=dict)
 
     def get(self, column: str) -> str | None:
         """The cell, or None when it is blank or the file has no such column."""
@@ -40,8 +42,14 @@ class Row:
         """The cell. Raises `ContextError` when it is blank."""
         value = self.cells.get(column)
         if value is None:
-            raise self.error(f"column '{column}' is empty")
+            raise self.error(f"column '{column}' is empty", column)
         return value
+
+    def several(self, column: str) -> tuple[str, ...]:
+        """The values of a cell that may hold several, in their order; none when it is blank."""
+        value = self.cells.get(column) or ""
+        parts = value.split(";") if ";" in value else value.split()
+        return tuple(part.strip() for part in parts if part.strip())
 
     def truth(self, column: str) -> bool:
         """A yes/no cell, blank meaning no. Raises `ContextError` for any other word."""
@@ -49,12 +57,12 @@ class Row:
         if value is None:
             return False
         if value.lower() not in _TRUTHS:
-            raise self.error(f"column '{column}' must be yes or no, not '{value}'")
+            raise self.error(f"column '{column}' must be yes or no, not '{value}'", column)
         return _TRUTHS[value.lower()]
 
-    def error(self, why: str) -> ContextError:
-        """An error that points at this row."""
-        return ContextError(self.file, self.line, why)
+    def error(self, why: str, column: str = "") -> ContextError:
+        """An error that points at this row, or at one of its columns where that has a line of its own."""
+        return ContextError(self.file, self.lines.get(column, self.line), why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +97,36 @@ def read_table(file: Path, required: tuple[str, ...], optional: tuple[str, ...] 
     Raises:
         ContextError: the file cannot be read, is not UTF-8, or has other columns or too many cells in a row.
     """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ContextError(file, None, f"cannot be read: {error.strerror}") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ContextError(file, line, "is not UTF-8: save it as UTF-8") from error
-    version = _VERSION.search(text)
+    return read_csv(file, read_bytes(file), required, optional)
+
+
+def read_csv(file: Path, content: bytes, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> Table:
+    """The same for a file that was read already."""
+    text = decoded(file, content)
+    version = VERSION.search(text)
     return Table(
         file=file,
         version=version.group(1) if version else "",
         sha256=hashlib.sha256(content).hexdigest(),
         rows=tuple(_rows(file, text, required, optional)),
     )
+
+
+def read_bytes(file: Path) -> bytes:
+    """A file's bytes. Raises `ContextError` when it cannot be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ContextError(file, None, f"cannot be read: {error.strerror}") from error
+
+
+def decoded(file: Path, content: bytes) -> str:
+    """The text of a registry. Raises `ContextError`, naming the line, when it is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ContextError(file, line, "is not UTF-8: save it as UTF-8") from error
 
 
 def _rows(file: Path, text: str, required: tuple[str, ...], optional: tuple[str, ...]) -> Iterator[Row]:

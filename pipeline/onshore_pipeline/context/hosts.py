@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from onshore_pipeline.context.checks import read_countries_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -35,6 +37,7 @@ class HostPattern:
         entity: whose it is, None = unknown.
         provider: cloud whose region names the host carries.
         country: where it is, whatever the region.
+        countries: the countries it may be in, where that is not one; sorted.
         is_asserted: the user's own registry says so (else it is inferred from the name).
         reroutes: the host passes calls on: neither its name nor its address says where they end.
         has_profiles: the model's name may carry a cross-region profile (apac., eu., ...).
@@ -50,6 +53,7 @@ class HostPattern:
     is_asserted: bool
     reroutes: bool
     has_profiles: bool
+    countries: tuple[str, ...] = ()
 
 
 class HostPatterns:
@@ -68,18 +72,19 @@ class HostPatterns:
 
         Returns:
             In order: owner, provider, country, region (as the name carries it) String, is_asserted, reroutes,
-            has_profiles Boolean; all null where no pattern matches.
+            has_profiles Boolean, candidates List(String); all null where no pattern matches.
         """
         found = [self._first(host) if host is not None else (None, None) for host in hosts]
         return pl.DataFrame(
             [
-                (p.entity, p.provider, p.country, region, p.is_asserted, p.reroutes, p.has_profiles)
+                (p.entity, p.provider, p.country, region, p.is_asserted, p.reroutes, p.has_profiles, p.countries)
                 if p is not None
-                else (None,) * 7
+                else (None,) * 8
                 for p, region in found
             ],
             schema=dict.fromkeys(("owner", "provider", "country", "region"), pl.String())
-            | dict.fromkeys(("is_asserted", "reroutes", "has_profiles"), pl.Boolean()),
+            | dict.fromkeys(("is_asserted", "reroutes", "has_profiles"), pl.Boolean())
+            | {"candidates": pl.List(pl.String)},
             orient="row",
         )
 
@@ -128,6 +133,7 @@ def read_pattern(row: Row, countries: Countries, *, entity_column: str, is_asser
         is_asserted=is_asserted,
         reroutes=row.truth("reroutes"),
         has_profiles=row.truth("profiles"),
+        countries=read_countries_of(row, "countries", countries),
     )
 
 

@@ -1,101 +1,45 @@
-"""The context: all that is known about the world when a batch is located, loaded once and never changed."""
+"""Makes a context of what ships, the user's registries and the geolocation data."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from onshore_pipeline.context import registries
-from onshore_pipeline.context.countries import Countries, CountryGroup, read_countries, read_groups
-from onshore_pipeline.context.csv_table import Row, Table, read_table
+from onshore_pipeline.context.address_table import AddressTable
+from onshore_pipeline.context.countries import read_countries, read_groups
+from onshore_pipeline.context.dated import boundaries, known_from, on_day, settled
+from onshore_pipeline.context.declared import REGISTRIES
+from onshore_pipeline.context.distances import Distances
 from onshore_pipeline.context.hosts import HostPatterns, by_specificity, read_pattern
 from onshore_pipeline.context.mmdb import AddressDatabases
 from onshore_pipeline.context.networks import read_geoip
-from onshore_pipeline.errors import ContextError
+from onshore_pipeline.context.own import files_in, read_own
+from onshore_pipeline.context.registered import register
+from onshore_pipeline.context.shipped import reference_tables, shipped_countries, shipped_files
+from onshore_pipeline.context.world import Contents, Context, Geography, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
-    import polars as pl
+    from onshore_pipeline.context.countries import Countries
+    from onshore_pipeline.context.csv_table import Row, Table
+    from onshore_pipeline.context.dated import Dated
+    from onshore_pipeline.context.shipped import Shipped
 
 DEBIAN_GEOIP: Final = (Path("/usr/share/tor/geoip"), Path("/usr/share/tor/geoip6"))
 """Where Debian's tor-geoipdb puts the IPFire location database (CC BY-SA 4.0)."""
 
-_REFERENCE: Final = Path(__file__).parent / "reference"
-_HOST_COLUMNS: Final = ("provider", "country", "reroutes", "profiles", "note", "confidence")
-
-# File → (required columns, optional columns).
-_SHIPPED: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    "anycast.csv": (("network", "kind", "operator"), ("note",)),
-    "cloud_networks.csv": (("network", "kind", "operator"), ("note",)),
-    "cloud_regions.csv": (("provider", "region", "country"), ("name", "operator", "source", "confidence")),
-    "country_codes.csv": (("alpha2", "alpha3", "numeric", "name"), ()),
-    "country_groups.csv": (("group", "members"), ("effective_from", "effective_to", "confidence", "note")),
-    "entities.csv": (
-        ("name",),
-        ("country", "control_country", "parent", "effective_from", "effective_to", "confidence"),
-    ),
-    "model_endpoints.csv": (("host_pattern", "operator", "operator_parent_country"), _HOST_COLUMNS),
-    "operators.csv": (("asn", "operator", "parent_country"), ("as_org", "ultimate_parent", "kind", "confidence")),
-    "providers.csv": (("provider", "operator", "parent_country"), ("aliases", "ultimate_parent", "confidence")),
-    "region_sets.csv": (("provider", "kind", "name", "countries"), ("confidence", "note")),
-    "service_hosts.csv": (("host_pattern", "operator", "operator_parent_country"), _HOST_COLUMNS),
-    "special_addresses.csv": (("network", "kind"), ("note",)),
-}
-_OWN: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    "addresses.csv": (("network",), ("country", "facility", "entity", "note")),
-    "facilities.csv": (("facility", "country"), ("entity", "note")),
-    "hosts.csv": (("host_pattern",), ("entity", "country", "provider", "reroutes", "note")),
-    **{name: _SHIPPED[name] for name in ("cloud_regions.csv", "entities.csv", "model_endpoints.csv", "operators.csv")},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file (or library) that the context was made from, as evidence names it.
-
-    Attributes:
-        name: `reference/...` ships with Onshore, `own/...` is the user's, `geoip/...` and `mmdb/...` are geolocation
-            data, `registry/iptocc` is what the regional internet registries say.
-        version: what it says about itself, '' when it says nothing.
-        sha256: of its bytes, hex; of its version for a library.
-    """
-
-    name: str
-    version: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Context:
-    """What is known about the world. The frames' columns stand at the functions that make them (`registries`).
-
-    Attributes:
-        digest: SHA-256 over names, versions and digests of all sources, hex.
-        sources: sorted by name.
-        uses_registry: whether registry answers may be used where nothing better is known.
-    """
-
-    digest: str
-    sources: tuple[Source, ...]
-    countries: Countries = field(repr=False)
-    country_groups: tuple[CountryGroup, ...] = field(repr=False)
-    provider_names: dict[str, str] = field(repr=False)
-    provider_operators: dict[str, str] = field(repr=False)
-    regions: pl.DataFrame = field(repr=False)
-    profiles: pl.DataFrame = field(repr=False)
-    facilities: pl.DataFrame = field(repr=False)
-    entities: pl.DataFrame = field(repr=False)
-    operators: pl.DataFrame = field(repr=False)
-    hosts: HostPatterns = field(repr=False)
-    own_networks: pl.DataFrame = field(repr=False)
-    known_networks: pl.DataFrame = field(repr=False)
-    geoip: pl.DataFrame = field(repr=False)
-    databases: AddressDatabases = field(repr=False)
-    uses_registry: bool = True
+# Looked up by what lies nested or matches a pattern: what they say is cut by days, and not joined by them.
+_CUT_BY_DAYS: Final = ("addresses", "cloud_regions", "facilities", "hosts", "model_endpoints", "operators")
+_CACHED_SPANS: Final = 32
 
 
 def load(
@@ -104,6 +48,7 @@ def load(
     geoip: Sequence[Path] = (),
     databases: Sequence[Path] = (),
     uses_registry: bool = True,
+    known_at: datetime | None = None,
 ) -> Context:
     """Load what ships, the user's registries and the geolocation data.
 
@@ -112,75 +57,138 @@ def load(
         geoip: files in the format of Debian's tor-geoipdb (`DEBIAN_GEOIP` where that is installed).
         databases: MaxMind DB files, asked before `geoip`; country and network number may come from different ones.
         uses_registry: fall back on what the regional internet registries say, outside the networks of cloud operators.
+        known_at: leave out what was known later; None = nothing.
 
     Raises:
         ContextError: a file cannot be used; it names file, line and remedy.
     """
-    shipped = {name: read_table(_REFERENCE / name, *columns) for name, columns in _SHIPPED.items()}
-    own = _own_tables(directory)
-    countries = read_countries(shipped["country_codes.csv"])
-    ranges, geoip_files = read_geoip(geoip, countries.codes)
-    readers = AddressDatabases(databases, countries.codes)
-    sources = [
-        *(Source(f"reference/{name}", table.version, table.sha256) for name, table in shipped.items()),
-        *(Source(f"own/{name}", table.version, table.sha256) for name, table in own.items()),
-        *(Source(f"geoip/{name}", version, sha256) for name, version, sha256 in geoip_files),
+    return assemble(files_in(directory), read_geography(geoip, databases, uses_registry=uses_registry), known_at)
+
+
+def read_geography(geoip: Sequence[Path], databases: Sequence[Path], *, uses_registry: bool = True) -> Geography:
+    """Read the geolocation data; see `load`."""
+    codes = shipped_countries().codes
+    ranges, files = read_geoip(geoip, codes)
+    readers = AddressDatabases(databases, codes)
+    sources = (
+        *(Source(f"geoip/{name}", version, sha256) for name, version, sha256 in files),
         *(Source(f"mmdb/{name}", version, sha256) for name, version, sha256 in readers.sources),
-        *([_registry_source()] if uses_registry else []),
+        *([_named_by_its_version("registry/iptocc", importlib.metadata.version("iptocc"))] if uses_registry else []),
+    )
+    country_at = pl.DataFrame({"country": codes}, schema={"country": pl.String}).with_row_index("at")
+    numbers = ranges.select("country").join(country_at, on="country", how="left", maintain_order="left")["at"]
+    table = AddressTable(ranges, numbers.cast(pl.Int32).to_numpy())
+    return Geography(ranges, table, readers, uses_registry, sources)
+
+
+def assemble(
+    files: Mapping[Path, bytes], geography: Geography, known_at: datetime | None = None, shipped: Shipped | None = None
+) -> Context:
+    """Make a context of registries that were read; `shipped` is another release's reference data.
+
+    Raises:
+        ContextError: a file cannot be used; it names file, line and remedy.
+    """
+    reference = shipped or shipped_files()
+    tables = reference_tables(tuple(reference.items()))
+    countries = read_countries(tables["country_codes.csv"])
+    own_tables = read_own(files, countries)
+    own = {name: settled(table, REGISTRIES[name].key, known_at) for name, table in own_tables.items()}
+    sources = [
+        *(Source(f"reference/{name}", table.version, table.sha256) for name, table in tables.items()),
+        *(Source(f"own/{table.file.name}", table.version, table.sha256) for table in own_tables.values()),
+        *geography.sources,
+        *([_named_by_its_version("known_at", known_at.isoformat())] if known_at is not None else []),
     ]
     sources.sort(key=lambda source: (source.name, source.sha256))
-
-    def rows(*names: str) -> list[Row]:
-        """Rows of the shipped tables, then of the user's of the same names."""
-        return [row for tables in (shipped, own) for name in names if name in tables for row in tables[name]]
-
-    operators = registries.latest(rows("operators.csv"), "asn")
-    models = registries.latest(rows("model_endpoints.csv"), "host_pattern")
-    services = rows("service_hosts.csv")
-    facilities = registries.facility_frame(rows("facilities.csv"), countries)
-    owners = registries.parents(operators, rows("providers.csv"), (*models, *services), countries)
-    return Context(
-        digest=_digest(sources),
-        sources=tuple(sources),
-        countries=countries,
-        country_groups=read_groups(shipped["country_groups.csv"], countries),
-        provider_names=registries.provider_names(rows("providers.csv")),
-        provider_operators={row.require("provider"): row.require("operator") for row in rows("providers.csv")},
-        regions=registries.region_frame(
-            registries.latest(rows("cloud_regions.csv"), "provider", "region"), rows("region_sets.csv"), countries
-        ),
-        profiles=registries.profile_frame(rows("region_sets.csv"), countries),
-        facilities=facilities,
-        entities=registries.entity_frame(owners, _entity_rows(shipped, own), countries),
-        operators=registries.operator_frame(operators),
-        hosts=_patterns(rows("hosts.csv"), (*models, *services), countries),
-        own_networks=registries.own_network_frame(rows("addresses.csv"), facilities, countries),
-        known_networks=registries.known_network_frame(
-            rows("special_addresses.csv", "anycast.csv", "cloud_networks.csv")
-        ),
-        geoip=ranges,
-        databases=readers,
-        uses_registry=uses_registry,
-    )
+    contents = {table.sha256: reference[name] for name, table in tables.items()}
+    contents |= {table.sha256: files[table.file] for table in own_tables.values()}
+    return _Maker(tables, own, countries, geography, tuple(sources), contents).whole()
 
 
-def _own_tables(directory: Path | None) -> dict[str, Table]:
-    if directory is None:
-        return {}
-    if not directory.is_dir():
-        raise ContextError(directory, None, "is no directory; ONSHORE_CONTEXT_DIR must name one")
-    files = sorted(directory.glob("*.csv"))
-    for file in files:
-        if file.name not in _OWN:
-            raise ContextError(file, None, f"no registry has this name; known: {', '.join(sorted(_OWN))}")
-    return {file.name: read_table(file, *_OWN[file.name]) for file in files}
+def learned(files: Mapping[Path, bytes]) -> tuple[datetime, ...]:
+    """The moments at which rows of registries became known, in order. Raises `ContextError`."""
+    countries = read_countries(reference_tables(tuple(shipped_files().items()))["country_codes.csv"])
+    return tuple(sorted({known_from(row) for table in read_own(files, countries).values() for row in table}))
 
 
-def _entity_rows(shipped: dict[str, Table], own: dict[str, Table]) -> list[Row]:
-    """The user's entities, and the shipped ones that the user does not replace."""
-    mine = list(own["entities.csv"]) if "entities.csv" in own else []
-    names = {row.require("name").lower() for row in mine}
-    return [row for row in shipped["entities.csv"] if row.require("name").lower() not in names] + mine
+class _Maker:
+    """Makes the context of a span of days between two changes, from rows that were read once."""
+
+    def __init__(
+        self,
+        tables: Mapping[str, Table],
+        own: Mapping[str, Sequence[Dated]],
+        countries: Countries,
+        geography: Geography,
+        sources: tuple[Source, ...],
+        contents: Mapping[str, bytes],
+    ) -> None:
+        self._tables, self._own, self._countries = tables, own, countries
+        self._geography, self._sources, self._contents = geography, sources, Contents(contents)
+        self._registered = register(own, countries)
+        self._distances = Distances(tables["country_distances.csv"])
+        self._epochs = boundaries(each for name in _CUT_BY_DAYS for each in own.get(name, ()))
+        self._digest = digest_of(sources)
+        self._of_epoch = lru_cache(_CACHED_SPANS)(self._make)
+
+    def whole(self) -> Context:
+        """The context, every span checked."""
+        for epoch in range(len(self._epochs) + 1 if self._epochs else 0):
+            self._make(epoch)  # raises what is wrong on some days only
+        return self._of_epoch(None)
+
+    def _make(self, epoch: int | None) -> Context:
+        tables, countries = self._tables, self._countries
+        day = None if epoch is None else self._epochs[epoch - 1] if epoch else date.min
+
+        def rows(*names: str) -> list[Row]:
+            """Rows of the shipped tables, then of the user's of the same names that hold on the day."""
+            shipped = [row for name in names for row in tables.get(f"{name}.csv", ())]
+            return shipped + [row for name in names for row in on_day(self._own.get(name, ()), day)]
+
+        operators = registries.latest(rows("operators"), "asn")
+        models = registries.latest(rows("model_endpoints"), "host_pattern")
+        services = rows("service_hosts")
+        facilities = registries.facility_frame(rows("facilities"), countries)
+        owners = registries.parents(operators, rows("providers"), (*models, *services), countries)
+        own_networks = registries.own_network_frame(rows("addresses"), facilities, countries)
+        known_networks = registries.known_network_frame(rows("special_addresses", "anycast", "cloud_networks"))
+        return Context(
+            digest=self._digest,
+            sources=self._sources,
+            contents=self._contents,
+            countries=countries,
+            country_groups=read_groups(tables["country_groups.csv"], countries),
+            provider_names=registries.provider_names(rows("providers")),
+            provider_operators={row.require("provider"): row.require("operator") for row in rows("providers")},
+            cloud_owners=registries.cloud_owners(operators, rows("providers")),
+            regions=registries.region_frame(
+                registries.latest(rows("cloud_regions"), "provider", "region"), rows("region_sets"), countries
+            ),
+            profiles=registries.profile_frame(rows("region_sets"), countries),
+            facilities=facilities,
+            entities=registries.entity_frame(owners, self._entities(), countries),
+            operators=registries.operator_frame(operators),
+            hosts=_patterns(rows("hosts"), (*models, *services), countries),
+            own_networks=own_networks,
+            known_networks=known_networks,
+            own_table=AddressTable(own_networks),
+            known_table=AddressTable(known_networks),
+            registered=self._registered,
+            own=self._own,
+            geography=self._geography,
+            distances=self._distances,
+            epochs=self._epochs,
+            of_epoch=self._of_epoch,
+        )
+
+    def _entities(self) -> list[Dated]:
+        """The user's entities, and the shipped ones that the user does not replace."""
+        mine = list(self._own.get("entities", ()))
+        names = {each.row.require("name").lower() for each in mine}
+        shipped = settled(self._tables["entities.csv"], ("name",))
+        return [each for each in shipped if each.row.require("name").lower() not in names] + mine
 
 
 def _patterns(own: Sequence[Row], shipped: Sequence[Row], countries: Countries) -> HostPatterns:
@@ -195,11 +203,11 @@ def _patterns(own: Sequence[Row], shipped: Sequence[Row], countries: Countries) 
     )
 
 
-def _registry_source() -> Source:
-    version = importlib.metadata.version("iptocc")
-    return Source("registry/iptocc", version, hashlib.sha256(version.encode()).hexdigest())
+def _named_by_its_version(name: str, version: str) -> Source:
+    return Source(name, version, hashlib.sha256(version.encode()).hexdigest())
 
 
-def _digest(sources: Sequence[Source]) -> str:
+def digest_of(sources: Sequence[Source]) -> str:
+    """The digest of a context that was made of these sources, which are sorted by name."""
     lines = "".join(f"{source.name}\0{source.version}\0{source.sha256}\n" for source in sources)
     return hashlib.sha256(lines.encode()).hexdigest()

@@ -32,7 +32,7 @@ def read_network(row: Row, column: str = "network") -> tuple[int, int]:
     try:
         network = ipaddress.ip_network(value)
     except ValueError as error:
-        raise row.error(f"column '{column}': {error}") from error
+        raise row.error(f"column '{column}': {error}", column) from error
     base = MAPPED if network.version == 4 else 0  # noqa: PLR2004 - the protocol's name
     return base + int(network.network_address), base + int(network.broadcast_address)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.context.countries import read_date
 from onshore_pipeline.context.networks import range_frame, read_network
 
 if TYPE_CHECKING:
@@ -15,9 +14,13 @@ if TYPE_CHECKING:
 
     from onshore_pipeline.context.countries import Countries
     from onshore_pipeline.context.csv_table import Row
+    from onshore_pipeline.context.dated import Dated
 
 # Networks that rent or lend addresses to others: where such an address is registered says nothing about its place.
 _HOSTING_KINDS: Final = frozenset({"hyperscaler", "cloud", "cdn", "model", "transit"})
+
+_CLOUD_KINDS: Final = frozenset({"hyperscaler", "cloud"})
+_IN_FRONT: Final = frozenset({"akamai", "cloudflare"})
 
 
 def is_usable(row: Row) -> bool:
@@ -36,6 +39,19 @@ def provider_names(rows: Iterable[Row]) -> dict[str, str]:
         spelling: row.require("provider")
         for row in rows
         for spelling in (row.require("provider"), *(row.get("aliases") or "").split())
+    }
+
+
+def cloud_owners(operators: Iterable[Row], providers: Iterable[Row]) -> dict[str, str]:
+    """Names of clouds, as a provider and as a network's operator → whose they are in the end.
+
+    Content networks are left out: that one stands in front of another cloud's machine contradicts nothing.
+    """
+    rows = [*(row for row in operators if row.get("kind") in _CLOUD_KINDS), *providers]
+    return {
+        row.require("operator"): row.get("ultimate_parent") or row.require("operator")
+        for row in rows
+        if is_usable(row) and row.get("provider") not in _IN_FRONT
     }
 
 
@@ -80,14 +96,8 @@ def read_set(row: Row, countries: Countries) -> tuple[str, ...]:
 
 def facility_frame(rows: Iterable[Row], countries: Countries) -> pl.DataFrame:
     """Facilities → facility String (lower case), country String, entity String."""
-    found: dict[str, tuple[str, str | None, str | None]] = {}
-    for row in rows:
-        name = row.require("facility").lower()
-        row.require("country")
-        if name in found:
-            raise row.error(f"facility '{name}' appears twice")
-        found[name] = (name, countries.of(row, "country"), row.get("entity"))
-    return _text_frame(list(found.values()), "facility", "country", "entity")
+    found = [(row.require("facility").lower(), countries.of(row, "country"), row.get("entity")) for row in rows]
+    return _text_frame(found, "facility", "country", "entity")
 
 
 def own_network_frame(rows: Sequence[Row], facilities: pl.DataFrame, countries: Countries) -> pl.DataFrame:
@@ -127,7 +137,7 @@ def operator_frame(rows: Iterable[Row]) -> pl.DataFrame:
     return pl.DataFrame(found, schema={"asn": pl.UInt32, "operator": pl.String, "is_hosting": pl.Boolean}, orient="row")
 
 
-def entity_frame(shipped: Mapping[str, str | None], rows: Sequence[Row], countries: Countries) -> pl.DataFrame:
+def entity_frame(shipped: Mapping[str, str | None], rows: Sequence[Dated], countries: Countries) -> pl.DataFrame:
     """Organisations → entity String (lower case), country, control_country String, effective_from, effective_to Date.
 
     `shipped` maps the names of operators and owners to the country of the ultimate parent; `rows` (entities.csv) give
@@ -136,19 +146,12 @@ def entity_frame(shipped: Mapping[str, str | None], rows: Sequence[Row], countri
     found: dict[str, list[tuple[str, str | None, str | None, date, date]]] = {
         name.lower(): [(name.lower(), None, control, date.min, date.max)] for name, control in shipped.items()
     }
-    replaced: set[str] = set()
-    for row in rows:
-        name = row.require("name").lower()
-        first, last = read_date(row, "effective_from") or date.min, read_date(row, "effective_to") or date.max
-        if last < first:
-            raise row.error("effective_to lies before effective_from")
-        if name not in replaced:
-            found[name] = []
-            replaced.add(name)
-        periods = found[name]
-        if any(first <= other_last and other_first <= last for *_, other_first, other_last in periods):
-            raise row.error(f"'{name}' has another row for the same time: fill effective_from and effective_to")
-        periods.append((name, countries.of(row, "country"), countries.of(row, "control_country"), first, last))
+    own: dict[str, list[tuple[str, str | None, str | None, date, date]]] = {}
+    for each in rows:
+        row, name = each.row, each.row.require("name").lower()
+        known = (name, countries.of(row, "country"), countries.of(row, "control_country"), each.first, each.last)
+        own.setdefault(name, []).append(known)
+    found |= own
     texts = dict.fromkeys(("entity", "country", "control_country"), pl.String)
     schema = pl.Schema({**texts, "effective_from": pl.Date, "effective_to": pl.Date})
     return pl.DataFrame([period for periods in found.values() for period in periods], schema=schema, orient="row")

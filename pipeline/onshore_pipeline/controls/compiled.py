@@ -26,16 +26,18 @@ from onshore_pipeline.controls.condition import (
     disjunction,
     parties_questioned,
 )
+from onshore_pipeline.controls.kinds import REPEATING, time_limits
 from onshore_pipeline.controls.language import CONTRADICTABLE, OCCURRED_AT, parse_condition
 from onshore_pipeline.controls.lists import DatedList, day_end_ns, day_start_ns
 from onshore_pipeline.controls.texts import CLICKHOUSE, POLARS, Dialect, condition_text, quoted, unknown_text
 from onshore_pipeline.domain.control import KNOWN_OUTCOMES
-from onshore_pipeline.domain.event import COLUMNS_BY_NAME, DOMAINS
+from onshore_pipeline.domain.event import COLUMNS_BY_NAME, DOMAINS, Kind
 from onshore_pipeline.domain.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from onshore_pipeline.controls.windowed import WindowedControl
     from onshore_pipeline.domain.control import Control
 
 # What an undetermined verdict lacked, besides columns.
@@ -66,21 +68,58 @@ class EngineTexts:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """When a text of a control judges: nanoseconds since 1970 of the events' own time; None is open.
+
+    Attributes:
+        since_ns: the first.
+        until_ns: the first that it does not judge any more.
+    """
+
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+
+_ALWAYS: Final = Span()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
     """A control with its checked conditions.
 
     Attributes:
+        scope: domain and time of force.
+        applies: the condition `applies`.
+        violated: the condition `violated`.
+        outcome_text: whether a known outcome is one it judges, in SQL; None when every outcome is judged.
         columns: every column that the verdict reads.
         parties: the parties whose contradictions matter.
         polars: the texts that `judge` evaluates with `pl.sql_expr`.
         clickhouse: the texts for history in the store.
+        gate: Polars text of domain, outcome and `applies` without the time of force: FALSE for every kind of event in a
+            batch means that the control applies to none of its events. None if `applies` reads what has many values, or
+            asks about claims.
+        gate_columns: what the gate reads.
+        limits_ns: what the verdict compares `occurred_at` with, in the sense of `kinds.time_limits`; None if it reads a
+            column whose values seldom repeat, so that events are judged one by one.
+        windowed: what it looks at beyond one event; such a control is not judged with the single events.
+        span: when this text judges, besides the control's own time of force: another may come before or behind it.
     """
 
     control: Control
+    scope: Condition
+    applies: Condition
+    violated: Condition
+    outcome_text: str | None
     columns: tuple[Column, ...]
     parties: tuple[str, ...]
     polars: EngineTexts
     clickhouse: EngineTexts
+    gate: str | None
+    gate_columns: tuple[Column, ...]
+    limits_ns: tuple[int, ...] | None
+    windowed: WindowedControl | None = None
+    span: Span = _ALWAYS
 
 
 def compile_control(control: Control, lists: Mapping[str, DatedList]) -> Compiled:
@@ -90,14 +129,39 @@ def compile_control(control: Control, lists: Mapping[str, DatedList]) -> Compile
     return compile_conditions(control, applies, violated)
 
 
-def compile_conditions(control: Control, applies: Condition, violated: Condition) -> Compiled:
+def within(compiled: Compiled, span: Span) -> Compiled:
+    """The same control, judging events of this span only."""
+    return compile_conditions(compiled.control, compiled.applies, compiled.violated, span)
+
+
+def compile_conditions(control: Control, applies: Condition, violated: Condition, span: Span = _ALWAYS) -> Compiled:
     """Compile a control whose conditions have been checked."""
     read = tuple(dict.fromkeys((*columns_in(applies), *columns_in(violated))))
     about = (*(_party(column.name) for column in read), *parties_questioned(And((applies, violated))))
     parties = tuple(party for party in CONTRADICTABLE if party in about)
     columns = tuple(dict.fromkeys((_DOMAIN, _OUTCOME, OCCURRED_AT, *read)))
-    polars, clickhouse = (_texts(control, (applies, violated), parties, each) for each in (POLARS, CLICKHOUSE))
-    return Compiled(control, columns, parties, polars, clickhouse)
+    scope = _scope(control, span)
+    polars, clickhouse = (_texts(control, scope, (applies, violated), parties, each) for each in (POLARS, CLICKHOUSE))
+    gate_columns = tuple(dict.fromkeys((_DOMAIN, _OUTCOME, *columns_in(applies))))
+    is_cheap = all(map(_has_few_values, gate_columns)) and not parties_questioned(applies)
+    gate = _gate_text(control, applies) if is_cheap else None
+    repeats = all(column == OCCURRED_AT or column.kind in REPEATING for column in columns)
+    limits = time_limits(conjunction(scope, applies, violated)) if repeats else None
+    return Compiled(
+        control=control,
+        scope=scope,
+        applies=applies,
+        violated=violated,
+        outcome_text=_listed_text(control.outcomes),
+        columns=columns,
+        parties=parties,
+        polars=polars,
+        clickhouse=clickhouse,
+        gate=gate,
+        gate_columns=gate_columns,
+        limits_ns=None if limits is None else tuple(limits),
+        span=span,
+    )
 
 
 def polars_sql(compiled: Compiled) -> str:
@@ -110,23 +174,43 @@ def clickhouse_sql(compiled: Compiled) -> str:
     return compiled.clickhouse.verdict
 
 
-def _scope(control: Control) -> Condition:
+def _has_few_values(column: Column) -> bool:
+    return column.kind in {Kind.WORD, Kind.WORDS} and not column.name.endswith(("_country", "_entity", "_facility"))
+
+
+def _gate_text(control: Control, applies: Condition) -> str:
+    text = condition_text(conjunction(*_of_domain(control), applies), POLARS)
+    outcome = _outcome_text(control.outcomes)
+    return text if outcome is None else f"({outcome} AND {text})"
+
+
+def _of_domain(control: Control) -> list[Condition]:
+    return [] if set(control.domains) == set(DOMAINS) else [Among(_DOMAIN, control.domains)]
+
+
+def _scope(control: Control, span: Span) -> Condition:
     """Domain and time of force; both are always known."""
-    scope: list[Condition] = []
-    if set(control.domains) != set(DOMAINS):
-        scope.append(Among(_DOMAIN, control.domains))
+    scope = _of_domain(control)
     scope.append(Compare(">=", OCCURRED_AT, Instant(day_start_ns(control.effective_from))))
     if control.effective_to is not None:
         scope.append(Compare("<", OCCURRED_AT, Instant(day_end_ns(control.effective_to))))
+    if span.since_ns is not None:
+        scope.append(Compare(">=", OCCURRED_AT, Instant(span.since_ns)))
+    if span.until_ns is not None:
+        scope.append(Compare("<", OCCURRED_AT, Instant(span.until_ns)))
     return conjunction(*scope)
 
 
 def _texts(
-    control: Control, conditions: tuple[Condition, Condition], parties: tuple[str, ...], dialect: Dialect
+    control: Control,
+    scope: Condition,
+    conditions: tuple[Condition, Condition],
+    parties: tuple[str, ...],
+    dialect: Dialect,
 ) -> EngineTexts:
     applies, violated = conditions
     outcome = _outcome_text(control.outcomes)
-    whole = condition_text(conjunction(_scope(control), applies), dialect)
+    whole = condition_text(conjunction(scope, applies), dialect)
     if outcome is not None:
         whole = f"({outcome} AND {whole})"
     broken = condition_text(violated, dialect)
@@ -149,10 +233,15 @@ def _texts(
 
 def _outcome_text(outcomes: tuple[str, ...]) -> str | None:
     """Whether the outcome is one it judges; NULL when the outcome is unknown, None when every outcome is judged."""
+    listed = _listed_text(outcomes)
+    return None if listed is None else f"(CASE WHEN outcome = 'unknown' THEN NULL ELSE {listed} END)"
+
+
+def _listed_text(outcomes: tuple[str, ...]) -> str | None:
     if set(KNOWN_OUTCOMES) <= set(outcomes):
         return None
     listed = ", ".join(f"'{outcome}'" for outcome in outcomes)
-    return f"(CASE WHEN outcome = 'unknown' THEN NULL ELSE outcome IN ({listed}) END)"
+    return f"outcome IN ({listed})"
 
 
 def _missing_text(node: Condition, dialect: Dialect) -> str:

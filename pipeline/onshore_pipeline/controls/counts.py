@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,11 +13,12 @@ from onshore_pipeline.domain.event import EVENT_COLUMNS
 from onshore_pipeline.domain.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from onshore_pipeline.controls.compiled import Compiled
+    from onshore_pipeline.controls.kinds import Batch
 
 COUNTS_SCHEMA: Final = pl.Schema(
     {
@@ -41,31 +43,71 @@ _MISSING: Final = dict.fromkeys(
 )
 MISSING_NAMES: Final = pl.Enum(list(_MISSING))
 
+# Verdicts as numbers. An undetermined one always lacks something, and what it lacks is told apart from there on.
+NOT_APPLICABLE, SATISFIED, VIOLATED, UNDETERMINED = range(4)
+_WORDS: Final = (Verdict.SATISFIED, Verdict.VIOLATED, Verdict.UNDETERMINED)
+# Above this, counting in a table costs more than sorting.
+_MOST_CODES: Final = 1 << 22
 
-def count_verdicts(
-    events: pl.DataFrame, verdicts: pl.DataFrame, missing: Mapping[int, pl.Series], executable: Sequence[Compiled]
-) -> pl.DataFrame:
+
+class Decided(NamedTuple):
+    """What one control says about each kind of event.
+
+    Attributes:
+        verdict: NOT_APPLICABLE, SATISFIED, VIOLATED or UNDETERMINED.
+        missing: for an undetermined one, the place among `MISSING_NAMES` of what was missing first; else 0.
+    """
+
+    verdict: NDArray[np.uint8]
+    missing: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The verdicts of some controls, by kind of event.
+
+    Attributes:
+        places: where these controls stand among all.
+        kind_of: by event, the number of its kind.
+        decided: what each of these controls says.
+    """
+
+    places: tuple[int, ...]
+    kind_of: NDArray[np.int64]
+    decided: tuple[Decided, ...]
+
+
+class _Groups(NamedTuple):
+    """How many events of a cell are of a kind, for those that are."""
+
+    cell: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    events: NDArray[np.int64]
+
+
+def count_verdicts(batch: Batch, parts: Sequence[Part], executable: Sequence[Compiled]) -> pl.DataFrame:
     """Count verdicts by message, tenant, source format, hour, control, verdict and what was missing.
 
     Args:
-        events: the batch, with `message`, `tenant`, `source_format` and `occurred_at`.
-        verdicts: for the control at position k the boolean columns `sk`, `vk`, `uk`.
-        missing: by position, what each undetermined event lacked, as `MISSING_NAMES`.
+        batch: events with `message`, `tenant`, `source_format` and `occurred_at`.
+        parts: the verdicts, each control in one part.
         executable: the controls.
 
     Returns:
         A frame of `COUNTS_SCHEMA`, ordered by message, control and verdict; the same in every run.
     """
-    cells, cell_of = _cells(events)
-    words = (Verdict.SATISFIED, Verdict.VIOLATED, Verdict.UNDETERMINED)
-    rows: list[NDArray[np.int64]] = []
-    for control in range(len(executable)):
-        for word, letter in enumerate("svu"):
-            at = np.flatnonzero(verdicts[f"{letter}{control}"].to_numpy())  # as arg_true, without a plan for each
-            if at.size:
-                lacked = missing[control].to_physical().to_numpy() if letter == "u" else None
-                rows.append(_count(control, word, cell_of[at], lacked))
-    table = np.concatenate([np.empty((0, 5), dtype=np.int64), *rows])
+    grouped = batch.groups(_CELL)
+    order = np.argsort(grouped.example)  # by first appearance, and so by message
+    cells = batch.columns(_CELL).select(pl.all().gather(grouped.example[order]))
+    cell_of = np.argsort(order)[grouped.of_event]
+    rows: list[tuple[int, NDArray[np.int64]]] = []
+    for part in parts:
+        groups = _groups(cell_of, cells.height, part)
+        rows += [
+            (place, _count(groups, decided, place)) for place, decided in zip(part.places, part.decided, strict=True)
+        ]
+    rows.sort(key=lambda row: row[0])
+    table = np.concatenate([np.empty((0, 5), dtype=np.int64), *(counted for _, counted in rows)])
     table = table[np.argsort(table[:, 0], kind="stable")]
     cell, control, word, lacked, counted = table.T
     ids = pl.Series([each.control.id for each in executable], dtype=pl.String)
@@ -75,7 +117,7 @@ def count_verdicts(
             *(cells[name].gather(cell) for name in _CELL),
             ids.gather(control).alias("control_id"),
             versions.gather(control).alias("control_version"),
-            pl.Series("verdict", [each.value for each in words]).gather(word),
+            pl.Series("verdict", [each.value for each in _WORDS]).gather(word),
             pl.Series("missing", list(_MISSING)).gather(lacked),
             pl.Series("events", counted),
         ]
@@ -83,25 +125,34 @@ def count_verdicts(
     return frame.cast(COUNTS_SCHEMA)
 
 
-def _count(control: int, word: int, cells: NDArray[np.int64], lacked: NDArray[np.uint8] | None) -> NDArray[np.int64]:
-    """Rows of (cell, control, verdict, missing, events)."""
+def _groups(cell_of: NDArray[np.int64], cells: int, part: Part) -> _Groups:
+    kinds = len(part.decided[0].verdict)
+    if kinds == cell_of.size:
+        return _Groups(cell_of, part.kind_of, np.ones(cell_of.size, dtype=np.int64))
+    codes = cell_of * kinds + part.kind_of
+    if cells * kinds <= _MOST_CODES:
+        counted = np.bincount(codes)
+        hit = np.flatnonzero(counted > 0)
+        return _Groups(hit // kinds, hit % kinds, counted[hit])
+    hit, counted = np.unique(codes, return_counts=True)
+    return _Groups(hit // kinds, hit % kinds, counted)
+
+
+def _count(groups: _Groups, decided: Decided, place: int) -> NDArray[np.int64]:
+    """Rows of (cell, control, verdict, missing, events), by cell, verdict and missing."""
     # Few names are missing at a time: number those, so that the table of cells and names stays small.
-    names = np.zeros(1, dtype=np.int64) if lacked is None else np.flatnonzero(np.bincount(lacked))
-    codes = cells
-    if lacked is not None:
-        position = np.zeros(len(_MISSING), dtype=np.int64)
-        position[names] = np.arange(names.size)
-        codes = cells * names.size + position[lacked]
-    counted = np.bincount(codes)
+    names = np.flatnonzero(np.bincount(decided.missing, minlength=1)[1:]) + 1
+    code = decided.verdict.astype(np.int64)
+    if names.size:
+        is_open = decided.verdict == UNDETERMINED
+        code[is_open] = UNDETERMINED + np.searchsorted(names, decided.missing[is_open])
+    codes = UNDETERMINED + max(1, names.size)
+    of_group = code[groups.kind]
+    told = np.flatnonzero(of_group)
+    weights = groups.events[told]
+    counted = np.bincount(groups.cell[told] * codes + of_group[told], weights=weights).astype(np.int64)
     hit = np.flatnonzero(counted)
+    said = hit % codes
     same = np.ones_like(hit)
-    return np.stack([hit // names.size, same * control, same * word, names[hit % names.size], counted[hit]], axis=1)
-
-
-def _cells(events: pl.DataFrame) -> tuple[pl.DataFrame, NDArray[np.int64]]:
-    """The distinct (message, tenant, source format, hour) of a batch, and the number of each event's own."""
-    hour = pl.col("occurred_at").dt.truncate("1h").dt.cast_time_unit("ms").alias("hour")
-    keyed = events.select("message", "tenant", "source_format", hour)
-    cells = keyed.unique(maintain_order=True).with_row_index("cell")
-    joined = keyed.join(cells, on=_CELL, how="left", nulls_equal=True, maintain_order="left")
-    return cells, joined["cell"].cast(pl.Int64).to_numpy()
+    named = np.concatenate([np.zeros(UNDETERMINED, dtype=np.int64), names])
+    return np.stack([hit // codes, same * place, np.minimum(said, UNDETERMINED) - 1, named[said], counted[hit]], axis=1)

@@ -1,4 +1,4 @@
-"""Judging events: every control on every event in one pass, three-valued, as frames.
+"""Judging events: every control on every event in one pass, three-valued, as frames; what is alike is asked once.
 
 The texts evaluated here are the published ones (`compiled.EngineTexts`), the same that run over history in the store.
 """
@@ -6,14 +6,15 @@ The texts evaluated here are the published ones (`compiled.EngineTexts`), the sa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from onshore_pipeline.controls.counts import MISSING_NAMES, count_verdicts
+from onshore_pipeline.controls.counts import VIOLATED, Part, count_verdicts
+from onshore_pipeline.controls.decisions import decide
 from onshore_pipeline.controls.fingerprints import violations_of
+from onshore_pipeline.controls.kinds import Batch, Kinds, each_its_own
 from onshore_pipeline.controls.load import ControlSet
 from onshore_pipeline.controls.texts import FLAG_PREFIX
 from onshore_pipeline.domain.event import COLUMNS_BY_NAME, Kind
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from onshore_pipeline.controls.compiled import Compiled
+    from onshore_pipeline.domain.control import Control
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,84 +50,59 @@ def judge(events: pl.DataFrame, controls: ControlSet) -> Judged:
         events: located events: `row`, `message`, `source_format` and the columns of `event_frame` that controls read.
         controls: the controls in force.
     """
-    executable = controls.executable
-    facts = _facts(events, executable)
-    verdicts = _verdicts(facts, executable)
-    violated = ((each.control, verdicts[f"v{index}"]) for index, each in enumerate(executable))
-    return Judged(
-        count_verdicts(events, verdicts, _missing(facts, verdicts, executable), executable),
-        violations_of(events, [(control, is_so.arg_true()) for control, is_so in violated if is_so.any()]),
-    )
+    batch = Batch(events, controls.gates.limits_ns)
+    executable = controls.gates.could_apply(batch)
+    parts = [
+        _judged(batch, places, executable, kinds)
+        for places, kinds in (_by_kind(batch, executable), _one_by_one(batch, executable))
+        if places
+    ]
+    return Judged(count_verdicts(batch, parts, executable), violations_of(events, _violated(parts, executable)))
 
 
-def _facts(events: pl.DataFrame, executable: Sequence[Compiled]) -> pl.DataFrame:
-    """The columns that verdicts read, and whose claims disagree. Words become categories, which compare as integers.
+def _by_kind(batch: Batch, executable: Sequence[Compiled]) -> tuple[list[int], Kinds]:
+    """Controls that read only what repeats, and the kinds of events that they can tell apart."""
+    places = [place for place, compiled in enumerate(executable) if compiled.limits_ns is not None]
+    some = [executable[place] for place in places]
+    return places, batch.kinds([*_columns(some), *_flags(some)])
 
-    The categories are of this batch alone and are freed with it: no cache of strings grows over weeks.
-    """
+
+def _one_by_one(batch: Batch, executable: Sequence[Compiled]) -> tuple[list[int], Kinds]:
+    places = [place for place, compiled in enumerate(executable) if compiled.limits_ns is None]
+    return places, each_its_own(batch.events.height)
+
+
+def _judged(batch: Batch, places: Sequence[int], executable: Sequence[Compiled], kinds: Kinds) -> Part:
+    """Verdicts of some controls on one event of each kind."""
+    some = [executable[place] for place in places]
+    facts = batch.columns([*_columns(some), *_flags(some)])
+    if len(kinds.example) < facts.height:
+        facts = facts.select(pl.all().gather(kinds.example))
+    # Words become categories, which compare as integers. The categories are of this batch alone and are freed with it:
+    # no cache of strings grows over weeks.
     categories = pl.Categorical(pl.Categories.random())
-    read = sorted({column.name for compiled in executable for column in compiled.columns})
-    facts = events.select(
-        pl.col(name).cast(categories) if COLUMNS_BY_NAME[name].kind is Kind.WORD else pl.col(name) for name in read
-    )
-    parties = sorted({party for compiled in executable for party in compiled.parties})
-    return facts.hstack(_contradicted(events["contradictions"], parties))
+    words = [name for name in _columns(some) if COLUMNS_BY_NAME[name].kind is Kind.WORD]
+    facts = facts.with_columns(pl.col(words).cast(categories))
+    return Part(tuple(places), kinds.of_event, tuple(decide(facts, some)))
 
 
-def _contradicted(contradictions: pl.Series, parties: Sequence[str]) -> list[pl.Series]:
-    """For each party, whether claims about it disagree."""
-    flags = {party: np.zeros(len(contradictions), dtype=np.bool_) for party in parties}
-    disputed = (contradictions.list.len() > 0).arg_true()
-    if parties and disputed.len():
-        claims = pl.DataFrame({"at": disputed, "claim": contradictions.gather(disputed)}).explode("claim")
-        about = claims.select("at", *(pl.col("claim").str.starts_with(f"{party}:").alias(party) for party in parties))
-        for party in parties:
-            flags[party][about["at"].to_numpy()[about[party].to_numpy()]] = True
-    return [pl.Series(f"{FLAG_PREFIX}{party}", flags[party]) for party in parties]
+def _columns(some: Sequence[Compiled]) -> list[str]:
+    return sorted({column.name for compiled in some for column in compiled.columns})
 
 
-def _verdicts(facts: pl.DataFrame, executable: Sequence[Compiled]) -> pl.DataFrame:
-    """Three columns a control, never null: satisfied, violated, undetermined (s, v, u and its position)."""
-    parts = {"a": "applies", "b": "violated", "c": "contradicted"}
-    # Lazily, so that what several controls ask is answered once; what follows has nothing in common, and in one plan
-    # with it would only be looked at longer.
-    staged = facts.lazy().select(
-        _expression(getattr(compiled.polars, part)).alias(f"{letter}{index}")
-        for index, compiled in enumerate(executable)
-        for letter, part in parts.items()
-    )
-    return staged.collect().select(verdict for index in range(len(executable)) for verdict in _verdict(index))
+def _flags(some: Sequence[Compiled]) -> list[str]:
+    return sorted({FLAG_PREFIX + party for compiled in some for party in compiled.parties})
 
 
-@lru_cache(maxsize=4096)
-def _verdict(index: int) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
-    applies, broken, contradicted = (pl.col(f"{letter}{index}") for letter in "abc")
-    satisfied = (applies & ~broken & ~contradicted).fill_null(False)
-    violated = (applies & broken).fill_null(False)
-    undetermined = ~((~applies).fill_null(False) | satisfied | violated)
-    return satisfied.alias(f"s{index}"), violated.alias(f"v{index}"), undetermined.alias(f"u{index}")
-
-
-@lru_cache(maxsize=4096)
-def _expression(text: str) -> pl.Expr:
-    return pl.sql_expr(text)
-
-
-def _missing(facts: pl.DataFrame, verdicts: pl.DataFrame, executable: Sequence[Compiled]) -> dict[int, pl.Series]:
-    """What was missing in each undetermined event, by the position of the control; only where there are some."""
-    open_ones = [index for index in range(len(executable)) if verdicts[f"u{index}"].any()]
-    if not open_ones:
-        return {}
-    undecided = verdicts.select(pl.any_horizontal(f"u{index}" for index in open_ones)).to_series()
-    words = (
-        facts.lazy()
-        .filter(undecided)
-        .select(
-            _expression(executable[index].polars.missing).cast(MISSING_NAMES).alias(f"{index}") for index in open_ones
-        )
-    )
-    named = words.collect()
-    return {index: named[f"{index}"].filter(verdicts[f"u{index}"].filter(undecided)) for index in open_ones}
+def _violated(parts: Sequence[Part], executable: Sequence[Compiled]) -> list[tuple[Control, pl.Series]]:
+    """Each control that an event violates, in their order, with the positions of those events."""
+    found: dict[int, pl.Series] = {}
+    for part in parts:
+        for place, decided in zip(part.places, part.decided, strict=True):
+            is_so = decided.verdict == VIOLATED
+            if is_so.any():
+                found[place] = pl.Series(np.flatnonzero(is_so[part.kind_of]).astype(np.uint32))
+    return [(executable[place].control, found[place]) for place in sorted(found)]
 
 
 __all__ = ["ControlSet", "Judged", "judge"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.controls.yaml_source import Source
 
 _GROUPABLE: Final = (Type.TEXT, Type.INTEGER, Type.BOOLEAN)
-_EXAMPLE_COLUMNS: Final = tuple(name for name, column in COLUMNS_BY_NAME.items() if column.kind in TYPE_OF_KIND)
+EXAMPLE_COLUMNS: Final = tuple(name for name, column in COLUMNS_BY_NAME.items() if column.kind in TYPE_OF_KIND)
 _VERDICTS: Final = tuple(verdict.value for verdict in Verdict)
 _LARGEST: Final = {Kind.U32: 2**32 - 1, Kind.U64: 2**64 - 1}
 _TRUTHS: Final = {"true": True, "false": False}
@@ -51,19 +51,26 @@ def _example(source: Source, node: Node) -> Example:
     for wanted in ("name", "event", "verdict"):
         if wanted not in fields:
             raise source.error(node, f"an example needs {wanted}")
-    verdict = source.text(fields["verdict"], "verdict")
-    if verdict not in _VERDICTS:
-        raise source.error(fields["verdict"], f"verdict is one of {', '.join(_VERDICTS)}, not {verdict!r}")
-    event = source.fields(fields["event"], _EXAMPLE_COLUMNS, "the event of an example")
+    verdict = read_verdict(source, fields["verdict"])
+    event = source.fields(fields["event"], EXAMPLE_COLUMNS, "the event of an example")
     return Example(
         name=source.text(fields["name"], "name"),
-        event={column: _value(source, value, column) for column, value in event.items()},
-        verdict=Verdict(verdict),
+        event={column: read_value(source, value, column) for column, value in event.items()},
+        verdict=verdict,
         missing=source.text(fields["missing"], "missing") if "missing" in fields else None,
     )
 
 
-def _value(source: Source, node: Node, column: str) -> EventValue:
+def read_verdict(source: Source, node: Node) -> Verdict:
+    """A verdict by its word. Raises `ControlError`."""
+    verdict = source.text(node, "verdict")
+    if verdict not in _VERDICTS:
+        raise source.error(node, f"verdict is one of {', '.join(_VERDICTS)}, not {verdict!r}")
+    return Verdict(verdict)
+
+
+def read_value(source: Source, node: Node, column: str) -> EventValue:
+    """What an example says of a column. Raises `ControlError`."""
     kind = COLUMNS_BY_NAME[column].kind
     if source.is_null(node):
         return None
@@ -71,7 +78,7 @@ def _value(source: Source, node: Node, column: str) -> EventValue:
         return tuple(_word(source, item, column) for item in source.items(node, column))
     text = _word(source, node, column)
     if kind is Kind.TIME:
-        return _moment(source, node, column, text)
+        return read_moment(source, node, column, text)
     if kind is Kind.BOOL:
         if text not in _TRUTHS:
             raise source.error(node, f"{column} must be true or false, found {text!r}")
@@ -83,7 +90,8 @@ def _value(source: Source, node: Node, column: str) -> EventValue:
     return text
 
 
-def _moment(source: Source, node: Node, column: str, text: str) -> datetime:
+def read_moment(source: Source, node: Node, column: str, text: str) -> datetime:
+    """A time with its zone. Raises `ControlError`."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

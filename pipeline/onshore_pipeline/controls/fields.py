@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from ruamel.yaml.nodes import ScalarNode
 
 from onshore_pipeline.controls.example_fields import read_examples, read_group_by
+from onshore_pipeline.controls.windowed_examples import read_windowed_examples
+from onshore_pipeline.controls.windowed_fields import LATENESS, WINDOWED_FIELDS, read_windowed
 from onshore_pipeline.domain import control as words
 from onshore_pipeline.domain.control import Clock, Control
 from onshore_pipeline.domain.event import DOMAINS
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
 
     from onshore_pipeline.controls.yaml_source import Source
+    from onshore_pipeline.domain.control import Example
 
 T = TypeVar("T")
 
@@ -28,13 +31,21 @@ _ALWAYS: Final = (
     *("kind", "severity", "rationale", "evidence", "remediation"),
 )
 _WHEN_IT_RUNS: Final = ("domain", "applies", "violated", "group_by", "needs", "examples")
-_OPTIONAL: Final = ("effective_to", "outcomes", "clock", "maps_to", "status")
-CONTROL_FIELDS: Final = (*_ALWAYS, *_WHEN_IT_RUNS, *_OPTIONAL)
+# What a control that looks beyond one event may leave out: it says it in another field, or it goes without saying.
+_LEFT_OUT: Final = {
+    "window": ("group_by",),
+    "sequence": ("applies", "violated"),
+    "absence": ("applies", "violated", "group_by"),
+}
+_OPTIONAL: Final = ("effective_to", "outcomes", "clock", "clocks", "maps_to", "status")
+# What a control without a condition has to say instead, by its status.
+_INSTEAD: Final = {"clock": ("clock", "needs"), "catalogue": ("needs",)}
+CONTROL_FIELDS: Final = (*_ALWAYS, *_WHEN_IT_RUNS, *_OPTIONAL, *WINDOWED_FIELDS, LATENESS)
 
 _ID = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9.]+)+")
 _JURISDICTION = re.compile(r"[A-Z]{2}|\*")
 _POSITIVE = re.compile(r"[1-9][0-9]{0,8}")
-_DEADLINE = re.compile(r"[1-9][0-9]{0,3}(h|d|bd)")
+_DEADLINE = re.compile(r"[1-9][0-9]{0,3}(h|d|bd|mo)")
 _DEMANDED_VERDICTS: Final = (Verdict.VIOLATED, Verdict.SATISFIED, Verdict.UNDETERMINED)
 
 
@@ -56,9 +67,12 @@ class _FieldReader:
         if confidence == "check" and status == "executable":
             status = "disabled"
         runs = status in {"executable", "disabled"}
-        for name in (*_ALWAYS, *(_WHEN_IT_RUNS if runs else ())):
-            if name not in self._fields:
+        left_out = {name for field in WINDOWED_FIELDS if field in self._fields for name in _LEFT_OUT[field]}
+        for name in (*_ALWAYS, *(_WHEN_IT_RUNS if runs else _INSTEAD.get(status, ()))):
+            if name not in self._fields and name not in left_out:
                 self._source.problems.append(self._source.error(self._source.root, f"the field {name} is missing"))
+        windowed = self._source.collect(lambda: read_windowed(self._source, self._fields), None)
+        key = ("tenant",) if windowed is None else windowed.key
         control = Control(
             id=self._matching("id", _ID, "an id in capitals like AU-APP8-01"),
             version=int(self._matching("version", _POSITIVE, "a positive integer") or 1),
@@ -73,19 +87,21 @@ class _FieldReader:
             severity=self._word("severity", words.SEVERITIES, "info"),
             outcomes=self._words("outcomes", words.KNOWN_OUTCOMES, ("success",)),
             clock=self._get("clock", self._clock, None),
+            clocks=self._get("clocks", self._texts, ()),
             domains=self._words("domain", DOMAINS, ()),
             applies=self._text("applies"),
             violated=self._text("violated"),
-            group_by=self._get("group_by", lambda node, _: read_group_by(self._source, node), ("tenant",)),
+            group_by=self._get("group_by", lambda node, _: read_group_by(self._source, node), key),
             needs=self._text("needs"),
             rationale=self._text("rationale"),
             evidence=self._text("evidence"),
             remediation=self._text("remediation"),
             maps_to=self._get("maps_to", self._texts, ()),
-            examples=self._get("examples", lambda node, _: read_examples(self._source, node), ()),
+            examples=self._get("examples", self._examples, ()),
             status=status,
             file=str(self._source.path),
             digest=digest,
+            windowed=windowed,
         )
         if self._source.problems:
             return None
@@ -95,10 +111,18 @@ class _FieldReader:
     def _check(self, control: Control, *, runs: bool) -> None:
         if control.effective_to is not None and control.effective_to < control.effective_from:
             self._problem("effective_to", f"effective_to lies before effective_from ({control.effective_from})")
+        if control.windowed is not None and not set(control.group_by) <= set(control.windowed.key):
+            others = ", ".join(sorted(set(control.group_by) - set(control.windowed.key)))
+            self._problem("group_by", f"{others} may differ within what is judged together: group_by takes of its key")
         given = {example.verdict for example in control.examples}
         lacking = [verdict.value for verdict in _DEMANDED_VERDICTS if verdict not in given]
         if runs and lacking:
             self._problem("examples", f"the examples show no event that is {', nor one that is '.join(lacking)}")
+
+    def _examples(self, node: Node, _: str) -> tuple[Example, ...]:
+        if any(field in self._fields for field in WINDOWED_FIELDS):
+            return read_windowed_examples(self._source, node)
+        return read_examples(self._source, node)
 
     def _problem(self, name: str, why: str) -> None:
         self._source.problems.append(self._source.error(self._fields[name], why))
@@ -162,7 +186,7 @@ class _FieldReader:
         start = self._one_of(fields["start"], "start", words.CLOCK_STARTS)
         deadline = self._source.text(fields["deadline"], "deadline")
         if not _DEADLINE.fullmatch(deadline):
-            raise self._source.error(fields["deadline"], f"deadline is written 72h, 30d or 20bd, not {deadline!r}")
+            raise self._source.error(fields["deadline"], f"deadline is written 72h, 30d, 20bd or 1mo, not {deadline!r}")
         zone, holidays = (
             self._source.text(fields[key], key) if key in fields else None for key in ("zone", "holidays")
         )

@@ -39,7 +39,7 @@ from onshore_pipeline.controls.refusals import LanguageError, position_of, refus
 from onshore_pipeline.controls.suggestions import did_you_mean
 from onshore_pipeline.controls.values import parse_value, type_of
 from onshore_pipeline.controls.vocabulary import check_word
-from onshore_pipeline.domain.event import COLUMNS_BY_NAME, PARTIES
+from onshore_pipeline.domain.event import COLUMNS_BY_NAME, PARTIES, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ MAX_LENGTH: Final = 10_000
 CONTRADICTABLE: Final = (*PARTIES, "key", "transit")
 OCCURRED_AT: Final = Column("occurred_at", COLUMNS_BY_NAME["occurred_at"].kind)
 
-_COMPARISONS: Final[dict[type[exp.Expr], CompareOperator]] = {
+COMPARISONS: Final[dict[type[exp.Expr], CompareOperator]] = {
     exp.EQ: "=",
     exp.NEQ: "<>",
     exp.LT: "<",
@@ -77,6 +77,11 @@ def parse_condition(text: str, lists: Mapping[str, DatedList]) -> Condition:
         raise LanguageError(0, "the condition is nested too deeply") from error
 
 
+def read_condition(tree: exp.Expr, text: str, lists: Mapping[str, DatedList], flags: Mapping[str, Kind]) -> Condition:
+    """Check a tree that was parsed from `text`, in which the columns `flags` stand for more than one event."""
+    return _Reader(text, lists, flags).condition(tree)
+
+
 def _place(text: str, error: ParseError) -> tuple[int, str]:
     first = error.errors[0] if error.errors else {}
     line, column = cast("int", first.get("line") or 1), cast("int", first.get("col") or 1)
@@ -89,8 +94,8 @@ def _place(text: str, error: ParseError) -> tuple[int, str]:
 class _Reader:
     """Turns a sqlglot tree into a condition; holds what error messages and dated lists need."""
 
-    def __init__(self, text: str, lists: Mapping[str, DatedList]) -> None:
-        self._text, self._lists = text, lists
+    def __init__(self, text: str, lists: Mapping[str, DatedList], flags: Mapping[str, Kind] | None = None) -> None:
+        self._text, self._lists, self._flags = text, lists, flags or {}
 
     def condition(self, node: exp.Expr) -> Condition:  # noqa: PLR0911 - one case a node
         """A node where a condition belongs."""
@@ -116,8 +121,8 @@ class _Reader:
                 return self._predicate(node)
 
     def _predicate(self, node: exp.Expr) -> Condition:  # noqa: PLR0911 - one case a node
-        if type(node) in _COMPARISONS:
-            return self._compare(node, _COMPARISONS[type(node)], node.this, node.expression)
+        if type(node) in COMPARISONS:
+            return self._compare(node, COMPARISONS[type(node)], node.this, node.expression)
         match node:
             case exp.In():
                 return self._among(node)
@@ -232,6 +237,8 @@ class _Reader:
         name = node.name
         if node.table:
             raise self._error(node, f"write the column's name alone: {name}")
+        if name in self._flags:
+            return Column(name, self._flags[name])
         if name not in COLUMNS_BY_NAME:
             raise self._error(node, f"there is no column {name}{did_you_mean(name, COLUMNS_BY_NAME)}")
         kind = COLUMNS_BY_NAME[name].kind

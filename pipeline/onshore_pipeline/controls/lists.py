@@ -11,7 +11,7 @@ import csv
 import hashlib
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -42,11 +42,13 @@ class DatedList:
         name: as conditions write it behind the @.
         members: (member, its period), in the file's order.
         digest: SHA-256 of the file's bytes, hexadecimal.
+        content: the file's bytes.
     """
 
     name: str
     members: tuple[tuple[str, Period], ...]
     digest: str
+    content: bytes = field(default=b"", repr=False, compare=False)
 
     def by_period(self) -> tuple[tuple[Period, tuple[str, ...]], ...]:
         """Members with the same period together, in the order in which the periods first appear."""
@@ -79,7 +81,7 @@ def read_list(path: Path) -> DatedList:
         members = tuple(_member(path, rows.line_num, row) for row in rows if row)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ControlError(path, None, f"not a CSV file in UTF-8: {error}") from error
-    return DatedList(path.stem, members, hashlib.sha256(raw).hexdigest())
+    return DatedList(path.stem, members, hashlib.sha256(raw).hexdigest(), raw)
 
 
 def read_lists(paths: Iterable[Path]) -> dict[str, DatedList]:

@@ -8,28 +8,41 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from onshore_pipeline.controls.compiled import Compiled, compile_conditions
+from onshore_pipeline.controls.activations import FILE_NAME as ACTIVATIONS
+from onshore_pipeline.controls.activations import read_activations, spans
+from onshore_pipeline.controls.aggregates import parse_window_condition
+from onshore_pipeline.controls.clock_links import broken_links
+from onshore_pipeline.controls.compiled import Compiled, Span, compile_conditions, within
 from onshore_pipeline.controls.condition import Condition, Truth
 from onshore_pipeline.controls.fields import CONTROL_FIELDS, read_fields
+from onshore_pipeline.controls.gates import Gates
 from onshore_pipeline.controls.language import parse_condition
 from onshore_pipeline.controls.lists import DatedList, read_lists
 from onshore_pipeline.controls.refusals import LanguageError
+from onshore_pipeline.controls.windowed import compile_windowed
+from onshore_pipeline.controls.windowed_fields import WINDOWED_FIELDS, condition_nodes
 from onshore_pipeline.controls.yaml_source import Source
 from onshore_pipeline.errors import ControlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ruamel.yaml.nodes import Node
 
+    from onshore_pipeline.controls.activations import Activation
+    from onshore_pipeline.controls.aggregates import WindowCondition
+    from onshore_pipeline.controls.windowed import WindowedControl
     from onshore_pipeline.domain.control import Control
+
+T = TypeVar("T")
 
 PACKS: Final = Path(__file__).parent / "packs"
 LISTS_FOLDER: Final = "lists"
+_NEVER: Final = Truth(False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +53,21 @@ class ControlSet:
         controls: every control read, by id, also those that nothing executes.
         executable: the compiled ones that `judge` runs, by id.
         lists: the dated lists by name.
-        digest: SHA-256 over ids, versions, status and file digests of controls and lists, hexadecimal.
+        digest: SHA-256 over ids, versions, status, digests and spans of controls and digests of lists, hexadecimal.
+        windowed: those that look at more than one event and are judged by a job, by id.
+        gates: which of the executable ones a batch has any business with.
     """
 
     controls: tuple[Control, ...]
     executable: tuple[Compiled, ...]
     lists: Mapping[str, DatedList]
     digest: str
+    gates: Gates = field(repr=False, compare=False)
+    windowed: tuple[WindowedControl, ...] = ()
 
     def control(self, control_id: str) -> Control | None:
-        """The control of this id."""
-        return next((control for control in self.controls if control.id == control_id), None)
+        """The control of this id; of several texts the one that judges the latest events."""
+        return next((control for control in reversed(self.controls) if control.id == control_id), None)
 
 
 def load_controls(*folders: Path) -> ControlSet:
@@ -77,17 +94,35 @@ def check_controls(*paths: Path) -> tuple[tuple[Compiled, ...], tuple[ControlErr
             lists |= read_lists(sorted(path.glob("*.csv")))
         except ControlError as error:
             problems.append(error)
-    found: dict[str, Compiled] = {}
+    texts: dict[str, list[Compiled]] = {}
     for file in _files(paths, problems):
         compiled, wrong = read_control(file, lists)
         problems.extend(wrong)
-        if compiled is None:
-            continue
-        other = found.setdefault(compiled.control.id, compiled)
-        if other is not compiled:
-            why = f"{compiled.control.id} is the id of {other.control.file}, too"
-            problems.append(ControlError(file, 1, why))
-    return tuple(found[name] for name in sorted(found)), tuple(problems), lists
+        if compiled is not None:
+            texts.setdefault(compiled.control.id, []).append(compiled)
+    found = _in_their_time(paths, texts, problems)
+    broken = set()
+    for control, problem in broken_links([each.control for each in found], lambda name: _shipped(name, lists)):
+        problems.append(problem)
+        broken.add(control.id)
+    return tuple(each for each in found if each.control.id not in broken), tuple(problems), lists
+
+
+def _in_their_time(
+    paths: Iterable[Path], texts: Mapping[str, Sequence[Compiled]], problems: list[ControlError]
+) -> list[Compiled]:
+    """Every text with the span in which it judges, by id and time, as was decided in the folders."""
+    decided: list[Activation] = []
+    file = PACKS / ACTIVATIONS
+    for folder in (path for path in paths if path.is_dir() and (path / ACTIVATIONS).exists()):
+        file = folder / ACTIVATIONS
+        try:
+            decided += read_activations(file)
+        except ControlError as error:
+            problems.append(error)
+    judged, wrong = spans(file, texts, decided)
+    problems += wrong
+    return [each if each.windowed is not None or span == Span() else within(each, span) for each, span in judged]
 
 
 def control_set(
@@ -97,12 +132,22 @@ def control_set(
     runs = {"executable", "disabled"} if run_disabled else {"executable"}
     ordered = sorted(compiled, key=lambda each: each.control.id)
     controls = tuple(each.control for each in ordered)
-    identity = {
+    identity: dict[str, list[list[object]]] = {
         "controls": [[control.id, control.version, control.status, control.digest] for control in controls],
         "lists": [[name, lists[name].digest] for name in sorted(lists)],
     }
+    parted: list[list[object]] = [
+        [each.control.id, each.control.digest, each.span.since_ns, each.span.until_ns]
+        for each in ordered
+        if each.span != Span()
+    ]
+    if parted:
+        identity["spans"] = parted
     digest = hashlib.sha256(json.dumps(identity, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
-    return ControlSet(controls, tuple(each for each in ordered if each.control.status in runs), lists, digest)
+    running = [each for each in ordered if each.control.status in runs]
+    executable = tuple(each for each in running if each.windowed is None)
+    windowed = tuple(each.windowed for each in running if each.windowed is not None)
+    return ControlSet(controls, executable, lists, digest, Gates(executable), windowed)
 
 
 def read_control(path: Path, lists: Mapping[str, DatedList]) -> tuple[Compiled | None, tuple[ControlError, ...]]:
@@ -112,27 +157,65 @@ def read_control(path: Path, lists: Mapping[str, DatedList]) -> tuple[Compiled |
         source = Source(path, raw)
         fields = source.fields(source.root, CONTROL_FIELDS, "a control")
         control = read_fields(source, fields, hashlib.sha256(raw).hexdigest())
-        applies = _condition(source, fields.get("applies"), "applies", lists)
-        violated = _condition(source, fields.get("violated"), "violated", lists)
+        control = replace(control, text=raw.decode()) if control is not None else None
+        compiled = _compiled(source, fields, control, lists)
     except OSError as error:
         return None, (ControlError(path, None, f"cannot be read: {error.strerror}"),)
     except ControlError as error:
         return None, (error,)
-    if source.problems or control is None:
+    if source.problems or compiled is None:
         return None, tuple(sorted(source.problems, key=lambda each: (each.line or 0, each.column or 0)))
-    return compile_conditions(control, applies, violated), ()
+    return compiled, ()
 
 
-def _condition(source: Source, node: Node | None, name: str, lists: Mapping[str, DatedList]) -> Condition:
-    if node is None:
-        return Truth(False)
+def _compiled(
+    source: Source, fields: Mapping[str, Node], control: Control | None, lists: Mapping[str, DatedList]
+) -> Compiled | None:
+    """The control with its conditions; all of them are looked at, whatever is wrong with the other fields."""
+    everything = Truth(any(name in fields for name in WINDOWED_FIELDS))
+    applies = _condition(source, fields.get("applies"), "applies", lists, everything)
+    steps = [_condition(source, node, "a step", lists) for node in condition_nodes(fields)]
+    if "window" not in fields:
+        violated = _condition(source, fields.get("violated"), "violated", lists)
+        if control is None or control.windowed is None:
+            return None if control is None else compile_conditions(control, applies, violated)
+        return compile_windowed(control, applies, steps, None)
+    if control is None or control.windowed is None:
+        return None
+    return compile_windowed(
+        control, applies, (), _window_condition(source, fields["violated"], control.windowed.key, lists)
+    )
+
+
+def _shipped(name: str, lists: Mapping[str, DatedList]) -> Control | None:
+    """The control that ships under this id: files are named after what they hold."""
+    file = next(PACKS.glob(f"*/{name}.yaml"), None)
+    compiled = read_control(file, lists)[0] if file else None
+    return compiled.control if compiled else None
+
+
+def _condition(
+    source: Source, node: Node | None, name: str, lists: Mapping[str, DatedList], otherwise: Condition = _NEVER
+) -> Condition:
+    return (
+        otherwise if node is None else _parsed(source, node, name, lambda text: parse_condition(text, lists), otherwise)
+    )
+
+
+def _window_condition(
+    source: Source, node: Node, key: tuple[str, ...], lists: Mapping[str, DatedList]
+) -> WindowCondition | None:
+    return _parsed(source, node, "violated", lambda text: parse_window_condition(text, key, lists), None)
+
+
+def _parsed(source: Source, node: Node, name: str, parse: Callable[[str], T], otherwise: T) -> T:
     try:
-        return parse_condition(source.text(node, name), lists)
+        return parse(source.text(node, name))
     except LanguageError as error:
         source.problems.append(source.error(node, f"{name}: {error.why}", error.offset))
     except ControlError as error:
         source.problems.append(error)
-    return Truth(False)
+    return otherwise
 
 
 def _lists_folder(path: Path) -> Path:

@@ -48,7 +48,7 @@ class Source:
         except (YAMLError, ValueError, RecursionError) as error:
             raise ControlError(path, None, f"not YAML: {str(error).splitlines()[0]}") from error
         if not isinstance(root, MappingNode):
-            raise ControlError(path, 1, "a control is a mapping of fields, one a line: `id: AU-APP8-01`")
+            raise ControlError(path, 1, "a control is a mapping of fields, one a line: `id: AU-APP8-01`", 1)
         self.root = root
 
     def error(self, node: Node, why: str, offset: int | None = None) -> ControlError:

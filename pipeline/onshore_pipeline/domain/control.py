@@ -26,6 +26,8 @@ ANY_JURISDICTION: Final = "*"
 # What a control may name under `outcomes`. An unknown outcome is never named: it leaves the verdict undetermined.
 KNOWN_OUTCOMES: Final = ("success", "failure", "denied")
 
+WindowedKind = Literal["window", "sequence", "absence"]
+
 EventValue = str | int | bool | datetime | tuple[str, ...] | None
 
 
@@ -35,7 +37,7 @@ class Clock:
 
     Attributes:
         start: which moment it runs from.
-        deadline: a number and a unit: 72h, 30d, or 20bd (business days).
+        deadline: a number and a unit: 72h, 30d, 20bd (business days) or 1mo (months).
         zone: IANA time zone in which days are counted; needed for business days.
         holidays: name of the holiday list; needed for business days.
     """
@@ -47,20 +49,53 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Windowed:
+    """What a control looks at beyond one event. Times are nanoseconds of event time; only its own kind's are set.
+
+    Attributes:
+        kind: 'window' judges aggregates over stretches of time, 'sequence' that one event follows another, 'absence'
+            that none does.
+        key: what events have in common that are looked at together; always with the tenant.
+        lateness_ns: how long after its end something is still waited for; what comes later restates the verdict.
+        every_ns: window: a new one begins every so often, counted from 1970-01-01T00:00:00Z.
+        period_ns: window: how long each is; as long as `every_ns`, or a multiple of it.
+        steps: sequence: a condition a step. absence: the condition of what should keep coming. window: none.
+        within_ns: sequence: for every step but the first, how long after the one before. absence: how long the next one
+            may take.
+    """
+
+    kind: WindowedKind
+    key: tuple[str, ...]
+    lateness_ns: int
+    every_ns: int = 0
+    period_ns: int = 0
+    steps: tuple[str, ...] = ()
+    within_ns: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
-    """An event as the control's author imagines it, and the verdict that must come out.
+    """Events as the control's author imagines them, and the verdict that must come out.
 
     Attributes:
         name: a sentence.
-        event: column → value; what is left out is unknown.
-        verdict: the verdict expected.
+        event: column → value; what is left out is unknown. Empty for a windowed control.
+        verdict: the verdict expected; of a windowed control the worst that it gives.
         missing: the column that must be named when the verdict is undetermined; None accepts any.
+        events: of a windowed control: the events, each with its `occurred_at`.
+        received: when each of `events` reached the broker.
+        as_of: how far a windowed control is judged; None when everything has been waited for.
+        restated_from: what a windowed control said before an event came late; None where it did not.
     """
 
     name: str
     event: Mapping[str, EventValue] = field(hash=False)
     verdict: Verdict
     missing: str | None = None
+    events: tuple[Mapping[str, EventValue], ...] = field(default=(), hash=False)
+    received: tuple[datetime, ...] = ()
+    as_of: datetime | None = None
+    restated_from: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +107,16 @@ class Control:
         effective_from: first day of force, from 00:00 UTC.
         effective_to: last day of force, to 24:00 UTC; None while in force.
         outcomes: the outcomes it judges; an event of another outcome is not its business.
+        clocks: ids of the clock entries that a finding of it may start, besides its own clock.
         domains: the domains it judges.
         applies: condition; empty unless executable or disabled.
-        violated: condition; empty unless executable or disabled.
+        violated: condition; empty unless executable or disabled. A window's compares aggregates.
         group_by: columns that make up a finding's fingerprint; always with the tenant.
         status: 'executable' is judged; 'disabled' has conditions nobody may rely on; the others need people.
         file: where it was read from.
         digest: SHA-256 of the file's bytes, hexadecimal.
+        windowed: what it looks at beyond one event; None for a control that judges each event by itself.
+        text: the file as it was read.
     """
 
     id: str
@@ -94,6 +132,7 @@ class Control:
     severity: Severity
     outcomes: tuple[str, ...]
     clock: Clock | None
+    clocks: tuple[str, ...]
     domains: tuple[str, ...]
     applies: str
     violated: str
@@ -107,3 +146,5 @@ class Control:
     status: Status
     file: str
     digest: str
+    windowed: Windowed | None = None
+    text: str = field(default="", repr=False, compare=False)

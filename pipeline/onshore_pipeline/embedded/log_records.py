@@ -36,13 +36,17 @@ SCHEMA: Final = (
     "INSERT INTO owner VALUES (0)",
 )
 
-# Who amends, and where stamps went back; files of before these get them when they are opened next.
+# Who amends, where stamps went back, how far numbered streams are; older files get these when they are opened next.
 ADDED: Final = (
     "CREATE TABLE IF NOT EXISTS amender (epoch INTEGER NOT NULL) STRICT",
     "INSERT INTO amender SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM amender)",
     """CREATE TABLE IF NOT EXISTS steps_back (
         step INTEGER PRIMARY KEY, slot INTEGER NOT NULL, first_offset INTEGER NOT NULL,
         from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS streams (
+        stream TEXT PRIMARY KEY, number INTEGER NOT NULL, digest BLOB NOT NULL, seen_ns INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX IF NOT EXISTS streams_by_time ON streams (seen_ns)",
 )
 
 # A clock set back by up to this is waited for: stamps stay where they are. Beyond, it was wrong before, or is now.
@@ -115,9 +119,13 @@ class Appender:
         self._connection, self._now_ns = connection, now_ns
         self._tails: dict[str, list[_Tail]] = {}
 
-    def append(self, topic: str, messages: Sequence[Outgoing]) -> None:
-        """Append in order; messages with equal keys share a partition, those without go where the least data lies."""
+    def append(self, topic: str, messages: Sequence[Outgoing]) -> list[tuple[int, int]]:
+        """Append in order; messages with equal keys share a partition, those without go where the least data lies.
+
+        Returns the partition and offset of each.
+        """
         tails = self._tails.get(topic) or self._open(topic)
+        places: list[tuple[int, int]] = []
         for message in messages:
             tail = tails[zlib.crc32(message.key) % len(tails)] if message.key else min(tails, key=_tail_bytes)
             tail.end_bytes += message_bytes(message)
@@ -131,7 +139,9 @@ class Appender:
                     message.value,
                 ),
             )
+            places.append((tails.index(tail), tail.end_offset))
             tail.end_offset += 1
+        return places
 
     def finish(self) -> None:
         """Write the partitions' new ends."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from onshore_pipeline.broker import DEAD_LETTER_TOPIC, EVENT_TOPICS
+from onshore_pipeline.broker import ACTIONS_TOPIC, DEAD_LETTER_TOPIC, EVENT_TOPICS
 from onshore_pipeline.embedded.log_records import EVENT_PARTITIONS, message_key
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _CONSUMED: Final = (
     "SELECT slot, begin_offset, begin_bytes, position, position_bytes"  # noqa: S608
-    f" FROM {EVENT_PARTITIONS} AND begin_offset < position ORDER BY slot"
+    f" FROM {EVENT_PARTITIONS} AND name != ? AND begin_offset < position ORDER BY slot"
 )
 _DEAD_LETTERS: Final = (
     "SELECT slot, begin_offset, begin_bytes, end_offset, end_bytes FROM partitions JOIN topics USING (topic)"
@@ -53,7 +53,8 @@ def outside_window(connection: sqlite3.Connection, window: Window, step_bytes: i
     """The oldest messages outside the window, about `step_bytes` of them at most."""
     found: list[Outside] = []
     left = step_bytes
-    for slot, begin, begin_bytes, position, position_bytes in connection.execute(_CONSUMED, EVENT_TOPICS).fetchall():
+    consumed_of = connection.execute(_CONSUMED, (*EVENT_TOPICS, ACTIONS_TOPIC)).fetchall()  # actions are kept for ever
+    for slot, begin, begin_bytes, position, position_bytes in consumed_of:
 
         def consumed(offset: int, stamp: int, start: int, position: int = position, size: int = position_bytes) -> bool:
             return (

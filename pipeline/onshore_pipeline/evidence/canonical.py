@@ -61,7 +61,7 @@ def _commitment(column: Column, values: pl.Series, salts: NDArray[np.uint8]) -> 
     name = column.name.encode()
     secrets = Part(digests([Part(salts, lead=_SALT_PREFIX, trail=name)], len(salts)), trail=name + b"\x00")
     nothing = b"[]" if column.kind is Kind.WORDS else b"null"
-    spelled = _spell(column, values)
+    spelled = column_part(column, values)
     value = Part(None, lead=nothing) if spelled is None else replace(spelled, missing=nothing)
     return digests([secrets, value], len(salts))
 
@@ -80,7 +80,7 @@ def line_parts(events: pl.DataFrame, hashed: Mapping[str, Part]) -> list[Part]:
         if column.line is InLine.OUTSIDE:
             continue
         if column.line is InLine.PLAIN:
-            spelled = _spell(column, events[column.name])
+            spelled = column_part(column, events[column.name])
             if spelled is not None:
                 parts.append(replace(spelled, lead=lead + spelled.lead))
         else:
@@ -89,7 +89,7 @@ def line_parts(events: pl.DataFrame, hashed: Mapping[str, Part]) -> list[Part]:
     return [*parts, Part(None, lead=b"}")]
 
 
-def _spell(column: Column, values: pl.Series) -> Part | None:
+def column_part(column: Column, values: pl.Series) -> Part | None:
     """How a column's values enter, between their quotes; unknown ones, empty lists among them, are null.
 
     Returns:

@@ -76,16 +76,25 @@ def _line_parts(
 ) -> list[Part]:
     if events.is_empty():
         return []
+    salt_of_event = event_salts(events, messages)
+    counts = np.bincount(attributes["row"].to_numpy(), minlength=len(events))
+    hashed = {name: Part(digest) for name, digest in canonical.commitments(events, salt_of_event).items()}
+    hashed["attributes"] = Part(
+        map_roots(b"attributes", salt_of_event, counts, attributes["key"], attributes["text"]), known=counts > 0
+    )
+    resources = salted_resources(events, resource_attributes, messages)
+    roots = map_roots(
+        b"resource_attributes", resources.salts, resources.counts, resources.pairs["key"], resources.pairs["text"]
+    )
+    hashed["resource_attributes"] = Part(roots, index=resources.of_event, known=resources.counts > 0)
+    return canonical.line_parts(events, hashed)
+
+
+def event_salts(events: pl.DataFrame, messages: Sequence[SealedMessage]) -> NDArray[np.uint8]:
+    """Each event's salt, shape (rows, 16); `events` needs `message` and `record_index`."""
     message = events["message"].to_numpy()
     identity = _identities(messages, message, events["record_index"].to_numpy())
-    event_salts = salts(identity, [item.salt for item in messages], message)
-    counts = np.bincount(attributes["row"].to_numpy(), minlength=len(events))
-    hashed = {name: Part(digest) for name, digest in canonical.commitments(events, event_salts).items()}
-    hashed["attributes"] = Part(
-        map_roots(b"attributes", event_salts, counts, attributes["key"], attributes["text"]), known=counts > 0
-    )
-    hashed["resource_attributes"] = _resource_roots(events, resource_attributes, messages)
-    return canonical.line_parts(events, hashed)
+    return salts(identity, [item.salt for item in messages], message)
 
 
 def _identities(
@@ -97,11 +106,29 @@ def _identities(
     return identities(topic_ids[message], partitions[message], offsets[message], index)
 
 
-def _resource_roots(events: pl.DataFrame, resource_attributes: pl.DataFrame, messages: Sequence[SealedMessage]) -> Part:
-    """Roots over resource attributes, one computation a resource, each taken by the events that have it.
+@dataclass(frozen=True, slots=True)
+class SaltedResources:
+    """The resources of a batch: events of one message that share a resource share its leaves.
 
-    The salt is HMAC(salt key, identity with index 0xFFFFFFFF || SHA-256 of the map's JSON): events of one message that
-    share a resource share its leaves.
+    Attributes:
+        salts: shape (resources, 16).
+        counts: pairs of each.
+        pairs: `owner` (dense), `key`, `text`, by owner and key.
+        of_event: which resource an event has.
+    """
+
+    salts: NDArray[np.uint8]
+    counts: NDArray[np.int64]
+    pairs: pl.DataFrame
+    of_event: NDArray[np.int64]
+
+
+def salted_resources(
+    events: pl.DataFrame, resource_attributes: pl.DataFrame, messages: Sequence[SealedMessage]
+) -> SaltedResources:
+    """The salt of every resource: HMAC(salt key, identity with index 0xFFFFFFFF || SHA-256 of the map's JSON).
+
+    `events` needs `message` and `resource`; the rest is what `leaf_hashes` takes.
     """
     resources = events.select("resource", "message").unique("resource", maintain_order=True).with_row_index("owner")
     pairs = (
@@ -132,6 +159,5 @@ def _resource_roots(events: pl.DataFrame, resource_attributes: pl.DataFrame, mes
     inputs = np.concatenate([_identities(messages, message, index), sha256_column(content)], axis=1)
     resource_salts = salts(inputs, [item.salt for item in messages], message)
     counts = np.bincount(pairs["owner"].to_numpy(), minlength=len(resources))
-    roots = map_roots(b"resource_attributes", resource_salts, counts, pairs["key"], pairs["text"])
     owners = events.select("resource").join(resources, on="resource", how="left", maintain_order="left")["owner"]
-    return Part(roots, index=owners.to_numpy().astype(np.int64), known=counts > 0)
+    return SaltedResources(resource_salts, counts, pairs, owners.to_numpy().astype(np.int64))

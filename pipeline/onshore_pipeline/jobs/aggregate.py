@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.coverage import rebuild_coverage
+from onshore_pipeline.jobs.heard import COVERAGE_HOURLY
 from onshore_pipeline.jobs.portions import portions
 from onshore_pipeline.store.connect import store_errors
 
@@ -50,6 +51,22 @@ _HOURLY: Final = (
     ),
 )  # fmt: skip
 
+
+def _hourly(target: str, source: str, keys: tuple[str, ...], sums: tuple[str, ...]) -> str:
+    totals = ", ".join(f"sum({name})" for name in sums)
+    by = ", ".join(keys)
+    return (
+        f"INSERT INTO {target} SELECT hour, {{generation:UInt64}}, {by}, {totals} FROM {source}"  # noqa: S608 - fixed names
+        f" WHERE hour IN (SELECT toDateTime64(arrayJoin({{hours:Array(String)}}), 0, 'UTC')) GROUP BY hour, {by}"
+    )
+
+
+# Target → source of facts, and the statement that builds some hours of it.
+_BUILT_HOURLY: Final[dict[str, tuple[str, str]]] = {
+    **{target: (source, _hourly(target, source, keys, sums)) for target, source, keys, sums in _HOURLY},
+    **COVERAGE_HOURLY,
+}
+
 _FINDINGS: Final = """
 INSERT INTO findings_built
 SELECT finding_id, {generation:UInt64}, any(tenant), any(domain), any(control_id), max(control_version), any(kind),
@@ -81,13 +98,22 @@ finished_at < now64(3) - INTERVAL 1 HOUR AND generation NOT IN (SELECT max(gener
 AND generation NOT IN (
     SELECT generation FROM verdict_counts_built UNION DISTINCT SELECT generation FROM flows_hourly_built
     UNION DISTINCT SELECT generation FROM access_hourly_built UNION DISTINCT SELECT generation FROM findings_built
+    UNION DISTINCT SELECT generation FROM heard_hourly_built
+    UNION DISTINCT SELECT generation FROM windowed_verdicts_built
+    UNION DISTINCT SELECT generation FROM control_runs_built
+    UNION DISTINCT SELECT generation FROM sequences_hourly_built UNION DISTINCT SELECT generation FROM coverage_built
 )"""
+
+_OLD_MEASUREMENTS: Final = """
+generation < (SELECT max(generation) FROM coverage_built WHERE generation IN (SELECT generation FROM rollup_runs))"""
 
 _OLD_CLAIMS: Final = """
 claimed_at < now64(3) - INTERVAL 1 HOUR AND generation < (SELECT max(generation) FROM rollup_claims)"""
 
 # A DELETE takes half a second, however little it finds; a thousand records cost a reader nothing.
 _RECORDS_TO_DROP: Final = 1_000
+_WINDOWED: Final = ("windowed_verdicts_built", "unit_id")
+_RUNS: Final = ("control_runs_built", "hour")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +156,13 @@ def rebuild(
     started = time.monotonic()
     at("8.before")
     with store_errors():
-        generation = _claim(client)
+        generation = claim(client)
         at("8.claimed")
-        hours = _touched(client, attempts, "hour", [source for _, source, _, _ in _HOURLY])
+        hours = _touched(client, attempts, "hour", [source for source, _ in _BUILT_HOURLY.values()])
         findings = _touched(client, attempts, "finding_id", ["violations_current"])
         for some in portions(hours):
-            for target, source, keys, sums in _HOURLY:
-                client.command(
-                    _hourly(target, source, keys, sums), parameters={"generation": generation, "hours": some}
-                )
+            for target, (_, statement) in _BUILT_HOURLY.items():
+                client.command(statement, parameters={"generation": generation, "hours": some})
                 at(f"8.{target}")
         for some in portions(findings):
             client.command(_FINDINGS, parameters={"generation": generation, "findings": some})
@@ -165,7 +189,7 @@ def rebuild(
     return Rebuilt(len(hours), len(findings) + uncovered, took_s, overtaken)
 
 
-def _claim(client: Client) -> int:
+def claim(client: Client) -> int:
     """A generation above every one claimed before, on disk before the first fact is read."""
     newest = int(client.query(_NEWEST_CLAIM).result_rows[0][0])
     chance = secrets.randbits(_CHANCE_BITS)
@@ -188,19 +212,18 @@ def _touched(client: Client, attempts: Collection[UUID], column: str, sources: C
     return sorted(found)
 
 
-def _hourly(target: str, source: str, keys: tuple[str, ...], sums: tuple[str, ...]) -> str:
-    totals = ", ".join(f"sum({name})" for name in sums)
-    by = ", ".join(keys)
-    return (
-        f"INSERT INTO {target} SELECT hour, {{generation:UInt64}}, {by}, {totals} FROM {source}"  # noqa: S608 - fixed names
-        f" WHERE hour IN (SELECT toDateTime64(arrayJoin({{hours:Array(String)}}), 0, 'UTC')) GROUP BY hour, {by}"
-    )
-
-
 def drop_old_generations(client: Client) -> None:
-    """Delete what a newer finished rebuild replaced, also where it was cut short, and the records of such rebuilds."""
+    """Delete what a newer finished rebuild replaced, also where it was cut short, and the records of such rebuilds.
+
+    Records, and measurements of coverage, wait until there are many of them.
+    """
     with store_errors():
-        for target, key in (*((name, "hour") for name, _, _, _ in _HOURLY), ("findings_built", "finding_id")):
+        for target, key in (
+            *((name, "hour") for name in _BUILT_HOURLY),
+            ("findings_built", "finding_id"),
+            _WINDOWED,
+            _RUNS,
+        ):
             replaced = (
                 f"({key}, generation) IN ("  # noqa: S608 - fixed names
                 f" SELECT {key}, generation FROM (SELECT DISTINCT {key}, generation FROM {target}) AS built INNER JOIN"
@@ -209,6 +232,7 @@ def drop_old_generations(client: Client) -> None:
                 " WHERE generation < newest)"
             )
             _delete(client, target, replaced)
+        _delete(client, "coverage_built", _OLD_MEASUREMENTS, at_least=_RECORDS_TO_DROP)
         _delete(client, "rollup_runs", _OLD_RUNS, at_least=_RECORDS_TO_DROP)
         _delete(client, "rollup_claims", _OLD_CLAIMS, at_least=_RECORDS_TO_DROP)
 

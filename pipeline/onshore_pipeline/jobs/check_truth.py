@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from onshore_pipeline.errors import OnshoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from onshore_pipeline.store.reader import Reader
@@ -17,6 +19,7 @@ _SHOWN = 20
 
 Violation = tuple[str, str]  # event's uid, control
 Count = tuple[str, str, str]  # tenant, control, verdict
+Window = tuple[str, str, str]  # tenant, control, key
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,14 @@ class Truth:
         events: events sent.
         violations: (uid, control) of every expected violation.
         counts: (tenant, control, verdict) → events, for every verdict that is not 'not applicable'.
+        windows: (tenant, control, key) → the worst verdict of the windows, sequences or absences of that key.
     """
 
     run: str
     events: int
     violations: frozenset[Violation]
     counts: dict[Count, int]
+    windows: dict[Window, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,8 @@ class Comparison:
         spurious: violations that were not planted.
         wrong_counts: (tenant, control, verdict) with the expected and the found number of events.
         verdicts: events found by control and verdict.
+        wrong_windows: (tenant, control, key) with the expected and the found verdict, '' for none.
+        windows: keys found right, by verdict.
     """
 
     expected_events: int
@@ -58,6 +65,8 @@ class Comparison:
     spurious: tuple[Violation, ...]
     wrong_counts: tuple[tuple[Count, int, int], ...]
     verdicts: dict[str, dict[str, int]]
+    wrong_windows: tuple[tuple[Window, str, str], ...] = ()
+    windows: dict[str, int] = field(default_factory=dict)
 
     @property
     def precision(self) -> float:
@@ -73,8 +82,9 @@ class Comparison:
 
     @property
     def is_good(self) -> bool:
-        """Everything as planted: violations, every count of every verdict, every event."""
-        return not (self.missing or self.spurious or self.wrong_counts) and self.expected_events == self.found_events
+        """Everything as planted: violations, every count of every verdict, every window, every event."""
+        wrong = self.missing or self.spurious or self.wrong_counts or self.wrong_windows
+        return not wrong and self.expected_events == self.found_events
 
     def as_json(self) -> dict[str, Any]:
         """For `--json`, with at most a few examples of each kind of error."""
@@ -90,6 +100,11 @@ class Comparison:
                 {"tenant": t, "control": c, "verdict": v, "expected": expected, "found": found}
                 for (t, c, v), expected, found in self.wrong_counts
             ],
+            "wrong_windows": [
+                {"tenant": t, "control": c, "key": key, "expected": expected, "found": found}
+                for (t, c, key), expected, found in self.wrong_windows
+            ],
+            "windows": self.windows,
             "controls": self.verdicts,
             "examples": {"missing": self.missing[:_SHOWN], "spurious": self.spurious[:_SHOWN]},
         }
@@ -108,6 +123,7 @@ def read_truth(path: Path) -> Truth:
             told["events"],
             frozenset((uid, control) for uid, control in told["violations"]),
             {(row["tenant"], row["control"], row["verdict"]): row["events"] for row in told["counts"]},
+            {(tenant, control, key): verdict for tenant, control, key, verdict in told.get("windows", [])},
         )
     except OSError as error:
         raise OnshoreError(f"{path}: {error.strerror}") from None
@@ -130,7 +146,9 @@ def compare(reader: Reader, truth: Truth) -> Comparison:
     Violations are compared event by event; satisfied and undetermined ones by tenant and control, over the messages
     of the run, which hold no other events.
     """
-    found = _violations(reader, truth.run)
+    windows = windows_found(reader, truth)
+    found = _violations(reader, truth.run) | _violated(windows)
+    planted = truth.violations | _violated(truth.windows)
     counts = _counts(reader, truth.run)
     keys = sorted(set(truth.counts) | set(counts))
     wrong = tuple(
@@ -141,12 +159,41 @@ def compare(reader: Reader, truth: Truth) -> Comparison:
     return Comparison(
         expected_events=truth.events,
         found_events=events_found(reader, truth),
-        right=len(found & truth.violations),
-        missing=tuple(sorted(truth.violations - found)),
-        spurious=tuple(sorted(found - truth.violations)),
+        right=len(found & planted),
+        missing=tuple(sorted(planted - found)),
+        spurious=tuple(sorted(found - planted)),
         wrong_counts=wrong,
         verdicts=_by_control(counts),
+        wrong_windows=tuple(
+            (key, expected, windows.get(key, ""))
+            for key, expected in sorted(truth.windows.items())
+            if windows.get(key, "") != expected
+        ),
+        windows=dict(Counter(expected for key, expected in truth.windows.items() if windows.get(key) == expected)),
     )
+
+
+def windows_right(reader: Reader, truth: Truth) -> bool:
+    """Whether every planted key has come to what it must."""
+    found = windows_found(reader, truth)
+    return all(found.get(key) == verdict for key, verdict in truth.windows.items())
+
+
+def windows_found(reader: Reader, truth: Truth) -> dict[Window, str]:
+    """What is said about keys that hold the run's name: the worst verdict of each."""
+    frame = reader.frame(
+        "SELECT toString(tenant) AS tenant, toString(control_id) AS control, each AS k,"
+        " multiIf(countIf(verdict = 'violated') > 0, 'violated', countIf(verdict = 'undetermined') > 0,"
+        " 'undetermined', 'satisfied') AS worst FROM windowed_current ARRAY JOIN mapValues(key) AS each"
+        " WHERE endsWith(each, concat('.', {run:String})) GROUP BY tenant, control, k",
+        {"run": truth.run},
+    )
+    rows = zip(frame["tenant"], frame["control"], frame["k"], frame["worst"], strict=True)
+    return {(tenant, control, key): worst for tenant, control, key, worst in rows}
+
+
+def _violated(windows: Mapping[Window, str]) -> frozenset[Violation]:
+    return frozenset((key, control) for (_, control, key), verdict in windows.items() if verdict == "violated")
 
 
 def _by_control(counts: dict[Count, int]) -> dict[str, dict[str, int]]:

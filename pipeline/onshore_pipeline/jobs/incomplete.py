@@ -3,7 +3,9 @@
 An entry names how many events a message has. Numbers alone could agree by accident where rows of one message are
 missing and rows of another stand twice, so each event also counts the hash of its message's place. What an entry does
 not say is counted against what does: every event has a flow and a collector, every metric state has points, every
-violated verdict a violation.
+violated verdict a violation, every numbered event its number, every statement about coverage and every action of an
+operator its row. Attempts of before numbers and statements were kept are told by their collectors' topic, which was not
+kept either.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from onshore_pipeline.broker import ACTIONS_TOPIC
+from onshore_pipeline.coverage_names import STATEMENT_ACTIONS
 from onshore_pipeline.evidence.merkle import EMPTY_ROOT
 from onshore_pipeline.jobs.portions import portions
 from onshore_pipeline.store.connect import store_errors
@@ -36,8 +40,11 @@ SELECT attempt_id, s_messages, s_events, e_rows,
     e_rows != s_events OR e_mark != s_mark AS wrong_events,
     f_events != e_rows AS wrong_flows,
     c_events != e_rows AS wrong_collectors,
+    c_since AND q_records != e_numbered AS wrong_sequences,
+    c_since AND t_rows != e_statements AS wrong_statements,
+    o_rows != e_actions AS wrong_actions,
     a_calls != e_calls AS wrong_access,
-    p_states != e_states AS wrong_points,
+    p_states + e_deleted_states != e_states AS wrong_points,
     m_messages != s_judged AS wrong_verdicts,
     v_rows != m_violated AS wrong_violations,
     d_records != s_dead AS wrong_dead_letters
@@ -55,15 +62,35 @@ FROM (
 ) AS sealed
 LEFT JOIN (
     SELECT attempt_id, count() AS e_rows, sum(cityHash64(topic_id, kafka_partition, kafka_offset)) AS e_mark,
-        countIf(domain = 'model_access') AS e_calls, countIf(kafka_topic = 'otlp_metrics') AS e_states
-    FROM events WHERE %(rows)s GROUP BY attempt_id
+        countIf(domain = 'model_access') AS e_calls, countIf(kafka_topic = 'otlp_metrics') AS e_states,
+        countIf(numbered) AS e_numbered, countIf(action IN {statements:Array(String)}) AS e_statements,
+        countIf(kafka_topic = {actions:String}) AS e_actions,
+        countIf(is_deleted AND kafka_topic = 'otlp_metrics') AS e_deleted_states
+    FROM (
+        SELECT attempt_id, topic_id, kafka_partition, kafka_offset, domain, kafka_topic,
+            collector_sequence IS NOT NULL AS numbered, action, 0 AS is_deleted FROM events WHERE %(rows)s
+        UNION ALL
+        SELECT attempt_id, topic_id, kafka_partition, kafka_offset, domain, kafka_topic, numbered, action, 1
+        FROM leaves_deleted WHERE %(rows)s
+    )
+    GROUP BY attempt_id
 ) AS e USING (attempt_id)
 LEFT JOIN (
     SELECT attempt_id, sum(events) AS f_events FROM message_flows WHERE %(rows)s GROUP BY attempt_id
 ) AS f USING (attempt_id)
 LEFT JOIN (
-    SELECT attempt_id, sum(events) AS c_events FROM message_collectors WHERE %(rows)s GROUP BY attempt_id
+    SELECT attempt_id, sum(events) AS c_events, max(kafka_topic != '') AS c_since
+    FROM message_collectors WHERE %(rows)s GROUP BY attempt_id
 ) AS c USING (attempt_id)
+LEFT JOIN (
+    SELECT attempt_id, sum(records) AS q_records FROM message_sequences WHERE %(rows)s GROUP BY attempt_id
+) AS q USING (attempt_id)
+LEFT JOIN (
+    SELECT attempt_id, count() AS t_rows FROM message_statements WHERE %(rows)s GROUP BY attempt_id
+) AS t USING (attempt_id)
+LEFT JOIN (
+    SELECT attempt_id, count() AS o_rows FROM message_actions WHERE %(rows)s GROUP BY attempt_id
+) AS o USING (attempt_id)
 LEFT JOIN (
     SELECT attempt_id, sum(calls) AS a_calls FROM message_access WHERE %(rows)s GROUP BY attempt_id
 ) AS a USING (attempt_id)
@@ -82,13 +109,13 @@ LEFT JOIN (
     SELECT attempt_id, sum(if(empty(record_indexes), 1, length(record_indexes))) AS d_records
     FROM dead_letters WHERE %(rows)s GROUP BY attempt_id
 ) AS d USING (attempt_id)
-WHERE wrong_events OR wrong_flows OR wrong_collectors OR wrong_access OR wrong_points OR wrong_verdicts
-    OR wrong_violations OR wrong_dead_letters
+WHERE wrong_events OR wrong_flows OR wrong_collectors OR wrong_sequences OR wrong_statements OR wrong_actions
+    OR wrong_access OR wrong_points OR wrong_verdicts OR wrong_violations OR wrong_dead_letters
 ORDER BY place
 """
 _TABLES: Final = (
-    "events", "message_flows", "message_collectors", "message_access", "metric_points", "message_verdicts",
-    "violations", "dead_letters",
+    "events", "message_flows", "message_collectors", "message_sequences", "message_statements", "message_actions",
+    "message_access", "metric_points", "message_verdicts", "violations", "dead_letters",
 )  # fmt: skip
 
 
@@ -122,7 +149,12 @@ def incomplete(client: Client) -> list[Incomplete]:
 def _compare(client: Client, attempts: Collection[UUID] | None) -> list[Incomplete]:
     some = "attempt_id IN {attempts:Array(UUID)}" if attempts is not None else "1"
     sql = _COMPARED % {"rows": some, "entries": some, "lost": LOST, "with_rows": WITH_ROWS}
-    parameters = {"empty": EMPTY_ROOT.hex(), "attempts": [str(each) for each in attempts or ()]}
+    parameters = {
+        "empty": EMPTY_ROOT.hex(),
+        "statements": list(STATEMENT_ACTIONS),
+        "actions": ACTIONS_TOPIC,
+        "attempts": [str(each) for each in attempts or ()],
+    }
     with store_errors():
         rows = client.query(sql, parameters=parameters).result_rows
     return [

@@ -1,4 +1,4 @@
-"""The loop beside the worker: sequence, roll up, sweep."""
+"""The loop beside the worker: sequence, roll up, measure coverage, sweep."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from onshore_pipeline.head_keeper import HeadKeeper
+    from onshore_pipeline.jobs.finding_states import FindingStates
+    from onshore_pipeline.jobs.measure import Measurer
+    from onshore_pipeline.jobs.windowed import Windows
     from onshore_pipeline.sequencer import Sequencer
 
 log = structlog.get_logger("keep")
@@ -29,10 +33,16 @@ _MAX_ENTRIES: Final = 20_000
 _READ_TIMEOUT_S: Final = 0.5
 _SWEEP_EVERY_S: Final = 60.0
 _SAY_EVERY_S: Final = 1.0
-# Between rollups: ten times what one took, but what people look at is never much older than this.
-_ROLLUP_SHARE: Final = 10
+_MEASURE_EVERY_S: Final = 60.0
+# How often windows are looked for that are over, when nothing new arrives.
+_CLOSE_EVERY_S: Final = 15.0
+# Between rollups: ten times what one took, but what people look at is never much older than this. What windows came to
+# may be older: a run reads again all that is in a window which still fills, and so grows with the load that it delays.
+_SHARE: Final = 10
 _SHORTEST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 3.0
+_LONGEST_WINDOWS_PAUSE_S: Final = 30.0
+_LONGEST_STATES_PAUSE_S: Final = 30.0
 
 
 def keep(
@@ -40,10 +50,14 @@ def keep(
     client: Client,
     stop: Event,
     *,
+    measurer: Measurer | None = None,
+    windows: Windows | None = None,
+    heads: HeadKeeper | None = None,
+    states: FindingStates | None = None,
     status_file: Path | None = None,
     at: Callable[[str], None] = nowhere,
 ) -> None:
-    """Sequence until `stop`; rebuild what became visible; sweep once a minute; say in `status_file` how far it is.
+    """Sequence and sign until `stop`; rebuild, judge and tell what became visible; measure, sweep; say how far it is.
 
     Raises:
         StoreUnavailable, BrokerUnavailable: start again with a new sequencer.
@@ -51,10 +65,12 @@ def keep(
     """
     touched: set[UUID] = set(attempts_behind(client))
     sweeper = Sweeper(client, at)
-    rollup_due = sweep_due = say_due = time.monotonic()
+    rollup_due = sweep_due = say_due = measure_due = windows_due = windows_soon = states_due = time.monotonic()
     while not stop.is_set():
         sequenced = sequencer.step(max_entries=_MAX_ENTRIES, timeout_s=_READ_TIMEOUT_S)
         touched |= sequenced.attempts
+        if heads is not None:
+            heads.look(copied=sequenced.entries)
         now = time.monotonic()
         if status_file is not None and now >= say_due:
             say(status_file, sequencer.position)
@@ -63,18 +79,44 @@ def keep(
             rebuilt = rebuild(client, touched, sequencer.position, sequencer.log_id, at)
             if not rebuilt.overtaken:
                 touched.clear()
-            rollup_due = time.monotonic() + _pause_s(rebuilt.took_s)
+            rollup_due = time.monotonic() + _pause_s(rebuilt.took_s, _LONGEST_PAUSE_S)
+        if measurer is not None and not touched and now >= measure_due:  # of what is rolled up, and only of that
+            measurer.measure(sequencer.position, sequencer.log_id)
+            measure_due = time.monotonic() + _MEASURE_EVERY_S
+        if sequenced.attempts:
+            windows_due = min(windows_due, windows_soon)
+        if windows is not None and not touched and now >= windows_due:
+            windows.judge(sequencer.position, sequencer.log_id, caught_up=sequenced.entries < _MAX_ENTRIES)
+            judged = time.monotonic()
+            windows_soon = judged + _pause_s(judged - now, _LONGEST_WINDOWS_PAUSE_S)
+            windows_due = max(windows_soon, judged + _CLOSE_EVERY_S)
+        states_due = _told(states, states_due)
         if now >= sweep_due:
-            sequencer.check_store()
-            swept = sweeper.sweep(datetime.now(UTC))
-            at("8.old.before")
-            drop_old_generations(client)
-            at("8.old.after")
+            _sweep(sequencer, sweeper, client, at)
             sweep_due = time.monotonic() + _SWEEP_EVERY_S
-            if swept.rows:
-                log.info("swept", dead_attempts=swept.dead_attempts, rows=swept.rows)
 
 
-def _pause_s(took_s: float) -> float:
-    """How long to leave the store alone after a rollup."""
-    return min(max(_SHORTEST_PAUSE_S, _ROLLUP_SHARE * took_s), _LONGEST_PAUSE_S)
+def _told(states: FindingStates | None, due: float) -> float:
+    """Tell where findings stand, if it is time; when it is time again."""
+    began = time.monotonic()
+    if states is None or began < due:
+        return due
+    states.look()
+    ended = time.monotonic()
+    return ended + _pause_s(ended - began, _LONGEST_STATES_PAUSE_S)
+
+
+def _sweep(sequencer: Sequencer, sweeper: Sweeper, client: Client, at: Callable[[str], None]) -> None:
+    """Rows of dead attempts and of old rollups go, where the store still is the one that was copied into."""
+    sequencer.check_store()
+    swept = sweeper.sweep(datetime.now(UTC))
+    at("8.old.before")
+    drop_old_generations(client)
+    at("8.old.after")
+    if swept.rows:
+        log.info("swept", dead_attempts=swept.dead_attempts, rows=swept.rows)
+
+
+def _pause_s(took_s: float, longest_s: float) -> float:
+    """How long to leave the store alone after what took `took_s`."""
+    return min(max(_SHORTEST_PAUSE_S, _SHARE * took_s), longest_s)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from onshore_pipeline.amend import FailedRecords, amend
+from onshore_pipeline.amend import amend
 from onshore_pipeline.assess import assess, message_id
 from onshore_pipeline.broker import Polled
+from onshore_pipeline.failed_records import FailedRecords
 from onshore_pipeline.jobs.incomplete import LOST, WITH_ROWS
 from onshore_pipeline.store.connect import store_errors
 from onshore_pipeline.wire.frames import Failure

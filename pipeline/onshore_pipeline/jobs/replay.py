@@ -18,9 +18,10 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from onshore_pipeline.amend import FailedRecords, Refusal, amend
+from onshore_pipeline.amend import amend
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced
 from onshore_pipeline.evidence.entry import discards_entry
+from onshore_pipeline.failed_records import FailedRecords, Refusal
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.amending import Closed, begin, note
 from onshore_pipeline.jobs.letters import portions, sealed_entries, verified

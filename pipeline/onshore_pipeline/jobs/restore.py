@@ -20,6 +20,7 @@ from onshore_pipeline.errors import EvidenceAltered
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.aggregate import rebuild
 from onshore_pipeline.jobs.amending import note_again
+from onshore_pipeline.jobs.deleted_rows import ROWS_OF_EVENTS, deleted_events, messages_with_deleted, without
 from onshore_pipeline.jobs.incomplete import incomplete
 from onshore_pipeline.jobs.kept_messages import assess_again, read_kept, sealed_messages
 from onshore_pipeline.jobs.letter_copies import LetterCopies
@@ -27,6 +28,7 @@ from onshore_pipeline.jobs.lost import LostRange, ranges
 from onshore_pipeline.jobs.portions import portions
 from onshore_pipeline.jobs.stored_leaves import Altered, with_altered_leaves
 from onshore_pipeline.jobs.sweep import FACT_TABLES
+from onshore_pipeline.jobs.windowed import forget
 from onshore_pipeline.store.connect import store_errors
 from onshore_pipeline.store.writer import insert
 
@@ -148,6 +150,7 @@ class Restorer:
             if not rebuilt.overtaken:
                 break
         self._at("9.rebuilt")
+        forget(self._client)
         with store_errors():
             self._client.command("DELETE FROM restores WHERE restore_id IN (SELECT restore_id FROM restores_done)")
             self._at("9.cleared")
@@ -166,8 +169,9 @@ class Restorer:
         found = read_kept(self._reader, kept, sealed)
         found |= self._copies.messages(attempt, {key: each for key, each in sealed.items() if key not in found})
         verified = assess_again(attempt, sealed, found, self._judgement, self._copies.failures)
-        present = self._present(attempt)
-        missing = {k: e for k, e in sealed.items() if k not in present and k not in found and e.has_rows}
+        present, deleted = self._present(attempt), messages_with_deleted(self._client, attempt)
+        here = present | deleted
+        missing = {k: e for k, e in sealed.items() if k not in here and k not in found and e.has_rows}
         gone = [key for key, each in missing.items() if _is_gone(key, each.topic, kept)]
         done.unknown.update(each.topic for key, each in missing.items() if _is_unknown(key, each.topic, kept))
         done.lost += ranges(attempt, {key: sealed[key].topic for key in gone})
@@ -181,7 +185,7 @@ class Restorer:
             return None
         if not verified.messages:
             return None
-        if verified.messages >= sealed.keys():
+        if verified.messages | deleted >= sealed.keys():
             done.whole += 1
         else:
             done.partly += 1
@@ -201,10 +205,12 @@ class Restorer:
             self._at("9.hidden")
             self._delete(ready)
             self._at("9.deleted")
+            deleted = deleted_events(self._client, ready)
             for table in FACT_TABLES:
                 rows = [each.attempt.tables[table] for each in ready.values() if table in each.attempt.tables]
                 if rows:
-                    insert(self._client, table, pa.concat_tables(rows))
+                    written = pa.concat_tables(rows)
+                    insert(self._client, table, without(written, deleted) if table in ROWS_OF_EVENTS else written)
                 self._at(f"9.{table}")
             if wrong := next(with_altered_leaves(self._client, ready), None):
                 raise EvidenceAltered(

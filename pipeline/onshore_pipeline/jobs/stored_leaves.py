@@ -28,14 +28,21 @@ _SEALED: Final = f"""
 SELECT assumeNotNull(attempt_id), topic_id, partition, offset, any(topic), any(JSONExtractString(entry, 'events_root'))
 FROM evidence_log WHERE {WITH_ROWS} AND attempt_id IN {{attempts:Array(UUID)}} GROUP BY ALL
 """  # noqa: S608 - fixed text
-_SIZES: Final = """
-SELECT attempt_id, topic_id, kafka_partition, kafka_offset, count() FROM events
-WHERE attempt_id IN {attempts:Array(UUID)} GROUP BY ALL ORDER BY ALL
-"""
-_LEAVES: Final = """
-SELECT leaf_hash FROM events WHERE attempt_id IN {attempts:Array(UUID)}
+# Of an event that was deleted the leaf is all there is.
+_HELD: Final = """(
+    SELECT attempt_id, topic_id, kafka_partition, kafka_offset, record_index, leaf_hash FROM events
+    WHERE attempt_id IN {attempts:Array(UUID)}
+    UNION ALL
+    SELECT attempt_id, topic_id, kafka_partition, kafka_offset, record_index, leaf_hash FROM leaves_deleted
+    WHERE attempt_id IN {attempts:Array(UUID)}
+)"""
+_SIZES: Final = f"""
+SELECT attempt_id, topic_id, kafka_partition, kafka_offset, count() FROM {_HELD} GROUP BY ALL ORDER BY ALL
+"""  # noqa: S608 - fixed text
+_LEAVES: Final = f"""
+SELECT leaf_hash FROM {_HELD}
 ORDER BY attempt_id, topic_id, kafka_partition, kafka_offset, record_index
-"""
+"""  # noqa: S608 - fixed text
 
 
 @dataclass(frozen=True, slots=True)

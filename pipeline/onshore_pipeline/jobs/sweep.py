@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FACT_TABLES: Final = (
     "events", "violations", "message_verdicts", "message_flows", "message_access", "message_collectors",
-    "metric_points", "dead_letters",
+    "message_sequences", "message_statements", "message_actions", "metric_points", "dead_letters",
 )  # fmt: skip
 
 # An attempt younger than this may still be about to commit.

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import iptocc
+import numpy as np
 import polars as pl
 
-from onshore_pipeline.distinct import by_distinct
+from onshore_pipeline.distinct import encoded, nulls
+from onshore_pipeline.locate.combinations import combinations
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from onshore_pipeline.context import Context
+
+    AddressPlaces = tuple[pl.DataFrame, NDArray[np.int64]]
 
 SCHEMA: Final[dict[str, pl.DataType]] = {
     "network": pl.String(),
@@ -21,44 +28,116 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     "operator": pl.String(),
 }
 
+_MOST_REMEMBERED: Final = 100_000  # about 20 MB
 _V4_MAPPED: Final = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 _NAT64: Final = b"\x00\x64\xff\x9b" + bytes(8)  # 64:ff9b::/96
+_NOWHERE: Final = ["special", "anycast", "front_end"]
+_PLACE: Final = {"network": pl.String(), "network_entity": pl.String(), "kind": pl.String(), "operator": pl.String()}
 
 
-def address_places(addresses: pl.Series, context: Context) -> pl.DataFrame:
-    """Look addresses up, each distinct one once.
+def address_places(addresses: pl.Series, context: Context) -> AddressPlaces:
+    """Look addresses up.
 
     Args:
         addresses: Binary, 16 bytes in network order, IPv4 mapped; null where there is none.
         context: the registries.
 
     Returns:
-        In order, a row an address: network (country by the user's own registry, which replaces the inferences),
+        Different answers (also those that other addresses had before), and which of them each address has (-1: there
+        is no address). An answer is network (country by the user's own registry, which replaces the inferences),
         network_entity (whose it is by the same), geoip (country by geolocation), registry (country by the regional
         internet registry; only where geolocation knows nothing and no cloud operator lives), asn (UInt32, by a user's
         database), operator (whose network it is). All null for an address that is nowhere in particular.
     """
+    if addresses.null_count() == len(addresses):
+        return nulls(0, SCHEMA), np.full(len(addresses), -1, np.int64)
+    distinct, which = encoded(addresses)
+    answers, of_distinct = _remembered(distinct, context)
+    if not which.null_count():
+        return answers, of_distinct[which.to_numpy()]
+    codes = which.cast(pl.Int64).fill_null(-1).to_numpy()
+    return answers, np.where(codes < 0, -1, of_distinct[codes])
 
-    def answer(distinct: pl.Series) -> pl.DataFrame:
+
+class _Answers:
+    """What was said about addresses before: the different answers, and the number of each address's answer."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.lock = Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.of_address: dict[bytes, int] = {}
+        self.of_row: dict[tuple[object, ...], int] = {}
+        self.answers = pl.DataFrame(schema=SCHEMA)
+
+    def add(self, addresses: list[bytes], answers: pl.DataFrame, which: NDArray[np.int64]) -> None:
+        """Remember which of the answers each address has."""
+        rows = answers.rows()
+        first_of = {row: position for position, row in reversed(list(enumerate(rows))) if row not in self.of_row}
+        self.of_row |= {row: len(self.of_row) + number for number, row in enumerate(first_of)}
+        self.answers = pl.concat([self.answers, answers[list(first_of.values())]], rechunk=True)
+        numbers = np.array([self.of_row[row] for row in rows], np.int64)
+        self.of_address.update(zip(addresses, numbers[which].tolist(), strict=True))
+
+
+def _remembered(distinct: pl.Series, context: Context) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    """The answers known so far, and the number of each address's; only addresses not seen before are looked up."""
+    memory = context.memory.get("addresses", _Answers)
+    addresses = distinct.to_list()
+    if len(addresses) > _MOST_REMEMBERED:
         return _look_up(distinct, context)
+    with memory.lock:
+        if len(memory.of_address) + len(addresses) > _MOST_REMEMBERED:
+            memory.forget()
+        new = [address for address in addresses if address not in memory.of_address]
+        if new:
+            memory.add(new, *_look_up(pl.Series(new, dtype=pl.Binary), context))
+        numbers = np.fromiter(map(memory.of_address.__getitem__, addresses), np.int64, len(addresses))
+        return memory.answers, numbers
 
-    return by_distinct(addresses, answer, SCHEMA)
 
-
-def _look_up(distinct: pl.Series, context: Context) -> pl.DataFrame:
-    packed = _without_nat64(distinct)
+def _look_up(addresses: pl.Series, context: Context) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    packed = _without_nat64(addresses)
     numbers = packed.bin.reinterpret(dtype=pl.UInt128(), endianness="big")
-    frame = pl.DataFrame({"packed": packed, "number": numbers}).with_row_index("position").sort("number")
-    frame = _in_ranges(frame, context.own_networks.rename({"country": "network", "entity": "network_entity"}))
-    frame = _in_ranges(frame, context.known_networks)
-    frame = _in_ranges(frame, context.geoip.rename({"country": "geoip"}))
-    frame = _with_databases(frame, context)
+    own, known = context.own_table.numbers_of(numbers), context.known_table.numbers_of(numbers)
+    country = context.geography.table.numbers_of(numbers)
+    said = context.databases.places(packed) if context.databases else None
+    asked = [own.astype(np.int64), known.astype(np.int64), country.astype(np.int64)]
+    rows, which = combinations([*asked, *(_codes(said) if said is not None else ())], len(packed))
+    places = _places(own[rows], known[rows], country[rows], context)
+    places = _with_databases(places, said[rows] if said is not None else None)
     is_own = pl.col("network").is_not_null()
-    nowhere = is_own | pl.col("kind").is_in(["special", "anycast", "front_end"]) | pl.col("is_anycast")
-    frame = frame.with_columns(pl.when(nowhere.fill_null(False)).then(None).otherwise(pl.col("geoip")).alias("geoip"))
-    asks = ~nowhere.fill_null(False) & pl.col("geoip").is_null() & pl.col("kind").is_null()
-    frame = frame.with_columns(_registry(frame, frame.select(asks).to_series(), context))
-    return frame.sort("position").select(list(SCHEMA))
+    nowhere = (is_own | pl.col("kind").is_in(_NOWHERE) | pl.col("is_anycast")).fill_null(False)
+    places = places.with_columns(pl.when(nowhere).then(None).otherwise(pl.col("geoip")).alias("geoip"))
+    asks = places.select(~nowhere & pl.col("geoip").is_null() & pl.col("kind").is_null()).to_series()
+    registry = pl.Series("registry", [None], dtype=pl.String).new_from_index(0, places.height)
+    places = places.with_columns(registry).select(list(SCHEMA))
+    return _with_registry(places, which, packed, asks, context)
+
+
+def _codes(places: pl.DataFrame) -> list[NDArray[np.int64]]:
+    """A user's databases' answers as codes."""
+    columns = (places.get_column(name).rank("dense").cast(pl.Int64).fill_null(0) for name in ("country", "asn"))
+    return [*(column.to_numpy() for column in columns), places.get_column("is_anycast").cast(pl.Int64).to_numpy()]
+
+
+def _places(
+    own: NDArray[np.int32], known: NDArray[np.int32], country: NDArray[np.int32], context: Context
+) -> pl.DataFrame:
+    """What ranges say, by their numbers: network, network_entity, kind, operator, geoip."""
+
+    def of(frame: pl.DataFrame, numbers: NDArray[np.int32]) -> list[pl.Series]:
+        places = pl.Series(numbers)
+        positions = places.set(places < 0, None)
+        return [column.gather(positions) for column in frame.get_columns() if column.name not in {"first", "last"}]
+
+    codes = pl.DataFrame({"geoip": pl.Series(context.countries.codes, dtype=pl.String)})
+    columns = [*of(context.own_networks, own), *of(context.known_networks, known)]
+    named = [column.alias(name) for column, name in zip(columns, _PLACE, strict=True)]
+    return pl.DataFrame([*named, *of(codes, country)])
 
 
 def _without_nat64(packed: pl.Series) -> pl.Series:
@@ -71,32 +150,33 @@ def _without_nat64(packed: pl.Series) -> pl.Series:
     return frame.select(pl.when("is_nat64").then(mapped).otherwise("packed")).to_series()
 
 
-def _in_ranges(frame: pl.DataFrame, ranges: pl.DataFrame) -> pl.DataFrame:
-    """Add the labels of the range each `number` lies in; both sides sorted, ranges disjoint."""
-    labels = [name for name in ranges.columns if name not in {"first", "last"}]
-    joined = frame.join_asof(ranges, left_on="number", right_on="first", strategy="backward")
-    inside = pl.col("number") <= pl.col("last")
-    return joined.with_columns(pl.when(inside).then(pl.col(name)).alias(name) for name in labels).drop("first", "last")
-
-
-def _with_databases(frame: pl.DataFrame, context: Context) -> pl.DataFrame:
+def _with_databases(places: pl.DataFrame, said: pl.DataFrame | None) -> pl.DataFrame:
     """Let the user's databases speak before the geolocation files."""
-    if not context.databases:
-        return frame.with_columns(asn=pl.lit(None, pl.UInt32), is_anycast=pl.lit(False))
-    places = context.databases.places(frame.get_column("packed"))
-    frame = frame.with_columns(places.rename({"country": "by database"}))
-    return frame.with_columns(pl.coalesce("by database", "geoip").alias("geoip")).drop("by database")
+    if said is None:
+        return places.with_columns(asn=pl.lit(None, pl.UInt32), is_anycast=pl.lit(False))
+    places = places.hstack(said.rename({"country": "by database"}))
+    return places.with_columns(pl.coalesce("by database", "geoip").alias("geoip")).drop("by database")
 
 
-def _registry(frame: pl.DataFrame, asks: pl.Series, context: Context) -> pl.Series:
-    """What the regional internet registries say about the addresses that `asks` marks."""
-    none = pl.repeat(None, frame.height, dtype=pl.String, eager=True).alias("registry")
+def _with_registry(
+    places: pl.DataFrame, which: NDArray[np.int64], packed: pl.Series, asks: pl.Series, context: Context
+) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    """Add what the regional internet registries say, where nothing better is known."""
     if not context.uses_registry or not asks.any():
-        return none
-    texts = _texts(frame.filter(asks).get_column("packed"))
-    found = pl.Series("found", iptocc.country_code(texts.to_list()), dtype=pl.String)
-    codes = found.set(~found.is_in(list(context.countries.codes)).fill_null(False), None)
-    return none.scatter(asks.arg_true(), codes)
+        return places, which
+    asking = np.flatnonzero(asks.to_numpy()[which])
+    distinct, of_distinct = encoded(packed.gather(asking))
+    found = pl.Series(iptocc.country_code(_texts(distinct).to_list()), dtype=pl.String)
+    codes = pl.Series(context.countries.codes, dtype=pl.String)
+    at = pl.DataFrame({"code": found}).join(
+        pl.DataFrame({"code": codes}).with_row_index("at"), on="code", how="left", maintain_order="left"
+    )
+    said = np.full(len(which), -1, np.int64)
+    said[asking] = at.get_column("at").cast(pl.Int64).fill_null(-1).gather(of_distinct).to_numpy()
+    rows, again = combinations([which, said], len(which))
+    answers = pl.Series(said[rows])
+    registry = codes.gather(answers.set(answers < 0, None)).alias("registry")
+    return places[which[rows]].with_columns(registry), again
 
 
 def _texts(packed: pl.Series) -> pl.Series:

@@ -2,14 +2,19 @@
 
 The claims, strongest first:
 
-    declared   what the sender says outright                                    asserted, observed by our own sensor
-    region     the cloud region the sender names (one country or a set)         asserted
-    facility   the user's facility registry                                     asserted
-    network    the user's address registry                                      asserted
-    host       the user's host registry, or the region in a provider's name     asserted, inferred
-    profile    the model name's cross-region profile (a set)                    inferred
-    geoip      geolocation of the address                                       inferred
-    registry   the regional internet registry's answer                          inferred
+    attested     a statement signed by somebody whose key is registered       attested
+    declared     what the sender says outright                                asserted, observed by our own sensor
+    attestation  a statement whose signature could not be verified            asserted
+    registered   the user's registry of keys (about keys)                     asserted
+    region       the cloud region the sender names (one country or a set)     asserted
+    resource     the region in the resource's own name (ARN, Google's name)   asserted
+    facility     the user's facility registry                                 asserted
+    person       the user's registry of people (about actors)                 asserted
+    network      the user's address registry                                  asserted
+    host         the user's host registry, or the region in a host's name     asserted, inferred
+    profile      the model name's cross-region profile (a set)                inferred
+    geoip        geolocation of the address                                   inferred
+    registry     the regional internet registry's answer                      inferred
 
 A set agrees with a country inside it, and two sets agree where they overlap. Where all claims agree, the country has
 the basis of the strongest claim that names it alone. Where they disagree the country is unknown, all claimed countries
@@ -22,8 +27,11 @@ from typing import Final
 
 import polars as pl
 
-CLAIMS: Final = ("declared", "region", "facility", "network", "host", "profile", "geoip", "registry")
-BASES: Final = ("observed", "asserted", "inferred")  # strongest first
+CLAIMS: Final = (
+    *("attested", "declared", "attestation", "registered", "region", "resource", "facility", "person", "network"),
+    *("host", "profile", "geoip", "registry"),
+)
+BASES: Final = ("attested", "observed", "asserted", "inferred")  # strongest first
 _COUNTRIES: Final = pl.List(pl.String)
 
 
@@ -97,13 +105,16 @@ def _weigh_lists(claims: pl.DataFrame, names: list[str]) -> pl.DataFrame:
         .alias(f"{name} rank")
         for name in names
     ]
-    frame = claims.select("key", *lists, *ranks).with_columns(_fold(names, "set_intersection").alias("common"))
+    frame = claims.select("key", *lists, *ranks)
+    frame = frame.with_columns(
+        _folded(frame, names, "set_intersection").alias("common"), _folded(frame, names, "set_union").alias("all")
+    )
     agree = pl.col("common").list.len() > 0
     alone = agree & (pl.col("common").list.len() == 1)
     weakest = pl.max_horizontal(f"{name} rank" for name in names)
     naming = pl.min_horizontal(pl.when(pl.col(name).list.len() == 1).then(pl.col(f"{name} rank")) for name in names)
     rank = pl.when(alone).then(pl.coalesce(naming, weakest)).otherwise(weakest)
-    several = pl.when(agree).then("common").otherwise(_fold(names, "set_union")).list.sort()
+    several = pl.when(agree).then("common").otherwise("all").list.sort()
     return frame.select(
         "key",
         agree=agree,
@@ -113,14 +124,14 @@ def _weigh_lists(claims: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     )
 
 
-def _fold(names: list[str], operation: str) -> pl.Expr:
-    """Combine the lists that are there."""
-    combined = pl.col(names[0])
+def _folded(lists: pl.DataFrame, names: list[str], operation: str) -> pl.Series:
+    """Combine the lists that are there, one after another: one expression for all would triple with every claim."""
+    one, other = pl.col("one"), pl.col("other")
+    both = getattr(one.list, operation)(other)
+    combine = pl.when(other.is_null()).then(one).when(one.is_null()).then(other).otherwise(both)
+    combined = lists.get_column(names[0])
     for name in names[1:]:
-        both = getattr(combined.list, operation)(pl.col(name))
-        combined = (
-            pl.when(pl.col(name).is_null()).then(combined).when(combined.is_null()).then(pl.col(name)).otherwise(both)
-        )
+        combined = pl.DataFrame({"one": combined, "other": lists.get_column(name)}).select(combine).to_series()
     return combined
 
 

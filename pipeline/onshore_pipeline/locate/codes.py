@@ -34,11 +34,15 @@ def country_lists(column: pl.Series, countries: Countries) -> pl.Series:
     """
     empty = pl.lit([], dtype=_LIST)
     name = column.name
-    if not (column.list.len() > 0).any():
-        return pl.select(pl.repeat(None, len(column), dtype=_LIST).fill_null(empty).alias(name)).to_series()
+    lengths = column.list.len()
+    if not lengths.sum():
+        return pl.Series(name, [[]], dtype=_LIST).new_from_index(0, len(column))
     spellings = countries.by_spelling | {NONE.upper(): NONE}
     sent = column.explode().drop_nulls().unique()
     code_of = dict(zip(sent.to_list(), _spelled(sent, spellings), strict=True))
+    single = column.list.first()
+    if lengths.max() == 1 and single.is_in(list(countries.codes)).all():
+        return column  # spelled as they are stored
     codes = pl.col(name).list.eval(pl.element().replace_strict(code_of, default=None, return_dtype=pl.String))
     known = ~pl.col("codes").list.eval(pl.element().is_null()).list.any()
     consistent = ~pl.col("codes").list.contains(NONE) | (pl.col("codes").list.len() == 1)

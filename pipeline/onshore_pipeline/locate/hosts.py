@@ -16,6 +16,7 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     "host_provider": pl.String(),
     "host_label": pl.String(),
     "host": pl.String(),
+    "host_set": pl.List(pl.String),
     "host_basis": pl.String(),
     "reroutes": pl.Boolean(),
     "has_profiles": pl.Boolean(),
@@ -32,8 +33,9 @@ def host_places(hosts: pl.Series, context: Context) -> pl.DataFrame:
 
     Returns:
         In order, a row a host: host_entity (owner), host_provider, host_label (the region in the name, else the
-        country), host (country), host_basis ('asserted' by the user's own registry, else 'inferred'), reroutes,
-        has_profiles. All null for a host that no pattern matches; an empty pattern says nothing about its place.
+        country), host (country), host_set (where it may be in several), host_basis ('asserted' by the user's own
+        registry, else 'inferred'), reroutes, has_profiles. All null for a host that no pattern matches; an empty
+        pattern says nothing about its place.
     """
 
     def answer(distinct: pl.Series) -> pl.DataFrame:
@@ -49,12 +51,15 @@ def _match(distinct: pl.Series, context: Context) -> pl.DataFrame:
     regions = looked_up(keys, context.regions, "key")
     found = found.with_columns(regions)
     by_region = pl.when(pl.col("countries").list.len() == 1).then(pl.col("countries").list.first())
+    several = pl.when(pl.col("candidates").list.len() > 0).then("candidates").otherwise("countries")
+    is_placed = ~pl.col("reroutes")
     return found.select(
         # Some regions of a cloud are run by another company.
         pl.coalesce("operator", "owner").alias("host_entity"),
         pl.col("provider").alias("host_provider"),
-        pl.coalesce("country", "region").alias("host_label"),
-        pl.when(~pl.col("reroutes")).then(pl.coalesce("country", by_region)).alias("host"),
+        pl.coalesce("country", "region", pl.when(several.list.len() > 1).then(names)).alias("host_label"),
+        pl.when(is_placed).then(pl.coalesce("country", by_region)).alias("host"),
+        pl.when(is_placed & pl.col("country").is_null() & (several.list.len() > 1)).then(several).alias("host_set"),
         pl.when("is_asserted").then(pl.lit("asserted")).otherwise(pl.lit("inferred")).alias("host_basis"),
         "reroutes",
         "has_profiles",

@@ -10,6 +10,8 @@ import polars as pl
 from onshore_pipeline.distinct import looked_up, mapped, nulls
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from onshore_pipeline.context import Context
 
 SCHEMA: Final[dict[str, pl.DataType]] = {"country": pl.String(), "control_country": pl.String()}
@@ -45,5 +47,9 @@ def entity_countries(entities: pl.Series, when: pl.Series, context: Context) -> 
 
 def provider_operators(providers: pl.Series, context: Context) -> pl.Series:
     """The organisation behind a cloud provider, null where unknown."""
-    operators = context.provider_operators
-    return mapped(providers, lambda names: pl.Series([operators.get(name) for name in names], dtype=pl.String))
+    return mapped_texts(providers, context.provider_operators)
+
+
+def mapped_texts(names: pl.Series, of: Mapping[str, str]) -> pl.Series:
+    """What `of` says of each name, null where it says nothing."""
+    return mapped(names, lambda distinct: pl.Series([of.get(name) for name in distinct], dtype=pl.String))

@@ -23,6 +23,11 @@ _ZONE: Final = r"^([a-z]+(?:-[a-z]+)*-?\d+)-?[a-z]$|^([a-z]+(?:-[a-z]+)+-\d+)[a-
 # apac.anthropic.claude-... or an ARN that ends with such a name.
 _PROFILE: Final = r"(?:^|/)([a-z]{2}(?:-gov)?|apac|global)\.[a-z0-9-]+\."
 
+_ARN: Final = r"^arn:aws[a-z-]*:[a-z0-9-]+:([a-z]{2}(?:-[a-z]+)+-\d+):"
+# Such a name says where a call enters; it is served elsewhere.
+_ENTRY_NAMES: Final = r":(?:application-)?inference-profile/|:(?:default-)?prompt-router/"
+_GOOGLE: Final = r"^(?:.*/)?projects/[^/]+/(?:locations|zones|regions)/([a-z0-9-]+)(?:/|$)"
+
 
 def region_places(providers: pl.Series, regions: pl.Series, context: Context) -> pl.DataFrame:
     """Look regions up, each distinct pair of provider and region once.
@@ -61,6 +66,33 @@ def _look_up(keys: pl.Series, context: Context) -> pl.DataFrame:
         pl.when(countries.list.len() > 1).then(countries).alias("region_set"),
         pl.coalesce("operator", "zone operator").alias("region_operator"),
     )
+
+
+def resource_places(resources: pl.Series, context: Context) -> pl.DataFrame:
+    """Regions in names of resources (`resource_regions`) → resource (country), resource_set, resource_label."""
+    found = by_distinct(resources, lambda distinct: _look_up(distinct, context), SCHEMA)
+    return pl.DataFrame(
+        [
+            found["region"].alias("resource"),
+            found["region_set"].alias("resource_set"),
+            resources.str.extract("/(.*)$", 1).alias("resource_label"),
+        ]
+    )
+
+
+def resource_regions(names: pl.Series) -> pl.Series | None:
+    """The region that a resource's own name carries, as provider/region; None where none does.
+
+    ARNs and full names of Google resources carry one; a bucket's ARN does not, and what is global neither.
+    """
+    if names.null_count() == len(names):
+        return None
+    named = names.str.starts_with("arn:") | names.str.contains("/locations/|/zones/|/regions/")
+    if not named.any():
+        return None
+    aws = pl.lit("aws/") + pl.when(~pl.col("name").str.contains(_ENTRY_NAMES)).then(pl.col("name").str.extract(_ARN, 1))
+    gcp = pl.lit("gcp/") + pl.col("name").str.extract(_GOOGLE, 1)
+    return names.to_frame("name").select(pl.coalesce(aws, gcp).alias("resource")).to_series()
 
 
 def provider_names(providers: pl.Series, context: Context) -> pl.Series:

@@ -10,9 +10,23 @@ ACTIONS: Final[dict[str, dict[str, str]]] = {
         "Converse": "model.invoke",
         "ConverseStream": "model.invoke",
         "InvokeModel": "model.invoke",
+        "CreateModelCopyJob": "model.weights.export",
+        "CreateModelInvocationJob": "model.invoke",
+        "InvokeAgent": "model.invoke",
+        "InvokeFlow": "model.invoke",
+        "InvokeInlineAgent": "model.invoke",
+        "InvokeModelWithBidirectionalStream": "model.invoke",
         "InvokeModelWithResponseStream": "model.invoke",
+        "RetrieveAndGenerateStream": "model.invoke",
+        "StartAsyncInvoke": "model.invoke",
         "Retrieve": "data.read",
         "RetrieveAndGenerate": "model.invoke",
+    },
+    "datasync": {"StartTaskExecution": "data.copy"},
+    "dms": {
+        "StartReplication": "data.replicate",
+        "StartReplicationTask": "data.replicate",
+        "StartReplicationTaskAssessment": "config.read",
     },
     "dynamodb": {
         "BatchGetItem": "data.read",
@@ -38,7 +52,9 @@ ACTIONS: Final[dict[str, dict[str, str]]] = {
         "ModifySnapshotAttribute": "data.export",
         "SharedSnapshotVolumeCreated": "data.copy",
     },
-    "ec2-instance-connect": {"SendSSHPublicKey": "admin.session"},
+    "ebs": {"GetSnapshotBlock": "data.read", "PutSnapshotBlock": "data.copy"},
+    "ec2-instance-connect": {"SendSSHPublicKey": "admin.session", "SendSerialConsoleSSHPublicKey": "admin.session"},
+    "ecs": {"ExecuteCommand": "admin.command"},
     "kms": {
         "Decrypt": "key.use",
         "Encrypt": "key.use",
@@ -56,6 +72,7 @@ ACTIONS: Final[dict[str, dict[str, str]]] = {
         "CopyDBClusterSnapshot": "data.copy",
         "CopyDBSnapshot": "data.copy",
         "CreateDBInstanceReadReplica": "data.replicate",
+        "ModifyDBClusterSnapshotAttribute": "data.export",
         "CreateDBSnapshot": "backup.write",
         "DeleteDBInstance": "data.delete",
         "DeleteDBSnapshot": "data.delete",
@@ -84,7 +101,21 @@ ACTIONS: Final[dict[str, dict[str, str]]] = {
         "GetSecretValue": "data.read",
         "ReplicateSecretToRegions": "data.replicate",
     },
-    "signin": {"ConsoleLogin": "admin.session"},
+    "redshift": {
+        "AuthorizeSnapshotAccess": "data.export",
+        "CopyClusterSnapshot": "data.copy",
+        "EnableSnapshotCopy": "data.replicate",
+    },
+    "sagemaker": {
+        "CreateEdgePackagingJob": "model.weights.export",
+        "CreateModel": "model.register",
+        "CreateModelPackage": "model.register",
+        "InvokeEndpoint": "model.invoke",
+        "InvokeEndpointAsync": "model.invoke",
+        "InvokeEndpointWithResponseStream": "model.invoke",
+        "PutModelPackageGroupPolicy": "model.weights.export",
+    },
+    "signin": {"ConsoleLogin": "admin.session", "SwitchRole": "admin.session"},
     "ssm": {
         "GetParameter": "data.read",
         "GetParameters": "data.read",
@@ -95,10 +126,23 @@ ACTIONS: Final[dict[str, dict[str, str]]] = {
 }
 
 # Services whose calls go through another name.
-SERVICES: Final = {"bedrock-runtime": "bedrock", "bedrock-agent-runtime": "bedrock"}
+SERVICES: Final = {
+    "bedrock-runtime": "bedrock",
+    "bedrock-agent-runtime": "bedrock",
+    "runtime.sagemaker": "sagemaker",
+}
+
+MODEL_PROVIDERS: Final = {"bedrock": "aws.bedrock", "sagemaker": "aws.sagemaker"}
 
 # Calls that move data away from the region that they are made in: where to is not in the record.
-LEAVES_REGION: Final = ("PutBucketReplication", "ReplicateSecretToRegions")
+LEAVES_REGION: Final = ("EnableSnapshotCopy", "PutBucketReplication", "ReplicateSecretToRegions", "StartCopyJob")
+# Calls about data whose two ends may both be elsewhere.
+UNPLACED: Final = ("StartReplication", "StartReplicationTask", "StartTaskExecution")
+# Calls that give others access to a copy; without somebody they give it to they change settings.
+SHARES: Final = (
+    *("ModifyDBClusterSnapshotAttribute", "ModifyDBSnapshotAttribute", "ModifyImageAttribute"),
+    "ModifySnapshotAttribute",
+)
 
 # What a read or written object is, by service.
 OBJECTS: Final = {

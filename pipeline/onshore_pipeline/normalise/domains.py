@@ -12,18 +12,25 @@ import polars as pl
 
 # The longest beginning that fits decides. Weights that are exported are data that moves.
 _BY_ACTION: Final = {
+    "access.": "infrastructure",
     "admin.": "infrastructure",
     "backup.": "data_movement",
     "config.": "infrastructure",
     "data.": "data_movement",
     "gpu.": "infrastructure",
     "host.": "infrastructure",
+    "hw.": "infrastructure",
+    "identity.": "infrastructure",
+    "image.": "data_movement",
     "index.": "data_movement",
     "key.": "infrastructure",
+    "kubernetes.": "infrastructure",
     "model.": "model_access",
     "model.weights.export": "data_movement",
     "network.": "infrastructure",
+    "node.": "infrastructure",
     "telemetry.": "data_movement",
+    "workload.": "infrastructure",
 }
 _MODEL_KEYS: Final = re.compile(r"gen_ai\.")
 _DATA_KEYS: Final = re.compile(r"(db|file|nfs|messaging|aws\.s3)\.")

@@ -54,4 +54,22 @@ OPERATIONS: Final[dict[str, tuple[str, str | None]]] = {
     "invoke_agent": ("model.agent.invoke", "agent"),
     "invoke_workflow": ("model.agent.invoke", "workflow"),
     "plan": ("model.agent.invoke", "plan"),
+    "fetch_response": ("data.read", "response"),
+    "search_memory": ("data.read", "memory"),
+    "create_memory": ("data.copy", "memory"),
+    "update_memory": ("data.copy", "memory"),
+    "upsert_memory": ("data.copy", "memory"),
+    "delete_memory": ("data.delete", "memory"),
+    "create_memory_store": ("config.change", "memory"),
+    "delete_memory_store": ("data.delete", "memory"),
+}
+
+# mcp.method.name → (action, object_type), for spans that give no operation. What opens a session or lists what a server
+# has moves nothing, and is model.other.
+METHODS: Final[dict[str, tuple[str, str | None]]] = {
+    "tools/call": ("model.tool", "tool"),
+    "resources/read": ("data.read", "resource"),
+    "resources/subscribe": ("data.read", "resource"),
+    "prompts/get": ("data.read", "prompt"),
+    "sampling/createMessage": ("model.invoke", None),
 }

@@ -8,7 +8,8 @@ action          a log's event name where it is a dotted verb, else log.record; s
 outcome         the last name of error.type, then http.response.status_code, then the span's status; a span that ended
                 without an error succeeded, a state that was measured is a success, anything else is unknown
 reason          the span's status message, else exception.message, else error.type
-dataset         aws.s3.bucket, db.namespace, messaging.destination.name, gen_ai.data_source.id
+dataset         aws.s3.bucket, db.namespace, messaging.destination.name, gen_ai.data_source.id,
+                gen_ai.memory.store.id, mcp.resource.uri
 object_type     object (aws.s3.key), table (db.collection.name), file (file.path)
 bytes           file.size, messaging.message.body.size
 body            a log's body; a span's name, which no other column holds
@@ -31,6 +32,7 @@ _STATUS: Final = ("http.response.status_code", "http.status_code")
 _REASON: Final = ("exception.message", "error.message", "error.type")
 _DATASET: Final = (
     *("aws.s3.bucket", "db.namespace", "db.name", "messaging.destination.name", "gen_ai.data_source.id"),
+    *("gen_ai.memory.store.id", "mcp.resource.uri"),
 )
 _SIZE: Final = ("file.size", "messaging.message.body.size")
 _OBJECT: Final = {

@@ -1,16 +1,18 @@
 """Metric points as state events: one a message, resource and minute.
 
 column         from
-action         gpu.state when the minute holds a GPU metric (hw.gpu.*, DCGM_*), else host.state
+action         gpu.state when the minute holds a GPU metric (hw.gpu.*, DCGM_*, hw.* of hw.type gpu), else host.state
 occurred_at    the minute's last point
 record_index   the minute's place in the message, by first point
 item_count     how many points
-attributes     the last value of every metric that has one series in the minute
+attributes     the last value of every metric that has one series in the minute; hw.gpu.ids, the GPUs that the minute's
+               GPU metrics are of, as a JSON array: their UUID (DCGM), gpu.uuid or hw.id
 source_*       the resource (see `parties`)
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +21,9 @@ import polars as pl
 from onshore_pipeline.wire.frames import POINTS_SCHEMA, RECORDS_SCHEMA
 
 _GPU: Final = r"^(hw\.gpu\.|gpu\.|DCGM_|nvidia_smi_)"
+_OF_TYPE: Final = "hw.type"
+_IDS: Final = ("UUID", "gpu.uuid", "hw.id")
+GPU_IDS: Final = "hw.gpu.ids"
 _MINUTE_NS: Final = 60_000_000_000
 
 
@@ -55,7 +60,8 @@ def states_of(points: pl.DataFrame, point_attributes: pl.DataFrame, resources: p
     """
     if not points.height:
         return _NONE
-    minutes = points.with_columns(minute=pl.col("time_ns") // _MINUTE_NS).sort("message", "point")
+    of_gpu = _of_gpu(points, point_attributes)
+    minutes = points.with_columns(minute=pl.col("time_ns") // _MINUTE_NS, of_gpu=of_gpu).sort("message", "point")
     keyed = minutes.with_columns(group=pl.struct("message", "resource", "minute").rank("dense"))
     groups = (
         keyed.group_by("group", maintain_order=True)
@@ -63,7 +69,7 @@ def states_of(points: pl.DataFrame, point_attributes: pl.DataFrame, resources: p
             pl.col("message", "resource").first(),
             pl.col("time_ns").max(),
             pl.len().cast(pl.UInt64).alias("item_count"),
-            pl.col("metric").str.contains(_GPU).any().alias("gpu"),
+            pl.col("of_gpu").any().alias("gpu"),
         )
         .with_row_index("row")
         .with_columns(record_index=(pl.int_range(pl.len()).over("message")).cast(pl.UInt32))
@@ -78,9 +84,34 @@ def states_of(points: pl.DataFrame, point_attributes: pl.DataFrame, resources: p
     missing = [pl.lit(None, dtype).alias(name) for name, dtype in RECORDS_SCHEMA.items() if name not in records.columns]
     return States(
         records=records.with_columns(missing).select(*RECORDS_SCHEMA.names(), "item_count"),
-        attributes=_last_values(placed, point_attributes),
+        attributes=pl.concat([_last_values(placed, point_attributes), _gpu_ids(placed, point_attributes)]).sort(
+            "row", "key"
+        ),
         points=placed.sort("point").select(*points.columns, "row"),
     )
+
+
+def _of_gpu(points: pl.DataFrame, point_attributes: pl.DataFrame) -> pl.Series:
+    """Whether each point is of a GPU: by its metric's name, or as OpenTelemetry's hw.* says it; never null."""
+    said = point_attributes.filter((pl.col("key") == _OF_TYPE) & (pl.col("text").str.to_lowercase() == "gpu"))
+    metric = pl.col("metric").fill_null("")
+    typed = metric.str.starts_with("hw.") & pl.col("point").is_in(said["point"].implode())
+    return points.select(metric.str.contains(_GPU) | typed).to_series()
+
+
+def _gpu_ids(placed: pl.DataFrame, point_attributes: pl.DataFrame) -> pl.DataFrame:
+    """The ids of the GPUs that a state's points are of; long, columns row, key, text."""
+    ids = point_attributes.filter(pl.col("key").is_in(_IDS) & (pl.col("text") != ""))
+    found = (
+        placed.filter("of_gpu")
+        .select("point", "row")
+        .join(ids, on="point", how="inner")
+        .group_by("row")
+        .agg(pl.col("text").unique().sort())
+        .sort("row")
+    )
+    texts = pl.Series([json.dumps(each, ensure_ascii=False) for each in found["text"].to_list()], dtype=pl.String)
+    return found.select("row", pl.lit(GPU_IDS).alias("key"), texts.alias("text"))
 
 
 def _last_values(placed: pl.DataFrame, point_attributes: pl.DataFrame) -> pl.DataFrame:
@@ -91,7 +122,7 @@ def _last_values(placed: pl.DataFrame, point_attributes: pl.DataFrame) -> pl.Dat
         .agg(pl.concat_str("key", "text", separator="\x1f").str.join("\x1e").alias("series"))
     )
     last = (
-        placed.filter(pl.col("value").is_not_null() & (pl.col("metric") != ""))
+        placed.filter(pl.col("value").is_not_null() & (pl.col("metric") != "") & (pl.col("metric") != GPU_IDS))
         .join(series, on="point", how="left", maintain_order="left")
         .sort("row", "time_ns", "point", nulls_last=False)
         .group_by("row", "metric")

@@ -6,7 +6,7 @@ One way through for every batch:
     2 known attributes become columns beside the records                     fields
     3 what any record says                                                   generic, parties
     4 what GenAI records say goes over it                                    genai
-    5 CloudTrail records are read on their own terms                         cloudtrail
+    5 records of a known source format are read on their own terms           shapes, one module a format
     6 what a record states in onshore.* goes over everything                 onshore_attributes
     7 the domain by best rule where none was stated, and the exact schema    domains, frames
 
@@ -20,17 +20,20 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.normalise import cloudtrail, genai, generic, onshore_attributes, parties
+from onshore_pipeline.normalise import genai, generic, onshore_attributes, parties, shapes
 from onshore_pipeline.normalise.domains import domain_of
 from onshore_pipeline.normalise.fields import Records, widen
 from onshore_pipeline.normalise.frames import EVENTS_SCHEMA, Normalised
 from onshore_pipeline.normalise.host_metrics import States, states_of
+from onshore_pipeline.normalise.url_secrets import attributes_without_secrets
 
 if TYPE_CHECKING:
     from onshore_pipeline.wire.frames import Decoded
 
-_KEYS: Final = pl.Enum(sorted({*generic.KEYS, *parties.KEYS, *genai.KEYS, *cloudtrail.KEYS, *onshore_attributes.KEYS}))
-_RESOURCE_KEYS: Final = pl.Enum(sorted({*parties.RESOURCE_KEYS, *onshore_attributes.RESOURCE_KEYS}))
+_KEYS: Final = pl.Enum(sorted({*generic.KEYS, *parties.KEYS, *genai.KEYS, *shapes.KEYS, *onshore_attributes.KEYS}))
+_RESOURCE_KEYS: Final = pl.Enum(
+    sorted({*parties.RESOURCE_KEYS, *shapes.RESOURCE_KEYS, *onshore_attributes.RESOURCE_KEYS})
+)
 _ATTRIBUTES: Final = ("row", "key", "text")
 _AT: Final = ["row", "key"]
 
@@ -55,6 +58,7 @@ def normalise(decoded: Decoded) -> Normalised:
     more = [_renumbered(states.attributes, row_of_state), *(new.join(attributes, on=_AT, how="anti") for new in added)]
     if any(part.height for part in more):
         attributes = pl.concat([attributes, *more]).sort(_AT)
+    attributes = attributes_without_secrets(attributes)
     domain = domain_of(columns, attributes)
     stated = columns["domain"] if "domain" in columns.columns else domain
     return Normalised(
@@ -70,13 +74,14 @@ def normalise(decoded: Decoded) -> Normalised:
 
 def _describe(records: Records) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
     """Columns of the events, row by row, and attributes to add."""
-    cloudtrail_rows = records.select(cloudtrail.is_cloudtrail(records)).to_series()
+    formats = shapes.formats_of(records)
     added = []
     columns = _described_by_rule(records)
-    if cloudtrail_rows.any():
-        own, attributes = cloudtrail.describe(records.filtered(cloudtrail_rows))
-        columns = pl.concat([columns.filter(~cloudtrail_rows), own], how="diagonal_relaxed").sort("row")
-        added.append(attributes)
+    if formats.null_count() < len(formats):
+        described = shapes.describe(records, formats)
+        own = [described_columns for described_columns, _ in described]
+        columns = pl.concat([columns.filter(formats.is_null()), *own], how="diagonal_relaxed").sort("row")
+        added = [attributes for _, attributes in described]
     return onshore_attributes.overlay(records, columns), added
 
 
@@ -129,8 +134,8 @@ def _conforming(name: str, given: pl.DataType | None) -> pl.Expr:
     dtype = EVENTS_SCHEMA[name]
     if isinstance(dtype, pl.List):
         column = pl.col(name) if given is not None else pl.lit(pl.Series([[]], dtype=dtype)).first()
-    elif dtype == pl.Boolean() and name.endswith("_observed"):
-        column = pl.lit(False)  # no shape is yet told apart that sees a place with its own eyes
+    elif given is None and dtype == pl.Boolean() and name.endswith("_observed"):
+        column = pl.lit(False)  # only a shape that our own sensor writes says that it saw a place
     elif given is None:
         column = pl.lit(None, dtype)
     else:

@@ -41,6 +41,7 @@ TEXTS: Final = {
     "key_id": "onshore.key.id",
     "key_custodian": "onshore.key.custodian",
     "key_country": "onshore.key.country",
+    "attestation": "onshore.location.attestation",  # checked where places are worked out
 }
 # Columns where 'none' states an absence.
 STATEMENTS: Final = {
@@ -62,13 +63,12 @@ LISTS: Final = {
 # Stated by the record, else by its resource: a collector names itself once.
 _COLLECTOR_ID, _COLLECTOR_SEQUENCE = "onshore.collector.id", "onshore.collector.sequence"
 _DOMAIN, _ACTION, _OUTCOME, _ACTOR_TYPE = "onshore.domain", "onshore.action", "onshore.outcome", "onshore.actor.type"
-_ATTESTATION: Final = "onshore.location.attestation"  # kept in `attributes`; nobody checks it
 
 _ACTOR_TYPES: Final = ("user", "service", "operator", "vendor")  # 'unknown' is null: no condition may decide by it
 
 KEYS: Final = (
     *(*TEXTS.values(), *STATEMENTS.values(), *COUNTS.values(), *FLAGS.values(), *TIMES.values(), *LISTS.values()),
-    *(_COLLECTOR_ID, _COLLECTOR_SEQUENCE, _DOMAIN, _ACTION, _OUTCOME, _ACTOR_TYPE, _ATTESTATION),
+    *(_COLLECTOR_ID, _COLLECTOR_SEQUENCE, _DOMAIN, _ACTION, _OUTCOME, _ACTOR_TYPE),
 )
 RESOURCE_KEYS: Final = (_COLLECTOR_ID, _COLLECTOR_SEQUENCE)
 

@@ -66,6 +66,13 @@ def time_of(text: pl.Expr) -> pl.Expr:
     )
 
 
+def seconds_of(text: pl.Expr) -> pl.Expr:
+    """Datetime (ns, UTC) of seconds since 1970, to the microsecond; null for what is no number or past 2262."""
+    microseconds = (text.cast(pl.Float64, strict=False) * 1e6).round()
+    within = microseconds.abs() <= _LAST_NS // 1000
+    return (pl.when(within).then(microseconds).cast(pl.Int64, strict=False) * 1000).cast(_TIME)
+
+
 def each_distinct(texts: pl.Series, read: Callable[[pl.Expr], pl.Expr]) -> pl.Series:
     """What `read`, one of the functions above, makes of each text; it is asked for each distinct one once."""
     return mapped(texts, lambda distinct: distinct.to_frame().select(read(pl.col(distinct.name))).to_series())

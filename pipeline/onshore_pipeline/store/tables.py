@@ -14,6 +14,7 @@ _DIGEST: Final = pa.binary(32)
 _TEXT: Final = pa.string()
 _U32: Final = pa.uint32()
 _U64: Final = pa.uint64()
+_I64: Final = pa.int64()
 _TIME: Final = pa.timestamp("ns", "UTC")
 _HOUR: Final = pa.timestamp("s", "UTC")
 _MOMENT: Final = pa.timestamp("ms", "UTC")
@@ -43,6 +44,48 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             "bytes": _U64,
         },
         frozenset({"ingested_at", "bytes"}),
+    ),
+    "finding_states": _schema(
+        {
+            "finding_id": _UUID,
+            "told_at": _MOMENT,
+            "status": _TEXT,
+            "severity": _TEXT,
+            "owner": _TEXT,
+            "due": _MOMENT,
+            "waiver_id": _TEXT,
+            "control_version": _U32,
+            "events": _U64,
+            "bytes": _U64,
+            "last_seen": _TIME,
+        },
+        frozenset({"due"}),
+    ),
+    "windowed_verdicts_built": _schema(
+        {
+            "rule": _TEXT,
+            "unit_id": _UUID,
+            "generation": _U64,
+            "finding_id": _UUID,
+            "tenant": _TEXT,
+            "control_id": _TEXT,
+            "control_version": _U32,
+            "looks_at": _TEXT,
+            "key": _TEXT_MAP,
+            "fingerprint": _TEXT_MAP,
+            "since": _TIME,
+            "until": _TIME,
+            "stated_at": _TIME,
+            "before": _TEXT,
+            "verdict": _TEXT,
+            "missing": _TEXT,
+            "known": _TEXT_MAP,
+            "first_at": _TIME,
+            "last_at": _TIME,
+            "events": _U64,
+            "sample_event_ids": pa.list_(_UUID),
+            "key_hash": _U64,
+        }
     ),
     "message_verdicts": _schema(
         {
@@ -110,6 +153,63 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             "last_occurred": _TIME,
             "events": _U64,
             "dropped": _U64,
+            "kafka_topic": _TEXT,
+            "resource": _TEXT,
+            "losses": _TEXT,
+            "hour": _HOUR,
+            "minutes": _U64,
+            "heartbeats": _U64,
+            "least_delay_ms": _I64,
+            "least_heartbeat_delay_ms": _I64,
+        },
+        frozenset({"least_delay_ms", "least_heartbeat_delay_ms"}),
+    ),
+    "message_sequences": _schema(
+        {
+            "attempt_id": _UUID,
+            "tenant": _TEXT,
+            "collector_id": _TEXT,
+            "run": _TEXT,
+            "first": _U64,
+            "last": _U64,
+            "records": _U64,
+            "topic_id": _UUID,
+            "kafka_topic": _TEXT,
+            "kafka_partition": _U32,
+            "kafka_offset": _U64,
+            "received_at": _TIME,
+            "hour": _HOUR,
+        }
+    ),
+    "message_statements": _schema(
+        {
+            "attempt_id": _UUID,
+            "event_id": _UUID,
+            "tenant": _TEXT,
+            "collector_id": _TEXT,
+            "action": _TEXT,
+            "source": _TEXT,
+            "since": _TIME,
+            "until": _TIME,
+            "why": _TEXT,
+            "items": _U64,
+            "received_at": _TIME,
+        }
+    ),
+    "message_actions": _schema(
+        {
+            "attempt_id": _UUID,
+            "event_id": _UUID,
+            "action_id": _TEXT,
+            "tenant": _TEXT,
+            "action": _TEXT,
+            "who": _TEXT,
+            "reason": _TEXT,
+            "attributes": _TEXT_MAP,
+            "topic_id": _UUID,
+            "kafka_offset": _U64,
+            "record_index": _U32,
+            "received_at": _TIME,
         }
     ),
     "metric_points": _schema(
@@ -221,6 +321,10 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             "loaded_at": _MOMENT,
         },
         frozenset({"effective_from", "effective_to", "checked_on"}),
+    ),
+    "rule_files": _schema({"sha256": _DIGEST, "content": _TEXT}),
+    "rule_sets": _schema(
+        {"digest": _DIGEST, "kind": _TEXT, "name": _TEXT, "version": _TEXT, "sha256": _DIGEST, "loaded_at": _MOMENT}
     ),
 }
 

@@ -11,7 +11,8 @@ import polars as pl
 import pyarrow as pa
 from google.protobuf.message import DecodeError
 
-from onshore_pipeline.wire import fast, reference
+from onshore_pipeline.broker import ACTIONS_TOPIC
+from onshore_pipeline.wire import fast, raw, reference
 from onshore_pipeline.wire.counting import count_parts, crowded
 from onshore_pipeline.wire.elements import FastPathRefused
 from onshore_pipeline.wire.envelope import Request
@@ -30,6 +31,7 @@ SIGNALS: Final[dict[str, Signal]] = {
     "otlp_spans": "spans",
     "otlp_traces": "spans",
     "otlp_metrics": "metrics",
+    ACTIONS_TOPIC: "logs",
 }
 # Bounds what decoding needs beside its result, and keeps buffers below the size (32 MiB) from which glibc gives each
 # one back to the system: the page faults cost a quarter of the time.
@@ -44,16 +46,25 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 def decode(messages: Sequence[tuple[str, bytes, str | None]]) -> Decoded:
     """Decode (topic, value, encoding header or None) messages; a message's position in the batch is its id.
 
-    The topic tells the signal, the header ('otlp_proto' or 'otlp_json') or else the value's first byte the encoding.
+    The topic tells the signal, the header ('otlp_proto' or 'otlp_json') or else the value's first byte the encoding. On
+    a topic `raw.FORMAT` a message is one record in that format.
     Nothing in a message makes this raise: what cannot be read is a failure, of the record where it can be told apart.
     """
     requests: dict[Signal, list[Request]] = {}
     parts: list[Part] = []
     faults: dict[int, str] = {}
+    raws: list[tuple[int, str, bytes]] = []
     for position, (topic, value, encoding) in enumerate(messages):
         signal = SIGNALS.get(topic)
+        raw_format = raw.format_of(topic) if signal is None else None
+        if raw_format is not None:
+            if len(value) > MAX_MESSAGE_BYTES:
+                faults[position] = _too_large(value)
+            else:
+                raws.append((position, raw_format, value))
+            continue
         if signal is None:
-            faults[position] = f"topic {topic!r} carries no OTLP signal: one of {', '.join(SIGNALS)} is expected"
+            faults[position] = f"topic {topic!r} carries no OTLP signal: {', '.join(SIGNALS)} or raw.FORMAT is expected"
             continue
         try:
             request = _request(signal, position, value, encoding)
@@ -64,6 +75,8 @@ def decode(messages: Sequence[tuple[str, bytes, str | None]]) -> Decoded:
             requests.setdefault(signal, []).append(request)
         else:
             parts.append(_by_reference(signal, request))
+    if raws:
+        parts.append(raw.read(raws))
     parts += [part for signal, sent in requests.items() for chunk in _chunks(sent) for part in _read(signal, chunk)]
     return combine([*parts, Part(failures=message_failures(faults))] if faults else parts, len(messages))
 
@@ -75,8 +88,10 @@ def count_at_most(topic: str, value: bytes, encoding: str | None) -> int:
     records there are. 0 for what fails whole. Never raises.
     """
     signal = SIGNALS.get(topic)
-    if signal is None or len(value) > MAX_MESSAGE_BYTES:
+    if len(value) > MAX_MESSAGE_BYTES:
         return 0
+    if signal is None:
+        return int(raw.format_of(topic) is not None)
     if is_json(value, encoding):
         return value.count(b",") + value.count(b"[")
     try:
@@ -110,7 +125,7 @@ class _Refused(Exception):
 def _request(signal: Signal, position: int, value: bytes, encoding: str | None) -> Request:
     """The message's request as protobuf, of a size that can be decoded. Raises `_Refused`."""
     if len(value) > MAX_MESSAGE_BYTES:
-        raise _Refused(f"{len(value)} bytes in one message, {MAX_MESSAGE_BYTES} are allowed: send smaller batches")
+        raise _Refused(_too_large(value))
     try:
         request = read_request(signal, position, value) if is_json(value, encoding) else Request(position, value)
     except UnreadableJson as error:
@@ -118,6 +133,10 @@ def _request(signal: Signal, position: int, value: bytes, encoding: str | None) 
     if (why := crowded(signal, request.value)) is not None:
         raise _Refused(why)
     return request
+
+
+def _too_large(value: bytes) -> str:
+    return f"{len(value)} bytes in one message, {MAX_MESSAGE_BYTES} are allowed: send smaller batches"
 
 
 def _chunks(requests: Sequence[Request]) -> Iterator[list[Request]]:

@@ -62,7 +62,7 @@ POINTS_SCHEMA: Final = pl.Schema(
 )
 POINT_ATTRIBUTES_SCHEMA: Final = pl.Schema({"point": pl.UInt32(), "key": pl.String(), "text": pl.String()})
 
-Stage = Literal["decode", "normalise", "locate", "judge", "seal", "write"]
+Stage = Literal["collect", "decode", "normalise", "locate", "judge", "seal", "write"]
 
 
 @dataclass(frozen=True, slots=True)

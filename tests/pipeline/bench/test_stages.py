@@ -15,3 +15,10 @@ def test_a_stage_stands_beside_the_per_record_program_s_same_step(stage: str) ->
         told["baseline"]["cpu_us_an_event"] / told["cpu_us_an_event"], rel=0.02, abs=0.02
     )
     assert ("store" in told["cpu_us_an_event_by_process"]) == (stage == "insert")
+
+
+def test_locating_is_also_told_for_many_addresses_of_both_kinds_met_first_and_met_again() -> None:
+    told = bench_stage("locate", 1_000, baseline=None, rounds=1)["mixed_addresses"]
+    assert 900 < told["addresses"] <= 1_000
+    assert set(told["cpu_us_an_event"]) == {"first", "again"}
+    assert all(each > 0 for each in told["cpu_us_an_event"].values())

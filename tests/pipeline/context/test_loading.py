@@ -49,9 +49,9 @@ def test_an_empty_directory_adds_nothing(shipped: Context, tmp_path: Path) -> No
     assert load(tmp_path).digest == shipped.digest
 
 
-def test_files_that_are_no_csv_are_left_alone(tmp_path: Path) -> None:
+def test_files_that_are_no_registries_are_left_alone(shipped: Context, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("notes", encoding="utf-8")
-    load(tmp_path)
+    assert load(tmp_path).digest == shipped.digest
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_files_that_are_no_csv_are_left_alone(tmp_path: Path) -> None:
         ("facilities.csv", "facility,country\n\n# comment\nSYD1,\n", 4, "column 'country' is empty"),
         ("facilities.csv", "facility,country\nSYD1,Atlantis\n", 2, "'Atlantis' is no country"),
         ("facilities.csv", "facility,country\nSYD1,EU\n", 2, "'EU' is no country"),
-        ("facilities.csv", "facility,country\nSYD1,AU\nsyd1,AU\n", 3, "appears twice"),
+        ("facilities.csv", "facility,country\nSYD1,AU\nsyd1,AU\n", 3, "another row for the same time"),
         ("facilities.csv", "facility,land\nSYD1,AU\n", 1, "unknown column 'land'"),
         ("facilities.csv", "facility\nSYD1\n", 1, "column 'country' is missing"),
         ("facilities.csv", "facility,country\nSYD1,AU,,,x\n", 2, "5 cells for 2 columns"),

@@ -15,13 +15,14 @@ from onshore_pipeline.controls.engine import Judged, judge
 from onshore_pipeline.controls.examples import example_events
 from onshore_pipeline.controls.fingerprints import VIOLATIONS_SCHEMA
 from onshore_pipeline.controls.lists import DatedList, Period, day_end_ns, day_start_ns
-from onshore_pipeline.controls.load import ControlSet, control_set
+from onshore_pipeline.controls.load import ControlSet, control_set, load_controls
 from onshore_pipeline.domain.control import Control, Example
 from onshore_pipeline.domain.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+SHIPPED_LISTS = load_controls().lists
 LEAVES: dict[str, Any] = {
     "action": "data.copy",
     "home_jurisdictions": ("AU",),
@@ -44,7 +45,7 @@ def _judge(
 ) -> Judged:
     examples = tuple(Example("", event, Verdict.VIOLATED) for event in events)
     changed = dataclasses.replace(control, examples=examples, **changes)  # type: ignore[arg-type]
-    return judge(example_events(changed), control_set([compile_control(changed, lists or {})], {}))
+    return judge(example_events(changed), control_set([compile_control(changed, lists or SHIPPED_LISTS)], {}))
 
 
 def _verdicts(judged: Judged) -> list[tuple[int, str, str]]:
@@ -146,7 +147,7 @@ def test_counts_are_kept_apart_by_message_tenant_format_and_hour(control: Contro
     ]
     changed = dataclasses.replace(control, examples=tuple(Example("", event, Verdict.VIOLATED) for event in events))
     frame = example_events(changed).with_columns(message=pl.Series([0, 0, 0, 0, 0], dtype=pl.UInt32))
-    counts = judge(frame, control_set([compile_control(changed, {})], {})).counts
+    counts = judge(frame, control_set([compile_control(changed, SHIPPED_LISTS)], {})).counts
     assert counts.schema == COUNTS_SCHEMA
     assert counts.select("tenant", "source_format", pl.col("hour").dt.hour(), "events").rows() == [
         ("example", "otlp.log", 10, 2),

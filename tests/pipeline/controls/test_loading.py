@@ -9,6 +9,7 @@ import pytest
 from onshore_pipeline.controls.examples import run_examples
 from onshore_pipeline.controls.load import PACKS, check_controls, load_controls
 from onshore_pipeline.domain.control import Clock
+from onshore_pipeline.domain.verdict import Verdict
 from onshore_pipeline.errors import ControlError
 
 GOOD = """\
@@ -84,7 +85,7 @@ WRONG = [
     ("version: 2", "version: two", "2:10: version must be a positive integer"),
     ("2024-01-01", "01/01/2024", "6:17: effective_from must be a date"),
     ("effective_to: null", "effective_to: 2023-01-01", "7:15: effective_to lies before effective_from"),
-    ("deadline: 20bd", "deadline: soon", "13:33: deadline is written 72h, 30d or 20bd"),
+    ("deadline: 20bd", "deadline: soon", "13:33: deadline is written 72h, 30d, 20bd or 1mo"),
     (", holidays: no", "", "13:33: business days need a zone and a list of holidays"),
     ("outcomes: [success]", "outcomes: [unknown]", "12:12: outcomes is one of success, failure, denied"),
     ("domain: data_movement", "domain: data", "14:9: domain is one of"),
@@ -147,15 +148,15 @@ def test_a_control_that_people_carry_out_needs_no_condition(tmp_path: Path) -> N
         for line in GOOD.split("examples:", maxsplit=1)[0].splitlines()
         if not line.startswith(("domain", "applies", "violated", "  ", "group_by", "needs"))
     ]
-    controls = load_controls(_write(tmp_path, "\n".join([*kept, "status: clock"])))
-    assert [control.status for control in controls.controls] == ["clock"]
+    controls = load_controls(_write(tmp_path, "\n".join([*kept, "status: review"])))
+    assert [control.status for control in controls.controls] == ["review"]
     assert controls.executable == ()
 
 
 def test_one_id_in_two_files_is_an_error(tmp_path: Path) -> None:
     _write(tmp_path, GOOD, "a.yaml")
     _write(tmp_path, GOOD, "b.yaml")
-    with pytest.raises(ControlError, match=r"b\.yaml:1: NO-TEST-01 is the id of .*a\.yaml, too"):
+    with pytest.raises(ControlError, match=r"b\.yaml:1:1: NO-TEST-01 is the id of .*a\.yaml, too"):
         load_controls(tmp_path)
 
 
@@ -192,15 +193,45 @@ def test_a_deployment_adds_controls_and_lists_to_those_that_ship(tmp_path: Path)
     assert len(controls.executable) == len(load_controls().executable) + 1
 
 
-def test_the_first_pack_judges_five_countries_and_sovereignty_with_citations() -> None:
-    controls = [control for control in load_controls().controls if not control.id.startswith("ONS-COV-")]
-    assert len(controls) == 15
-    assert {control.jurisdiction for control in controls} == {"AU", "JP", "MY", "SG", "US", "*"}
+def test_the_packs_judge_six_jurisdictions_and_sovereignty_with_citations() -> None:
+    controls = load_controls().controls
+    executable = [control for control in controls if control.status == "executable"]
+    assert len(executable) >= 40
+    assert {control.jurisdiction for control in executable} == {"AU", "JP", "MY", "SG", "US", "EU", "*"}
     for control in controls:
-        assert control.status == "executable"
-        assert control.confidence == ("policy" if control.jurisdiction == "*" else "sure")
         assert Path(control.file).stem == control.id
-        assert control.group_by[0] == "tenant"
+        assert control.group_by[0] == "tenant" if control.group_by else control.status != "executable"
+    for control in executable:
+        assert {example.verdict for example in control.examples} == set(Verdict), control.id
+        assert control.maps_to, control.id
+        if control.jurisdiction != "*":
+            assert control.confidence in {"sure", "likely"}, control.id
+
+
+def test_what_is_not_sure_enough_ships_without_a_verdict() -> None:
+    unsure = [control for control in load_controls().controls if control.confidence == "check"]
+    assert {control.status for control in unsure} == {"disabled", "catalogue"}
+
+
+def test_what_telemetry_cannot_decide_says_what_it_would_take() -> None:
+    for control in load_controls().controls:
+        if control.status in {"catalogue", "clock"}:
+            assert len(control.needs) > 40, control.id
+            assert (control.applies, control.violated) == ("", "")
+        if control.status == "clock":
+            assert control.clock is not None
+
+
+def test_a_finding_starts_only_clocks_that_exist(tmp_path: Path) -> None:
+    good = GOOD.replace("kind: review", "kind: review\nclocks: [EU-GDPR33-72H]")
+    [control] = load_controls(_write(tmp_path, good)).controls
+    assert control.clocks == ("EU-GDPR33-72H",)
+    for name, why in (("EU-GDPR33-72", "no control is named"), ("EU-CSF", "is no clock, its status is review")):
+        path = _write(tmp_path, good.replace("EU-GDPR33-72H", name))
+        with pytest.raises(ControlError, match=why) as caught:
+            load_controls(tmp_path)
+        line = good.splitlines().index("clocks: [EU-GDPR33-72H]") + 1
+        assert str(caught.value).startswith(f"{path}:{line}:10: clocks:")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,7 @@ from control_cases import (
     INTEGERS,
     LISTS,
     ODD_TEXTS,
+    ROWS,
     TEXTS,
     TIMES,
     TRUTHS,
@@ -38,7 +40,9 @@ if TYPE_CHECKING:
     from clickhouse_engine import ClickHouse
 
 SHIPPED: Final = load_controls()
-GENERATED: Final = random_events(tuple(dict.fromkeys((*ALWAYS, *TEXTS, *INTEGERS, *TIMES, *TRUTHS, *LISTS))), 1)
+GENERATED: Final = random_events(
+    tuple(dict.fromkeys((*ALWAYS, *TEXTS, *INTEGERS, *TIMES, *TRUTHS, *LISTS))), 1, min(ROWS, 5_000)
+)
 
 every_shipped_control = pytest.mark.parametrize(
     "compiled", SHIPPED.executable, ids=lambda compiled: compiled.control.id
@@ -50,7 +54,7 @@ without_deadline = settings(
 
 def _control(applies: str, violated: str, outcomes: tuple[str, ...] = ("success",)) -> Compiled:
     control = dataclasses.replace(
-        SHIPPED.controls[0],
+        SHIPPED.executable[0].control,
         outcomes=outcomes,
         domains=DOMAINS[:2],
         effective_from=date(1971, 1, 1),
@@ -110,6 +114,22 @@ def test_random_events_reach_every_verdict_of_a_shipped_control(compiled: Compil
 @every_shipped_control
 def test_no_shipped_control_turns_an_unknown_into_a_verdict(compiled: Compiled) -> None:
     _assert_monotone(compiled, events_around(compiled), random.Random(2))
+
+
+@every_shipped_control
+def test_no_shipped_control_is_satisfied_where_claims_about_a_party_that_it_reads_disagree(compiled: Compiled) -> None:
+    text = f"{compiled.control.applies} {compiled.control.violated}"
+    # source_format is about the record, not about the source.
+    read = set(re.findall(r"\b(actor|source|destination|key|transit)_(?!format\b)\w+", text))
+    events = events_around(compiled)
+    before = [verdict for verdict, _ in _verdicts(events, compiled)]
+    for party in read:
+        disputed = pl.Series([[f"{party}:declared=AU,geoip=US"]], dtype=pl.List(pl.String))
+        after = _verdicts(
+            events.with_columns(disputed.new_from_index(0, events.height).alias("contradictions")), compiled
+        )
+        assert "satisfied" in before
+        assert "satisfied" not in {verdict for verdict, _ in after}, party
 
 
 @every_shipped_control

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-_START_WITHIN_S = 30.0
+_START_WITHIN_S = 120.0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -46,6 +48,7 @@ def test_the_engine_keeps_no_logs_of_its_own(store: Any) -> None:
     assert found.body == b""
 
 
+@pytest.mark.alone
 def test_a_signal_ends_it_within_seconds_even_with_queries_under_way(tmp_path: Path, start_store: Any) -> None:
     slow = "SELECT count() FROM numbers(10000000000000) WHERE NOT ignore(sipHash64(number))"
     for number in (signal.SIGTERM, signal.SIGINT):

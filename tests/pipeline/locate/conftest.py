@@ -92,7 +92,7 @@ def destinations() -> Callable[..., list[dict[str, Any]]]:
     """Locate events given by fields of their destination; the answers without the `destination_` in their names."""
 
     def of(context: Context, *rows: dict[str, Any]) -> list[dict[str, Any]]:
-        plain = ("domain", "model_requested", "model_endpoint", "occurred_at")
+        plain = ("domain", "model_requested", "model_endpoint", "occurred_at", "source_format", "attestation", "rtt_ms")
         given = [{key if key in plain else f"destination_{key}": value for key, value in row.items()} for row in rows]
         located = locate(frame(*given), context).rows(named=True)
         return [{key.removeprefix("destination_"): value for key, value in row.items()} for row in located]

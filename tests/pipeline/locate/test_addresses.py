@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
 from onshore_pipeline.context import DEBIAN_GEOIP, Context, load
+from onshore_pipeline.locate.addresses import address_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,3 +160,29 @@ def test_the_files_of_debian_tor_geoipdb_place_cloud_regions(destinations: Desti
     assert {address: row["country"] for address, row in zip(expected, rows, strict=True)} == expected
     versions = {source.name: source.version for source in context.sources}
     assert versions["geoip/geoip"]
+
+
+def _said(addresses: pl.Series, context: Context) -> pl.DataFrame:
+    answers, which = address_places(addresses, context)
+    return answers[which]
+
+
+def test_what_was_said_about_addresses_before_is_said_again_also_after_more_than_can_be_remembered(
+    geoip_file: Path,
+) -> None:
+    used = load(None, geoip=[geoip_file])
+    scattered = [(number * 2_654_435_761) % (1 << 32) for number in range(120_000)]
+    addresses = pl.Series([bytes(10) + b"\xff\xff" + each.to_bytes(4, "big") for each in scattered], dtype=pl.Binary)
+    first, second = addresses[:60_000], addresses[60_000:]
+    fresh = [_said(batch, load(None, geoip=[geoip_file])) for batch in (first, second)]
+    assert fresh[0]["registry"].null_count() < 60_000
+    for batch, expected in ((first, fresh[0]), (first, fresh[0]), (second, fresh[1]), (first, fresh[0])):
+        assert _said(batch, used).equals(expected)
+    assert _said(addresses, used).equals(pl.concat(fresh))
+
+
+def test_rows_without_an_address_have_no_answer_beside_rows_that_have_one(shipped: Context) -> None:
+    known = bytes(10) + b"\xff\xff" + bytes([203, 2, 218, 214])
+    answers, which = address_places(pl.Series([None, known, None, known], dtype=pl.Binary), shipped)
+    assert which[0] == which[2] == -1
+    assert answers[which[[1, 3]]]["registry"].to_list() == ["AU", "AU"]

@@ -105,6 +105,16 @@ def test_a_cross_region_profile_leaves_the_region_that_the_sender_names(
     assert (row["country"], row["country_basis"]) == (None, "unknown")
 
 
+@pytest.mark.parametrize("source_format", ["aws.bedrock", "aws.cloudtrail"])
+def test_a_cross_region_profile_runs_where_the_providers_record_says(
+    shipped: Context, destinations: Destinations, source_format: str
+) -> None:
+    called = {"provider": "aws", "model_requested": f"apac.{SONNET}", "source_format": source_format}
+    ran, unsaid = destinations(shipped, called | {"region": "ap-northeast-1"}, called)
+    assert (ran["country"], ran["country_basis"]) == ("JP", "asserted")
+    assert (unsaid["country"], "JP" in unsaid["country_candidates"]) == (None, True)
+
+
 def test_the_users_own_hosts_come_first_and_are_asserted(
     own: Callable[..., Context], destinations: Destinations
 ) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from onshore_pipeline.normalise.cloudtrail_json import RECORD_PATHS, read_fields
+from onshore_pipeline.normalise.cloudtrail_paths import RECORD_PATHS
+from onshore_pipeline.normalise.json_fields import read_fields
 
 if TYPE_CHECKING:
     from tests.pipeline.normalise.conftest import Batch
@@ -273,3 +274,8 @@ def test_recorded_files_give_every_record_its_region_and_source(batch: Batch) ->
     assert events["occurred_at"].null_count() == 0
     assert dict(events["outcome"].value_counts().rows()) == {"success": 1803, "failure": 183, "denied": 16}
     assert "log.record" not in events["action"]
+
+
+def test_a_resource_may_name_the_format_of_all_its_records(batch: Batch) -> None:
+    event = batch.message({"log.record.format": "aws.cloudtrail"}).log(body=raw(), time_ns=1).event()
+    assert (event["source_format"], event["dataset"]) == ("aws.cloudtrail", "patient-notes")

@@ -151,3 +151,52 @@ def test_model_calls_leave_other_records_of_the_batch_alone(batch: Batch) -> Non
 
 def test_tokens_that_are_no_count_are_unknown(batch: Batch) -> None:
     assert batch.span({**CALL, "gen_ai.usage.input_tokens": -1}).event()["input_tokens"] is None
+
+
+def test_another_model_than_was_asked_for_is_a_fallback_with_both_names(batch: Batch) -> None:
+    event = batch.log({**CALL, "gen_ai.response.model": "gpt-4o-mini"}).event()
+    assert (event["action"], event["domain"]) == ("model.fallback", "model_access")
+    assert (event["model_requested"], event["model_served"]) == ("gpt-5", "gpt-4o-mini")
+
+
+def test_a_deployments_name_is_no_models_name(batch: Batch) -> None:
+    azure = {**CALL, "gen_ai.provider.name": "azure.ai.openai", "gen_ai.request.model": "prod-chat"}
+    assert batch.log(azure).event()["action"] == "model.invoke"
+
+
+def test_only_invocations_fall_back(batch: Batch) -> None:
+    tool = {**CALL, "gen_ai.operation.name": "execute_tool", "gen_ai.response.model": "other"}
+    assert batch.span(tool).event()["action"] == "model.tool"
+
+
+@pytest.mark.parametrize(
+    ("method", "action", "object_type"),
+    [
+        ("tools/call", "model.tool", "tool"),
+        ("resources/read", "data.read", "resource"),
+        ("prompts/get", "data.read", "prompt"),
+        ("sampling/createMessage", "model.invoke", None),
+        ("initialize", "model.other", None),
+    ],
+)
+def test_mcp_methods_become_actions_of_model_access(
+    batch: Batch, method: str, action: str, object_type: str | None
+) -> None:
+    event = batch.span(
+        {"mcp.method.name": method, "mcp.resource.uri": "file:///notes", "server.address": "mcp.example.com"},
+        span_kind=CLIENT,
+    ).event()
+    assert (event["action"], event["object_type"], event["domain"]) == (action, object_type, "model_access")
+    assert (event["destination_host"], event["dataset"]) == ("mcp.example.com", "file:///notes")
+
+
+def test_a_memory_is_a_dataset(batch: Batch) -> None:
+    searched = {"gen_ai.operation.name": "search_memory", "gen_ai.memory.store.id": "mem-1"}
+    event = batch.span(searched, span_kind=CLIENT).event()
+    assert (event["action"], event["dataset"], event["object_type"]) == ("data.read", "mem-1", "memory")
+
+
+def test_metrics_of_model_calls_stay_points(batch: Batch) -> None:
+    batch.message().point("gen_ai.client.token.usage", None, attributes={"gen_ai.provider.name": "openai"})
+    assert batch.normalised().events["action"].to_list() == ["host.state"]
+    assert batch.normalised().points["metric"].to_list() == ["gen_ai.client.token.usage"]

@@ -59,6 +59,26 @@ def test_a_minute_with_a_gpu_metric_is_a_gpu_state(batch: Batch, metric: str) ->
     assert batch.event()["action"] == "gpu.state"
 
 
+def test_hardware_metrics_of_type_gpu_are_a_gpu_state(batch: Batch) -> None:
+    event = batch.message().point("hw.temperature", 71, attributes={"hw.type": "gpu", "hw.id": "GPU-1"}).event()
+    assert event["action"] == "gpu.state"
+    assert batch.normalised().attributes.rows() == [(0, "hw.gpu.ids", '["GPU-1"]'), (0, "hw.temperature", "71.0")]
+
+
+def test_hardware_metrics_of_other_types_are_a_host_state(batch: Batch) -> None:
+    batch.message().point("hw.temperature", 40, attributes={"hw.type": "cpu", "hw.id": "CPU-1"})
+    batch.point("app.load", 1, attributes={"hw.type": "gpu", "hw.id": "GPU-1"})
+    assert batch.event()["action"] == "host.state"
+    assert [key for _, key, _ in batch.normalised().attributes.rows()] == ["app.load", "hw.temperature"]
+
+
+def test_a_gpu_state_names_every_gpu_once_whatever_metric_has_that_name(batch: Batch) -> None:
+    batch.message().point("hw.gpu.ids", 1)
+    for uuid in ("GPU-b", "GPU-a", "GPU-b"):
+        batch.point("DCGM_FI_DEV_GPU_TEMP", 60, attributes={"UUID": uuid})
+    assert batch.normalised().attributes.rows() == [(0, "hw.gpu.ids", '["GPU-a", "GPU-b"]')]
+
+
 def test_points_without_time_are_a_state_without_time(batch: Batch) -> None:
     batch.message().point("a", 1, at_s=None).point("b", 1, at_s=None).point("a", 1, at_s=5)
     timeless, timed = batch.events()

@@ -103,7 +103,9 @@ def test_a_topic_without_a_signal_is_named() -> None:
             0,
             None,
             "decode",
-            "topic 'audit' carries no OTLP signal: one of otlp_logs, otlp_spans, otlp_traces, otlp_metrics is expected",
+            "topic 'audit' carries no OTLP signal: "
+            "otlp_logs, otlp_spans, otlp_traces, otlp_metrics, onshore_actions or raw.FORMAT is "
+            "expected",
         ),
     )
 

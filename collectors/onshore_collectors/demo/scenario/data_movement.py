@@ -2,11 +2,14 @@
 
 How the expectations follow from the controls' texts:
 
-* SOV-16-01 judges every movement that succeeded: violated where the destination is unknown or disputed.
+* SOV-16-01 judges every movement that succeeded: violated where the destination is unknown.
+* SOV-24-01 judges everything that succeeded: violated where two claims about a place disagree (template.py).
 * The tenant's transfer law judges personal data: satisfied at home, or where a basis is on record (then it matters to
   no law where the data went); violated abroad with basis 'none'; undetermined where either is open.
 * AU-MHR77-01 judges My Health Record data, US-DSP401-01 bulk data of U.S. persons; where the categories are not known,
   neither can tell whether it applies.
+* US-REACH-01 judges copies, replicas, backups and exports of personal data by the country that controls the owner of
+  the destination, AU-APP8-03 reads of Australian personal data by where the reader sits.
 * SOV-10-01 judges backups and replicas, SOV-03-01 index builds, SOV-06-01 telemetry, SOV-02-01 weights, by destination.
 * What was denied, failed or deleted moved nothing. An outcome that is not known leaves every control that would apply
   undetermined.
@@ -30,42 +33,48 @@ from onshore_collectors.demo.scenario.movements import (
     SG,
     moved,
 )
-from onshore_collectors.demo.scenario.template import SATISFIED, TRANSFER_LAW
+from onshore_collectors.demo.scenario.template import REMOTE_READS, SATISFIED, TRANSFER_LAW
 
 EVERYDAY_MOVEMENTS: Final = (
     moved(
         "data.read",
         "rows read at home",
         12,
-        {TRANSFER_LAW: SATISFIED, "SOV-16-01": SATISFIED},
+        {TRANSFER_LAW: SATISFIED, REMOTE_READS: SATISFIED, "SOV-16-01": SATISFIED},
         *(DONE, PERSON, AT_HOME),
     ),
     moved(
         "data.copy",
         "objects copied to a bucket at home",
         4,
-        {TRANSFER_LAW: SATISFIED, "SOV-16-01": SATISFIED},
+        {TRANSFER_LAW: SATISFIED, "US-REACH-01": SATISFIED, "SOV-16-01": SATISFIED},
         *(DONE, BUCKET_AT_HOME),
     ),
     moved(
         "data.replicate",
         "replica at the second site",
         3,
-        {TRANSFER_LAW: SATISFIED, "SOV-10-01": SATISFIED, "SOV-16-01": SATISFIED},
+        {TRANSFER_LAW: SATISFIED, "US-REACH-01": SATISFIED, "SOV-10-01": SATISFIED, "SOV-16-01": SATISFIED},
         *(DONE, SECOND_SITE),
     ),
     moved(
         "backup.write",
         "backup at the second site",
         2,
-        {TRANSFER_LAW: SATISFIED, "SOV-10-01": SATISFIED, "SOV-16-01": SATISFIED},
+        {TRANSFER_LAW: SATISFIED, "US-REACH-01": SATISFIED, "SOV-10-01": SATISFIED, "SOV-16-01": SATISFIED},
         *(DONE, SECOND_SITE, {"onshore.encrypted.at_rest": True}),
     ),
     moved(
         "data.replicate",
         "health records replicated within Australia",
         1,
-        {TRANSFER_LAW: SATISFIED, "AU-MHR77-01": SATISFIED, "SOV-10-01": SATISFIED, "SOV-16-01": SATISFIED},
+        {
+            TRANSFER_LAW: SATISFIED,
+            "AU-MHR77-01": SATISFIED,
+            "US-REACH-01": SATISFIED,
+            "SOV-10-01": SATISFIED,
+            "SOV-16-01": SATISFIED,
+        },
         *(DONE, SECOND_SITE),
         data="health_record",
         tenants=AU,
@@ -74,7 +83,7 @@ EVERYDAY_MOVEMENTS: Final = (
         "data.read",
         "bulk data of U.S. persons read in Singapore",
         1,
-        {TRANSFER_LAW: SATISFIED, "US-DSP401-01": SATISFIED, "SOV-16-01": SATISFIED},
+        {TRANSFER_LAW: SATISFIED, "US-DSP401-01": SATISFIED, "US-DSP401-02": SATISFIED, "SOV-16-01": SATISFIED},
         *(DONE, PERSON, AT_HOME),
         data="us_bulk",
         tenants=SG,
@@ -90,7 +99,7 @@ EVERYDAY_MOVEMENTS: Final = (
         "data.export",
         "export abroad under a contract",
         1,
-        {TRANSFER_LAW: SATISFIED, "SOV-16-01": SATISFIED},
+        {TRANSFER_LAW: SATISFIED, "US-REACH-01": SATISFIED, "SOV-16-01": SATISFIED},
         *(DONE, PERSON, PARTNER_ABROAD, CONTRACT),
     ),
     moved(
@@ -98,8 +107,8 @@ EVERYDAY_MOVEMENTS: Final = (
         "data.export",
         "export from Japan to the United Kingdom",
         0.4,
-        {TRANSFER_LAW: SATISFIED, "SOV-16-01": SATISFIED},
-        *(DONE, PERSON, NO_BASIS, {"onshore.destination.country": "GBR"}),
+        {TRANSFER_LAW: SATISFIED, "US-REACH-01": SATISFIED, "SOV-16-01": SATISFIED},
+        *(DONE, PERSON, PARTNER_ABROAD, NO_BASIS, {"onshore.destination.country": "GBR"}),
         tenants=JP,
     ),
     moved(

@@ -1,7 +1,8 @@
 """Infrastructure: machines and their state, administration, keys, the network.
 
-SOV-01-01 asks where the person of an admin session sits, SOV-05-01 where a key is held. States, flows, requests and
-changes are judged by no control.
+SOV-01-01 asks where the person of an admin session sits, SOV-01-02 who controls a vendor, SOV-08-01 whether a vendor
+has an approval, SOV-05-01 where a key is held, SOV-05-02 who uses it, SOV-09-01 where names are resolved. States,
+flows, requests and changes are judged by no control.
 """
 
 from __future__ import annotations
@@ -27,10 +28,23 @@ from onshore_collectors.demo.scenario.template import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from onshore_pipeline.domain.verdict import Verdict
+
 _DONE: Final[dict[str, Value]] = {"onshore.outcome": "success"}
-_HOME_DATA: Final[dict[str, Value]] = {"onshore.data.home": ("{home}",)}
+_NO_CATEGORY: Final[dict[str, Value]] = {"onshore.data.categories": ("none",)}
+_HOME_DATA: Final[dict[str, Value]] = {"onshore.data.home": ("{home}",), **_NO_CATEGORY}
 _OPERATOR: Final[dict[str, Value]] = {"user.id": OneOf("operators"), "onshore.actor.type": "operator"}
-_VENDOR: Final[dict[str, Value]] = {"user.id": OneOf("vendors"), "onshore.actor.type": "vendor"}
+_VENDOR: Final[dict[str, Value]] = {
+    "user.id": OneOf("vendors"),
+    "onshore.actor.type": "vendor",
+    "onshore.actor.entity": "OVHcloud",
+    "onshore.approval.id": "CHG-20417",
+}
+_SOMEBODY: Final[dict[str, Value]] = {
+    "user.id": OneOf("vendors"),
+    "onshore.actor.type": "vendor",
+    "onshore.actor.country": "{home}",
+}
 _ON_SITE: Final[dict[str, Value]] = {
     "onshore.destination.country": "{home}",
     "onshore.destination.facility": "{site}",
@@ -63,8 +77,15 @@ def _command(name: str, share: float, expected: Expected, *attributes: Mapping[s
 
 
 def _key(name: str, share: float, expected: Expected, action: str, attributes: Mapping[str, Value]) -> Template:
-    said: dict[str, Value] = {"onshore.key.id": OneOf("keys"), "onshore.actor.id": "svc-vault", **attributes}
+    by: dict[str, Value] = {"onshore.actor.id": "svc-vault", "onshore.actor.country": "{home}"}
+    said: dict[str, Value] = {"onshore.key.id": OneOf("keys"), **by, **attributes}
     return _log(name, share, expected, "vault", Log(action, "key service"), said)
+
+
+def _name(name: str, share: float, verdict: Verdict, attributes: Mapping[str, Value]) -> Template:
+    return _log(
+        name, share, {"SOV-09-01": verdict}, "network", Log("dns.query", "name resolved"), _HOME_DATA, attributes
+    )
 
 
 _EVERYDAY: Final = (
@@ -90,14 +111,14 @@ _EVERYDAY: Final = (
     _key(
         "key used that is held at home",
         4,
-        {"SOV-05-01": SATISFIED},
+        {"SOV-05-01": SATISFIED, "SOV-05-02": SATISFIED},
         "key.use",
         {**_HOME_DATA, "onshore.key.country": "{home}", "onshore.key.custodian": "{tenant}"},
     ),
     _key(
         "key rotated that is held at home",
         0.2,
-        {"SOV-05-01": SATISFIED},
+        {"SOV-05-01": SATISFIED, "SOV-05-02": SATISFIED},
         "key.rotate",
         {**_HOME_DATA, "onshore.key.country": "{home}", "onshore.key.custodian": "{tenant}"},
     ),
@@ -176,13 +197,13 @@ _PLANTED: Final = (
     _session(
         "vendor's engineer abroad opens a session",
         3,
-        {"SOV-01-01": VIOLATED},
+        {"SOV-01-01": VIOLATED, "SOV-01-02": VIOLATED, "SOV-08-01": SATISFIED},
         *(_VENDOR, _HOME_DATA, {"onshore.actor.country": "{vendor_country}"}),
     ),
     _command(
         "vendor's engineer abroad runs a command",
         3,
-        {"SOV-01-01": VIOLATED},
+        {"SOV-01-01": VIOLATED, "SOV-01-02": VIOLATED, "SOV-08-01": SATISFIED},
         *(_VENDOR, _HOME_DATA, {"onshore.actor.country": "{vendor_country}"}),
     ),
     _session(
@@ -196,22 +217,49 @@ _PLANTED: Final = (
         "command on a system that nobody gave a home",
         1,
         {"SOV-01-01": UNDETERMINED},
-        *(_OPERATOR, {"onshore.actor.country": "{home}"}),
+        *(_OPERATOR, _NO_CATEGORY, {"onshore.actor.country": "{home}"}),
+    ),
+    _session(
+        "vendor's engineer at home whose employer nobody registered",
+        1,
+        {"SOV-01-01": SATISFIED, "SOV-01-02": UNDETERMINED, "SOV-08-01": UNDETERMINED},
+        *(_HOME_DATA, _SOMEBODY),
     ),
     _key(
         "key used that is held in the United States",
         3,
-        {"SOV-05-01": VIOLATED},
+        {"SOV-05-01": VIOLATED, "SOV-05-02": SATISFIED},
         "key.use",
         {**_HOME_DATA, "onshore.key.id": "kms/us-east-1/legacy", "onshore.key.country": "US"},
     ),
     _key(
         "key rotated whose place nobody recorded",
         2,
-        {"SOV-05-01": UNDETERMINED},
+        {"SOV-05-01": UNDETERMINED, "SOV-05-02": SATISFIED},
         "key.rotate",
         {**_HOME_DATA, "onshore.key.id": "kms/unknown/3"},
     ),
 )
 
-INFRASTRUCTURE: Final = (*_EVERYDAY, *_PLANTED)
+_KEY_AT_HOME: Final[dict[str, Value]] = {**_HOME_DATA, "onshore.key.country": "{home}"}
+_ABROAD: Final = (
+    _key(
+        "key at home used by a service in the United States",
+        1,
+        {"SOV-05-01": SATISFIED, "SOV-05-02": VIOLATED},
+        "key.use",
+        {**_KEY_AT_HOME, "onshore.actor.country": "US"},
+    ),
+    _key(
+        "key at home used by a caller whom nobody can place",
+        1,
+        {"SOV-05-01": SATISFIED, "SOV-05-02": UNDETERMINED},
+        "key.use",
+        {**_KEY_AT_HOME, "onshore.actor.country": "unknown"},
+    ),
+    _name("names resolved at home", 1, SATISFIED, {"onshore.destination.country": "{home}"}),
+    _name("names resolved in the United States", 1, VIOLATED, {"onshore.destination.country": "US"}),
+    _name("names resolved nobody knows where", 1, UNDETERMINED, {"server.address": "resolver.partner.example"}),
+)
+
+INFRASTRUCTURE: Final = (*_EVERYDAY, *_PLANTED, *_ABROAD)

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HOME: Final = ("{home}",)
-_HOME_DATA: Final[dict[str, Value]] = {"onshore.data.home": _HOME}
+_NO_CATEGORY: Final[dict[str, Value]] = {"onshore.data.categories": ("none",)}
+_HOME_DATA: Final[dict[str, Value]] = {"onshore.data.home": _HOME, **_NO_CATEGORY}
 _AT_HOME: Final[dict[str, Value]] = {
     "server.address": "vllm.{site}.{domain}",
     "server.port": 8000,
@@ -205,7 +206,7 @@ _PLANTED: Final = (
         "call that says nothing about where its data has its home",
         2,
         {"SOV-04-01": UNDETERMINED, "SOV-04-02": UNDETERMINED},
-        *(_OUR_MODEL, _AT_HOME, _TOKENS),
+        *(_OUR_MODEL, _AT_HOME, _TOKENS, _NO_CATEGORY),
     ),
     _weights_read(
         "weights read by a server abroad",

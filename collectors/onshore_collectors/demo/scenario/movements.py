@@ -21,12 +21,14 @@ Attributes = dict[str, Value]
 
 PERSON: Final[Attributes] = {"user.id": OneOf("people"), "onshore.actor.country": "{home}"}
 DONE: Final[Attributes] = {"onshore.outcome": "success"}
-AT_HOME: Final[Attributes] = {"onshore.destination.country": "{home}", "onshore.destination.facility": "{site}"}
-SECOND_SITE: Final[Attributes] = {
+AT_HOME: Final[Attributes] = {
     "onshore.destination.country": "{home}",
-    "onshore.destination.facility": "{second_site}",
+    "onshore.destination.facility": "{site}",
+    "onshore.destination.entity": "{operator}",
 }
-BUCKET_AT_HOME: Final[Attributes] = {
+SECOND_SITE: Final[Attributes] = {**AT_HOME, "onshore.destination.facility": "{second_site}"}
+BUCKET_AT_HOME: Final[Attributes] = {**AT_HOME, "server.address": "{tenant}-lake.objects.{site}.{domain}"}
+BUCKET_OF_AWS: Final[Attributes] = {
     "aws.s3.bucket": "{tenant}-lake",
     "aws.s3.key": "daily/part-0001.parquet",
     "server.address": "{tenant}-lake.s3.{region}.amazonaws.com",
@@ -35,12 +37,15 @@ GLOBAL_BUCKET: Final[Attributes] = {"server.address": "{tenant}-archive.s3.amazo
 PARTNER_ABROAD: Final[Attributes] = {
     "server.address": "sftp.partner.example",
     "onshore.destination.country": "{abroad}",
+    "onshore.destination.entity": "OVHcloud",
 }
+NOWHERE: Final[Attributes] = {"server.address": "upload.broker.example"}
 CONTRACT: Final[Attributes] = {"onshore.transfer.basis": "contract"}
 NO_BASIS: Final[Attributes] = {"onshore.transfer.basis": "none"}
 NO_CATEGORY: Final[Attributes] = {"onshore.data.categories": ("none",)}
 AU: Final = frozenset({"wattlebay-health"})
 JP: Final = frozenset({"kawasemi-life"})
+MY: Final = frozenset({"seri-rimba-bank"})
 SG: Final = frozenset({"straitsview-genomics"})
 
 _BODIES: Final = {
@@ -77,6 +82,7 @@ def moved(
     *attributes: Mapping[str, Value],
     data: str = "personal",
     tenants: frozenset[str] = frozenset(),
+    disputed: bool = False,
 ) -> Template:
     """A log event of a data movement; later attributes replace earlier ones."""
     merged: Attributes = {"onshore.data.bytes": Between(20_000, 3_000_000_000), "onshore.encrypted.in_transit": True}
@@ -93,4 +99,5 @@ def moved(
         data=data,
         rhythm=_RHYTHMS.get(action, "steady"),
         tenants=tenants,
+        disputed=disputed,
     )

@@ -21,7 +21,14 @@ VIOLATED: Final = Verdict.VIOLATED
 UNDETERMINED: Final = Verdict.UNDETERMINED
 
 TRANSFER_LAW: Final = "the law on transfers of the tenant's country"
-"""Stands in expectations for the control that the tenant names; the other countries' laws do not apply to its data."""
+DISPUTES: Final = "SOV-24-01"
+REMOTE_READS: Final = "the law on reading from abroad of the tenant's country"
+CERTIFIED: Final = "the law on certified recipients of the tenant's country"
+COPIES_AT_HOME: Final = "all that judges copies of the tenant's country's data by what the data is"
+"""Stand in expectations for the controls that the tenant names; other countries' laws do not apply to its data."""
+
+_NOT_JUDGED: Final = frozenset({"network.flow", "data.delete"})
+_TENANTS_OWN: Final = frozenset({TRANSFER_LAW, REMOTE_READS, CERTIFIED, COPIES_AT_HOME})
 
 Domain = Literal["infrastructure", "model_access", "data_movement"]
 Signal = Literal["log", "span", "metric"]
@@ -99,6 +106,7 @@ class Template:
         data: which of the tenant's data sets it concerns, '' for none.
         rhythm: when in the day it happens.
         tenants: whose it is; empty means everyone's.
+        disputed: whether two of its claims about a place disagree.
     """
 
     name: str
@@ -111,19 +119,34 @@ class Template:
     data: str = ""
     rhythm: Rhythm = "steady"
     tenants: frozenset[str] = frozenset()
+    disputed: bool = False
 
     @property
     def is_planted(self) -> bool:
         """Whether some control must object or cannot decide; everything else is everyday traffic."""
-        return any(verdict is not SATISFIED for verdict in self.expected.values())
+        return self.disputed or any(verdict is not SATISFIED for verdict in self.expected.values())
 
     def happens_at(self, tenant: Tenant) -> bool:
         """Whether the tenant has such events."""
         return not self.tenants or tenant.id in self.tenants
 
     def expected_of(self, tenant: Tenant) -> Expected:
-        """The expected verdicts with the tenant's own law in them."""
+        """The expected verdicts with the tenant's own laws in them."""
         return {
-            tenant.transfer_law if control == TRANSFER_LAW else control: verdict
-            for control, verdict in self.expected.items()
-        }
+            control: verdict
+            for said, verdict in self.expected.items()
+            for control in tenant.laws.get(said, () if said in _TENANTS_OWN else (said,))
+        } | self._of_disputes()
+
+    def _of_disputes(self) -> Expected:
+        """SOV-24-01 judges whatever succeeded and is no measurement, plain flow or deletion."""
+        if isinstance(self.shape, State) or (isinstance(self.shape, Log) and self.shape.event_name in _NOT_JUDGED):
+            return {}
+        if isinstance(self.shape, Span):
+            outcome: object = "failure" if self.shape.failed else "success"
+        else:  # a record in its maker's own format tells what was done
+            is_made = "log.record.format" in self.attributes
+            outcome = self.attributes.get("onshore.outcome", "success" if is_made else "unknown")
+        if outcome == "unknown":
+            return {DISPUTES: UNDETERMINED}
+        return {DISPUTES: VIOLATED if self.disputed else SATISFIED} if outcome == "success" else {}

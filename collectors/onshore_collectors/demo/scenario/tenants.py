@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from onshore_collectors.demo.scenario.template import CERTIFIED, COPIES_AT_HOME, REMOTE_READS, TRANSFER_LAW
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -25,7 +27,7 @@ class Tenant:
     Attributes:
         id: its name as a tenant.
         home: alpha-2 code of the country where its data must stay.
-        transfer_law: the control that judges transfers of its data abroad.
+        laws: the controls that judge its data, by what stands for them in expectations.
         utc_offset_h: of its office hours.
         share: of the factory's events.
         words: what stands for words in braces in templates.
@@ -36,7 +38,7 @@ class Tenant:
 
     id: str
     home: str
-    transfer_law: str
+    laws: Mapping[str, tuple[str, ...]]
     utc_offset_h: int
     share: float
     words: Mapping[str, str]
@@ -82,7 +84,14 @@ _MACHINE_DATA: Final = (Dataset("model-registry", "internal", ("none",)),)
 WATTLEBAY: Final = Tenant(
     id="wattlebay-health",
     home="AU",
-    transfer_law="AU-APP8-01",
+    laws={
+        TRANSFER_LAW: ("AU-APP8-01",),
+        REMOTE_READS: ("AU-APP8-03",),
+        COPIES_AT_HOME: (
+            *("AU-APP8-01", "AU-SOCI6D-01", "AU-HCF-01", "AU-PSPF-FOCI-01", "AU-ISM1572-01", "AU-ISMEYES-01"),
+            *("AU-ISMEYES-02", "AU-CPS230-01", "AU-DTC-01", "AU-SACSF21-01"),
+        ),
+    },
     utc_offset_h=10,
     share=0.30,
     words={
@@ -119,7 +128,10 @@ WATTLEBAY: Final = Tenant(
 KAWASEMI: Final = Tenant(
     id="kawasemi-life",
     home="JP",
-    transfer_law="JP-APPI28-01",
+    laws={
+        TRANSFER_LAW: ("JP-APPI28-01",),
+        COPIES_AT_HOME: ("JP-APPI28-01", "JP-APPIENV-01", "JP-FEFA25-01"),
+    },
     utc_offset_h=9,
     share=0.28,
     words={
@@ -154,7 +166,10 @@ KAWASEMI: Final = Tenant(
 SERI_RIMBA: Final = Tenant(
     id="seri-rimba-bank",
     home="MY",
-    transfer_law="MY-PDPA129-01",
+    laws={
+        TRANSFER_LAW: ("MY-PDPA129-01",),
+        COPIES_AT_HOME: ("MY-PDPA129-01", "MY-RMIT-01", "MY-NCCP-01", "MY-NCCP-02"),
+    },
     utc_offset_h=8,
     share=0.20,
     words={
@@ -189,7 +204,11 @@ SERI_RIMBA: Final = Tenant(
 STRAITSVIEW: Final = Tenant(
     id="straitsview-genomics",
     home="SG",
-    transfer_law="SG-PDPA26-01",
+    laws={
+        TRANSFER_LAW: ("SG-PDPA26-01",),
+        CERTIFIED: ("SG-PDPR12-01",),
+        COPIES_AT_HOME: ("SG-PDPA26-01", "SG-MAS658-01", "SG-IM8DP1-01", "SG-BA47-01"),
+    },
     utc_offset_h=8,
     share=0.22,
     words={

@@ -1,0 +1,146 @@
+"""Findings as `onshore findings` writes them: for people, and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from onshore_pipeline.findings.clocks import in_words
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from onshore_pipeline.findings.life import Step
+    from onshore_pipeline.findings.standing import Standing
+
+NOTHING: Final = (
+    "no findings: no event violated a control yet. onshore status says what came in, and onshore demo plays a factory"
+    " with planted violations"
+)
+_WIDTH: Final = 18
+
+
+def lines(standing: Standing, now: datetime) -> list[str]:
+    """One finding in a list."""
+    owner = f", {standing.life.owner}" if standing.life.owner else ""
+    about = ", ".join(f"{name} {_short(value)}" for name, value in standing.fingerprint.items() if name != "tenant")
+    due = standing.due
+    last = [f"          due {in_words(due, now)} ({due.clock_id})"] if due else []
+    if standing.waiver is not None:
+        last.append(f"          {_waived(standing)}")
+    what = f"{standing.finding_id[:8]}  {standing.severity:<8} {standing.state}{owner}  {standing.control_id}"
+    seen = f"{standing.events:,} events, last {standing.last_seen:%Y-%m-%d %H:%M} UTC"
+    return [f"{what}  {standing.tenant}  {seen}", f"          {about}", *last]
+
+
+def summary(found: Sequence[Standing], shown: int) -> str:
+    """How many there are, by state."""
+    states = Counter(each.state for each in found)
+    counted = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
+    return f"{len(found):,} findings{f', the first {shown:,} shown' if shown < len(found) else ''}: {counted}"
+
+
+def details(standing: Standing, now: datetime) -> list[str]:
+    """Everything about one finding."""
+    life = standing.life
+    overridden = f" (its control says {standing.control_severity})" if life.severity else ""
+    told = [
+        ("finding", standing.finding_id),
+        ("control", f"{standing.control_id} version {standing.control_version} ({standing.kind})"),
+        ("severity", standing.severity + overridden),
+        ("state", standing.state),
+        *((("waiver", _waived(standing)),) if standing.waiver is not None else ()),
+        ("owner", life.owner or "nobody"),
+        *((name.replace("_", " "), _short(value)) for name, value in standing.fingerprint.items()),
+        ("events", f"{standing.events:,}, {standing.bytes:,} bytes"),
+        ("first seen", _utc(standing.first_seen)),
+        ("last seen", _utc(standing.last_seen)),
+        *((("aware since", _utc(life.aware_at)),) if life.aware_at else ()),
+        *((("assessed", _utc(life.assessed_at)),) if life.assessed_at else ()),
+        *(
+            (f"clock {each.clock_id}", f"{each.within} from {each.start}: {in_words(each, now)}")
+            for each in standing.deadlines
+        ),
+    ]
+    return [*(f"{name:<{_WIDTH}} {value}" for name, value in told), *(_step(each) for each in life.steps)]
+
+
+def _step(step: Step) -> str:
+    what = step.action.removeprefix("finding.").replace("_", " ")
+    if not step.who:
+        return f"{_utc(step.at)}  an event violated the control again: {step.state}"
+    detail = f" {step.detail}" if step.detail else ""
+    reason = f": {_short(step.reason, 500)}" if step.reason else ""
+    effect = f" WITHOUT EFFECT, {step.refused}" if step.refused else f" -> {step.state}"
+    return f"{_utc(step.at)}  {what}{detail} by {_short(step.who)}{effect}{reason}"
+
+
+def _waived(standing: Standing) -> str:
+    waiver = standing.waiver
+    assert waiver is not None
+    return (
+        f"WAIVED until {_utc(waiver.expires)} by {waiver.proposed_by} and {waiver.approved_by}"
+        f" ({waiver.waiver_id[:8]}): {_short(waiver.reason, 200)}"
+    )
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _short(text: str, most: int = 80) -> str:
+    """On one line, without what moves a terminal's cursor."""
+    plain = " ".join("".join(each if each.isprintable() else " " for each in text).split()) or "unknown"
+    return plain if len(plain) <= most else plain[: most - 3] + "..."
+
+
+def as_json(standing: Standing) -> dict[str, Any]:
+    """One finding, times as RFC 3339."""
+    life, waiver = standing.life, standing.waiver
+    return {
+        "finding_id": standing.finding_id,
+        "tenant": standing.tenant,
+        "domain": standing.domain,
+        "control_id": standing.control_id,
+        "control_version": standing.control_version,
+        "kind": standing.kind,
+        "severity": standing.severity,
+        "control_severity": standing.control_severity,
+        "state": standing.state,
+        "owner": life.owner or None,
+        "fingerprint": dict(standing.fingerprint),
+        "first_seen": standing.first_seen.isoformat(),
+        "last_seen": standing.last_seen.isoformat(),
+        "events": standing.events,
+        "bytes": standing.bytes,
+        "aware_at": _iso(life.aware_at),
+        "assessed_at": _iso(life.assessed_at),
+        "recurred_at": _iso(life.began),
+        "due": _iso(standing.due.due if standing.due else None),
+        "clocks": [
+            {
+                "control_id": each.clock_id, "start": each.start, "deadline": each.within, "zone": each.zone,
+                "runs_from": _iso(each.runs_from), "due": _iso(each.due), "why": each.why or None,
+            }
+            for each in standing.deadlines
+        ],
+        "waiver": None
+        if waiver is None
+        else {
+            "waiver_id": waiver.waiver_id, "expires": _iso(waiver.expires), "reason": waiver.reason,
+            "proposed_by": waiver.proposed_by, "approved_by": waiver.approved_by,
+        },
+        "actions": [
+            {
+                "action": each.action, "at": _iso(each.at), "who": each.who or None, "reason": each.reason or None,
+                "detail": each.detail or None, "state": each.state, "refused": each.refused or None,
+                "action_id": each.action_id or None, "event_id": each.event_id or None,
+            }
+            for each in life.steps
+        ],
+    }  # fmt: skip
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None

@@ -1,0 +1,149 @@
+"""Registries of what is allowed to whom: transfer bases and approvals, matched three-valued."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from onshore_pipeline.context.checks import NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from onshore_pipeline.context.countries import Countries
+    from onshore_pipeline.context.csv_table import Row
+    from onshore_pipeline.context.dated import Dated
+
+Answer = tuple[str | None, str | None, datetime | None]
+
+NOTHING_KNOWN: Final[Answer] = (None, None, None)
+NO_SUCH: Final[Answer] = (NONE, NONE, None)
+_CACHED: Final = 65_536
+FIELD: Final = "\x1f"
+UNKNOWN: Final = "\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row: what it demands of an event and what it then says.
+
+    Attributes:
+        demands: (column of `Rules.columns`, wanted value in lower case); a row without demands fits everything.
+        answer: basis or approval id, who gave it, when it ends.
+        first: first day.
+        last: last day.
+    """
+
+    demands: tuple[tuple[str, str], ...]
+    answer: Answer
+    first: date
+    last: date
+
+
+class Rules:
+    """Rules, the most demanding first, over a fixed set of an event's columns."""
+
+    def __init__(self, columns: Sequence[str], known_by: Sequence[Sequence[str]], rules: Iterable[Rule]) -> None:
+        """Take what is asked of events.
+
+        Args:
+            columns: of an event, in the order of the texts that `match` takes.
+            known_by: of each of these groups one column must be known before the absence of a rule says 'none'.
+            rules: in the order in which they stand.
+        """
+        self.columns = tuple(columns)
+        self._known_by = [[self.columns.index(name) for name in group] for group in known_by]
+        self._rules = sorted(rules, key=lambda rule: -len(rule.demands))
+        self.is_dated = any((rule.first, rule.last) != (date.min, date.max) for rule in self._rules)
+        self.match = lru_cache(_CACHED)(self._match)
+
+    def _match(self, text: str) -> Answer:
+        """What the rules say about an event: the day, then `columns`, apart by `FIELD`; `UNKNOWN` is unknown.
+
+        The first rule that surely fits; nothing where one might; 'none' where none does and all parties are known.
+        """
+        day_text, *values = text.split(FIELD)
+        day = date.fromisoformat(day_text) if day_text != UNKNOWN else None
+        might = False
+        for rule in self._rules:
+            fits = self._fits(rule, values, day)
+            if fits:
+                return rule.answer
+            might = might or fits is None
+        if might or not all(any(values[at] != UNKNOWN for at in group) for group in self._known_by):
+            return NOTHING_KNOWN
+        return NO_SUCH
+
+    def _fits(self, rule: Rule, values: Sequence[str], day: date | None) -> bool | None:
+        on_day = rule.first <= day <= rule.last if day is not None else None
+        if day is None and (rule.first, rule.last) == (date.min, date.max):
+            on_day = True
+        answers = [on_day, *(_holds(values[self.columns.index(name)], wanted) for name, wanted in rule.demands)]
+        if False in answers:
+            return False
+        return None if None in answers else True
+
+
+def _holds(value: str, wanted: str) -> bool | None:
+    """Whether a column has the value, or has it among several, which are each ended by a `;`."""
+    if value == UNKNOWN:
+        return None
+    return wanted in value.split(";") if value.endswith(";") else value == wanted
+
+
+_PARTY: Final = ("source_entity", "source_country", "destination_entity", "destination_country")
+
+
+def transfer_rules(rows: Iterable[Dated], countries: Countries) -> Rules:
+    """`transfer_bases`: who may send what to whom, and on what basis."""
+    rules = [
+        Rule(
+            (
+                *_party(each.row, "source", countries),
+                *_party(each.row, "destination", countries),
+                *_data(each.row),
+            ),
+            (each.row.require("basis").lower(), None, None),
+            each.first,
+            each.last,
+        )
+        for each in rows
+    ]
+    columns = (*_PARTY, "dataset", "categories")
+    return Rules(columns, (_PARTY[:2], _PARTY[2:], ("dataset", "categories")), rules)
+
+
+def approval_rules(rows: Iterable[Dated], countries: Countries) -> Rules:
+    """`approvals`: what is approved for whom."""
+    rules = []
+    for each in rows:
+        plain = tuple(
+            (column, (each.row.get(name) or "").lower())
+            for name, column in (("actor", "actor_id"), ("action", "action"))
+            if each.row.get(name)
+        )
+        demands = (*plain, *_party(each.row, "destination", countries), *_data(each.row))
+        rules.append(Rule(demands, approval_answer(each), each.first, each.last))
+    columns = ("actor_id", "action", "destination_entity", "destination_country", "dataset", "categories")
+    return Rules(columns, (("actor_id",), ("action",)), rules)
+
+
+def approval_answer(each: Dated) -> Answer:
+    """An approval's id, who gave it, and the moment behind its last day."""
+    ends = None if each.last == date.max else datetime.combine(each.last + timedelta(days=1), time(), UTC)
+    return each.row.require("approval"), each.row.require("approved_by"), ends
+
+
+def _party(row: Row, side: str, countries: Countries) -> tuple[tuple[str, str], ...]:
+    value = row.get(side)
+    if value is None:
+        return ()
+    country = countries.by_spelling.get(value.upper())
+    return ((f"{side}_country", country.lower()),) if country else ((f"{side}_entity", value.lower()),)
+
+
+def _data(row: Row) -> tuple[tuple[str, str], ...]:
+    named = (("dataset", row.get("dataset")), ("categories", row.get("category")))
+    return tuple((column, value.lower()) for column, value in named if value)

@@ -1,0 +1,212 @@
+"""The kinds of events in a batch: a control is asked once a kind, since events alike in what it reads get one verdict.
+
+Exact, never by hash: two events are of one kind only if the values themselves are equal. Times are of one kind if no
+limit that a condition compares them with lies between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+
+from onshore_pipeline.controls.condition import And, Column, Compare, Condition, Instant, Not, Or
+from onshore_pipeline.controls.texts import FLAG_PREFIX
+from onshore_pipeline.domain.event import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from onshore_pipeline.controls.condition import Value
+
+OCCURRED_AT: Final = "occurred_at"
+HOUR: Final = "hour"
+# Columns whose values repeat; numbers and other times seldom do.
+REPEATING: Final = frozenset({Kind.WORD, Kind.WORDS, Kind.TEXT, Kind.BOOL})
+# Above this, numbering by a table of all combinations costs more than by sorting.
+_MOST_COMBINATIONS: Final = 1 << 22
+_LONGEST_LIST: Final = 8
+_MAX_CODE: Final = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """How the events of a batch fall into kinds.
+
+    Attributes:
+        of_event: by event, the number of its kind.
+        example: by kind, the position of one event of it.
+    """
+
+    of_event: NDArray[np.int64]
+    example: NDArray[np.int64]
+
+
+class Batch:
+    """A batch of events, whose columns are numbered at most once each."""
+
+    def __init__(self, events: pl.DataFrame, limits_ns: Sequence[int]) -> None:
+        """Take located events, and what conditions compare `occurred_at` with, ascending, nanoseconds since 1970."""
+        self.events, self._limits_ns = events, limits_ns
+        self._codes: dict[str, list[tuple[NDArray[np.int64], int]]] = {}
+        self._flags: dict[str, pl.Series] = {}
+
+    def columns(self, names: Sequence[str]) -> pl.DataFrame:
+        """Columns of the events; `contradicted_PARTY` is whether claims about that party disagree."""
+        return pl.DataFrame([self._column(name) for name in names])
+
+    def _column(self, name: str) -> pl.Series:
+        if name == HOUR:
+            return self.events["occurred_at"].dt.truncate("1h").dt.cast_time_unit("ms").alias(HOUR)
+        if not name.startswith(FLAG_PREFIX):
+            return self.events[name]
+        if name not in self._flags:
+            self._flags[name] = _contradicted(self.events["contradictions"], name)
+        return self._flags[name]
+
+    def kinds(self, columns: Sequence[str]) -> Kinds:
+        """The kinds by these columns. If most events would be of a kind of their own, every one is."""
+        found = self.groups(columns)
+        count = self.events.height
+        return each_its_own(count) if len(found.example) * 2 > count else found
+
+    def groups(self, columns: Sequence[str]) -> Kinds:
+        """Events that are equal in all of these columns together, in the order of the first column's numbers."""
+        combined, combinations = np.zeros(self.events.height, dtype=np.int64), 1
+        for codes, distinct in (code for name in columns for code in self._numbered(name)):
+            if combinations * distinct > _MAX_CODE:
+                combined, combinations = _dense(combined, combinations)
+            combined = combined * distinct + codes
+            combinations *= distinct
+        combined, kinds = _dense(combined, combinations)
+        example = np.empty(kinds, dtype=np.int64)
+        example[combined[::-1]] = np.arange(self.events.height - 1, -1, -1)
+        return Kinds(combined, example)
+
+    def _numbered(self, name: str) -> list[tuple[NDArray[np.int64], int]]:
+        """Numbers of a column's values, and how many there can be; none where every event has the same."""
+        known = self._codes.get(name)
+        if known is None:
+            column = self._column(name)
+            known = self._eras(column) if name == OCCURRED_AT else list(_numbers(column))
+            self._codes[name] = known
+        return known
+
+    def _eras(self, times: pl.Series) -> list[tuple[NDArray[np.int64], int]]:
+        """How many limits lie at or before each time."""
+        ns = times.dt.epoch("ns").to_numpy()
+        limits = np.asarray(self._limits_ns, dtype=np.int64)
+        if not ns.size or not limits.size:
+            return []
+        first, last = np.searchsorted(limits, np.array([ns.min(), ns.max()]), side="right")
+        if first == last:
+            return []
+        return [(np.searchsorted(limits[first:last], ns, side="right"), int(last - first) + 1)]
+
+
+def each_its_own(count: int) -> Kinds:
+    """Every event as a kind by itself."""
+    own = np.arange(count, dtype=np.int64)
+    return Kinds(own, own)
+
+
+def time_limits(condition: Condition) -> list[int] | None:
+    """What a condition compares `occurred_at` with, nanoseconds since 1970; None if that is no literal.
+
+    Each literal counts twice, as itself and as the nanosecond behind it, so that no comparison tells two times apart
+    between which none of them lies.
+    """
+    limits: list[int] = []
+    for compared in _comparisons(condition):
+        sides = (compared.left, compared.right)
+        if not any(_reads_time(side) for side in sides):
+            continue
+        literal = next((side for side in sides if isinstance(side, Instant)), None)
+        if literal is None:
+            return None
+        limits += [literal.ns, literal.ns + 1]
+    return limits
+
+
+def _reads_time(value: Value) -> bool:
+    return isinstance(value, Column) and value.name == OCCURRED_AT
+
+
+def _comparisons(node: Condition) -> Iterator[Compare]:
+    match node:
+        case And(conditions) | Or(conditions):
+            for each in conditions:
+                yield from _comparisons(each)
+        case Not(inner):
+            yield from _comparisons(inner)
+        case Compare():
+            yield node
+        case _:
+            pass
+
+
+def _contradicted(contradictions: pl.Series, flag: str) -> pl.Series:
+    """By event, whether claims about the party of a flag disagree."""
+    flags = np.zeros(len(contradictions), dtype=np.bool_)
+    disputed = (contradictions.list.len() > 0).arg_true()
+    if disputed.len():
+        claims = pl.DataFrame({"at": disputed, "claim": contradictions.gather(disputed)}).explode("claim")
+        about = claims["claim"].str.starts_with(f"{flag.removeprefix(FLAG_PREFIX)}:").fill_null(False)
+        flags[claims["at"].to_numpy()[about.to_numpy()]] = True
+    return pl.Series(flag, flags)
+
+
+def _dense(codes: NDArray[np.int64], combinations: int) -> tuple[NDArray[np.int64], int]:
+    """The same numbers without holes, in the same order, and how many there are."""
+    if combinations > _MOST_COMBINATIONS:
+        found, numbers = np.unique(codes, return_inverse=True)
+        return numbers.astype(np.int64), len(found)
+    taken = np.zeros(combinations, dtype=np.bool_)
+    taken[codes] = True
+    number = np.cumsum(taken) - 1
+    return number[codes], int(taken.sum())
+
+
+def _numbers(column: pl.Series) -> Iterator[tuple[NDArray[np.int64], int]]:
+    if isinstance(column.dtype, pl.List):
+        yield from _list_numbers(column)
+        return
+    if column.null_count() == len(column):
+        return
+    if column.dtype.is_integer() or column.dtype.is_temporal():
+        yield from _close_numbers(column.to_physical().to_numpy().astype(np.int64))
+        return
+    if column.dtype == pl.Boolean:
+        if column.null_count() == 0 and (column.all() or not column.any()):
+            return
+        yield column.cast(pl.Int8).fill_null(2).to_numpy().astype(np.int64), 3
+        return
+    if column.null_count() == 0 and (column == column[0]).all():
+        return
+    codes = column.cast(pl.Categorical(pl.Categories.random())).to_physical().cast(pl.Int64).fill_null(-1) + 1
+    numbers = codes.to_numpy()
+    yield numbers, int(numbers.max()) + 1
+
+
+def _close_numbers(values: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Numbers of what counts up, none of it null."""
+    least, most = int(values.min()), int(values.max())
+    if least != most:
+        yield values - least, most - least + 1
+
+
+def _list_numbers(column: pl.Series) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Lists are alike if they are as long and hold the same at each place; a list that is null is as an empty one."""
+    sizes = column.list.len().fill_null(0).to_numpy().astype(np.int64)
+    shortest, longest = (int(sizes.min()), int(sizes.max())) if sizes.size else (0, 0)
+    if longest > _LONGEST_LIST:
+        yield np.arange(len(column), dtype=np.int64), len(column)
+        return
+    if shortest != longest:
+        yield sizes, longest + 1
+    for place in range(longest):
+        yield from _numbers(column.list.get(place, null_on_oob=True))

@@ -1,0 +1,152 @@
+"""The seven axes of an event's parties and its key: location is one of them, and jurisdiction is not location.
+
+Physical location, operating entity, ultimate parent's country, reach of governing law, key custodian, administration
+location and transit path; each with its basis, the source that said it, and that source's version. Unknown is said as
+unknown and never left out. An event keeps a basis for places and none for owners: an owner is told with the weakest
+basis that it can have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from onshore_pipeline.domain.event import PARTIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SUBJECTS: Final = (*PARTIES, "key")
+AXES: Final = (
+    *("physical location", "operating entity", "ultimate parent's country", "governing-law reach", "key custodian"),
+    *("administration location", "transit path"),
+)
+_STRENGTH: Final = ("attested", "observed", "asserted", "inferred", "unknown")
+_ADMINISTRATION: Final = ("admin.", "access.", "config.", "key.rotate")
+_REGISTRIES: Final = "registries and reference data"
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What is known about one subject on one axis.
+
+    Attributes:
+        subject: one of `SUBJECTS`.
+        axis: one of `AXES`.
+        values: what is known, empty where nothing is.
+        basis: attested, observed, asserted, inferred or unknown.
+        source: who says so; empty where nothing is known.
+        version: of the source; empty where nothing is known or it has none.
+        note: '' or what limits the answer: one of several, at least these, or disputed with every claim.
+    """
+
+    subject: str
+    axis: str
+    values: tuple[str, ...] = ()
+    basis: str = "unknown"
+    source: str = ""
+    version: str = ""
+    note: str = ""
+
+
+def axes_of(event: Mapping[str, Any], context_digest: str) -> list[Axis]:
+    """The seven axes of actor, source, destination and key, in that order.
+
+    Args:
+        event: columns of `events`; null or an empty list is unknown.
+        context_digest: of the registries that the event was located with, as its log entry names it.
+    """
+    said = _Said(event, context_digest)
+    return [axis for subject in SUBJECTS for axis in said.of(subject)]
+
+
+class _Said:
+    """One event, asked for axes."""
+
+    def __init__(self, event: Mapping[str, Any], context_digest: str) -> None:
+        self._event = event
+        self._context = context_digest
+        self._sender = str(event.get("source_format") or "sender"), str(event.get("schema_url") or "")
+
+    def of(self, subject: str) -> list[Axis]:
+        """The seven, in the order of `AXES`."""
+        place = self._place(subject)
+        entity, parent = self._owner(subject)
+        return [
+            place,
+            entity,
+            parent,
+            self._reach(subject, place, parent),
+            self._custodian(subject),
+            self._administration(subject),
+            self._transit(subject),
+        ]
+
+    def _place(self, subject: str) -> Axis:
+        country = self._event.get(f"{subject}_country")
+        several = tuple(self._event.get(f"{subject}_country_candidates") or ())
+        claims = [text for text in self._event.get("contradictions") or () if str(text).startswith(f"{subject}:")]
+        note = f"disputed: {'; '.join(claims)}" if claims else "one of these" if not country and several else ""
+        values = (country,) if country else several
+        basis = str(self._event.get(f"{subject}_country_basis") or "unknown")
+        return self._told(subject, AXES[0], values, basis, note)
+
+    def _owner(self, subject: str) -> tuple[Axis, Axis]:
+        """Who runs it, and the country of that company's ultimate parent."""
+        if subject == "key":
+            return self._told(subject, AXES[1], self._values("key_custodian"), "asserted"), Axis(subject, AXES[2])
+        name = self._values(f"{subject}_entity")
+        basis = "asserted" if subject == "actor" else "inferred"
+        parent = self._values(f"{subject}_control_country")
+        return (
+            self._told(subject, AXES[1], name, basis),
+            self._told(subject, AXES[2], parent, "inferred"),
+        )
+
+    def _reach(self, subject: str, place: Axis, parent: Axis) -> Axis:
+        """Whose law reaches it: where it is, where its operator is registered, and who controls that operator."""
+        registered = self._told(subject, AXES[3], self._values(f"{subject}_entity_country"), "inferred")
+        parts = (place, registered, parent)
+        known = [part for part in parts if part.values]
+        if not known:
+            return Axis(subject, AXES[3])
+        values = tuple(dict.fromkeys(value for part in known for value in part.values))
+        is_whole = len(known) == len(parts) and not place.note
+        weakest = max((part.basis for part in known), key=_STRENGTH.index)
+        source = ", ".join(dict.fromkeys(part.source for part in known if part.source))
+        return Axis(subject, AXES[3], values, weakest, source, self._context, "" if is_whole else "at least these")
+
+    def _custodian(self, subject: str) -> Axis:
+        """Who holds the key of the data; an actor has none."""
+        values = () if subject == "actor" else self._values("key_custodian")
+        return self._told(subject, AXES[4], values, "asserted")
+
+    def _administration(self, subject: str) -> Axis:
+        """From where it is administered, as far as this event tells: where the one stood who administered it."""
+        does = str(self._event.get("action") or "").startswith(_ADMINISTRATION)
+        if subject not in {"destination", "key"} or not does:
+            return Axis(subject, AXES[5])
+        actor = self._place("actor")
+        return Axis(subject, AXES[5], actor.values, actor.basis, actor.source, actor.version, actor.note)
+
+    def _transit(self, subject: str) -> Axis:
+        """The countries on the way; a key does not travel."""
+        values = () if subject == "key" else tuple(self._event.get("transit_countries") or ())
+        return self._told(subject, AXES[6], values, str(self._event.get("transit_basis") or "unknown"))
+
+    def _values(self, column: str) -> tuple[str, ...]:
+        value = self._event.get(column)
+        return (str(value),) if value else ()
+
+    def _told(self, subject: str, axis: str, values: tuple[str, ...], basis: str, note: str = "") -> Axis:
+        if not values:
+            return Axis(subject, axis, note=note)
+        sender, schema = self._sender
+        by_basis = {
+            "attested": ("a statement signed by a registered attestor", self._context),
+            "observed": ("our own sensor", schema),
+            "asserted": (f"{sender} or own registries", self._context),
+            "inferred": (_REGISTRIES, self._context),
+        }
+        source, version = by_basis.get(basis, ("", ""))
+        return Axis(subject, axis, values, basis, source, version, note)

@@ -1,0 +1,1 @@
+"""What people did about findings, until when something must be done, and what is waived: derived, never updated."""

@@ -1,0 +1,282 @@
+"""Findings as they stand now: counts from the rollups, lives from what people did, deadlines, waivers in force.
+
+Everything is derived when it is asked for, from committed facts; nothing is updated in place. Whoever asks gives a
+store with `frame(sql, parameters)`: `store.reader.Reader`, or the dashboard's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from onshore_pipeline.domain.control import SEVERITIES
+from onshore_pipeline.findings.deadlines import ClockTexts, deadlines
+from onshore_pipeline.findings.life import CLOSED, FINDING_ID, Deed, Life, State, live
+from onshore_pipeline.findings.people_keys import read_people
+from onshore_pipeline.findings.waivers import Waiver, in_force, waivers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    import polars as pl
+
+    from onshore_pipeline.findings.clocks import Deadline
+
+
+class Store(Protocol):
+    """Who answers SELECTs."""
+
+    def frame(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pl.DataFrame:
+        """The answer; UUIDs as text, times as Datetime in UTC."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One finding.
+
+    Attributes:
+        severity: as a person gave it, else the control's, which is `control_severity`.
+        fingerprint: what its events have in common, in the control's order.
+        state: 'waived' while a waiver is in force for it; what lies below is `life.state`.
+        waiver: that waiver.
+        deadlines: its clocks, the control's own first.
+    """
+
+    finding_id: str
+    tenant: str
+    domain: str
+    control_id: str
+    control_version: int
+    kind: str
+    severity: str
+    control_severity: str
+    fingerprint: Mapping[str, str]
+    first_seen: datetime
+    last_seen: datetime
+    events: int
+    bytes: int
+    state: State
+    life: Life
+    deadlines: tuple[Deadline, ...]
+    waiver: Waiver | None
+
+    @property
+    def due(self) -> Deadline | None:
+        """The clock that ends first; None where none runs, or where the finding is closed."""
+        if self.state in CLOSED:
+            return None
+        running = [each for each in self.deadlines if each.due is not None]
+        return min(running, key=lambda each: str(each.due), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which findings; None: any. `prefix` is the beginning of an id."""
+
+    tenant: str | None = None
+    control: str | None = None
+    severity: str | None = None
+    state: State | None = None
+    due_before: datetime | None = None
+    prefix: str = ""
+    since: datetime | None = None
+
+
+_FINDINGS: Final = """
+SELECT toString(finding_id) AS finding_id, toString(tenant) AS tenant, toString(domain) AS domain,
+    toString(control_id) AS control_id, control_version, toString(kind) AS kind, toString(severity) AS severity,
+    mapKeys(fingerprint) AS keys, arrayMap(v -> toValidUTF8(v), mapValues(fingerprint)) AS texts,
+    first_seen, last_seen, events, bytes
+FROM findings
+WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND ({control:String} = '' OR control_id = {control:String})
+    AND startsWith(toString(finding_id), {prefix:String})
+    AND last_seen >= toDateTime64({since:UInt32}, 9, 'UTC')
+ORDER BY finding_id LIMIT {limit:UInt32}
+"""
+_ACTIONS: Final = """
+SELECT action_id, toString(event_id) AS event_id, toString(tenant) AS tenant, toString(action) AS action,
+    toValidUTF8(who) AS who, toValidUTF8(reason) AS reason, mapKeys(attributes) AS keys,
+    arrayMap(v -> toValidUTF8(v), mapValues(attributes)) AS texts, received_at
+FROM message_actions_current WHERE startsWith(action, {kind:String})
+ORDER BY received_at, topic_id, kafka_offset, record_index
+"""
+# The first violating event behind each closing of a finding, by event time.
+_RECURRED: Final = """
+SELECT toString(finding_id) AS finding, closed, min(occurred_at) AS first
+FROM (
+    SELECT finding_id, occurred_at, arrayJoin(arrayFilter(
+        (t, f) -> f = finding_id AND t < toUnixTimestamp64Micro(occurred_at),
+        {closings:Array(Int64)}, {findings:Array(UUID)})) AS closed
+    FROM violations_current WHERE finding_id IN {findings:Array(UUID)}
+)
+GROUP BY finding, closed
+"""
+_DETECTED: Final = """
+SELECT toString(finding_id) AS finding, min(coalesce(ingested_at, occurred_at)) AS detected FROM violations_current
+WHERE finding_id IN {findings:Array(UUID)} GROUP BY finding
+"""
+MOST: Final = 100_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where people's public keys and lists of holidays lie; None: nowhere, so that no waiver is in force."""
+
+    keys: Path | None = None
+    holidays: Path | None = None
+
+
+def folders(context_dir: Path | None, data_dir: Path | None) -> Folders:
+    """The folders of a deployment: beside its registries, or in the data directory where it has none."""
+    where = context_dir or data_dir
+    return Folders(where / "people_keys", where / "holidays") if where else Folders()
+
+
+def standings(store: Store, wanted: Wanted, now: datetime, where: Folders) -> list[Standing]:
+    """The findings that are wanted: what is due first, then the worst.
+
+    Raises:
+        StoreUnavailable, StoreRefused: as the store does.
+    """
+    rows = _rows(store, wanted)
+    if not rows:
+        return []
+    deeds = actions(store, "finding.")
+    by_finding: dict[str, list[Deed]] = defaultdict(list)
+    for deed in deeds:
+        by_finding[deed.attributes.get(FINDING_ID, "").lower()].append(deed)
+    recurred = _recurrences(store, rows, by_finding)
+    texts = ClockTexts(store, {(row["control_id"], row["control_version"]) for row in rows})
+    detected = _detected(store, [row["finding_id"] for row in rows if texts.needs_detection(row["control_id"])])
+    waivers = all_waivers(store, where)
+    found = []
+    for row in rows:
+        life = live(row["tenant"], by_finding.get(row["finding_id"], ()), recurred(row["finding_id"]))
+        clocks = texts.clocks_of(row["control_id"])
+        occurred = life.began or row["first_seen"]
+        known = life.began or detected.get(row["finding_id"], row["first_seen"])
+        fingerprint = dict(zip(row["keys"], row["texts"], strict=True))
+        waiver = in_force(waivers, row["tenant"], row["control_id"], fingerprint, now)
+        found.append(
+            _standing(row, fingerprint, life, deadlines(clocks, occurred, known, life, where.holidays), waiver)
+        )
+    return sorted(filter(lambda each: _is_wanted(each, wanted), found), key=_order)
+
+
+def actions(store: Store, kind: str) -> list[Deed]:
+    """What people did whose action begins with `kind`, in the order of the log."""
+    return [
+        Deed(
+            row["action_id"], row["event_id"], row["tenant"], row["action"], row["who"], row["reason"],
+            dict(zip(row["keys"], row["texts"], strict=True)), row["received_at"],
+        )
+        for row in store.frame(_ACTIONS, {"kind": kind}).iter_rows(named=True)
+    ]  # fmt: skip
+
+
+def all_waivers(store: Store, where: Folders) -> list[Waiver]:
+    """Every waiver that was ever proposed, in the order of the log; `Folders.keys` says whose signatures count."""
+    return waivers_of(actions(store, "waiver."), read_people(where.keys))
+
+
+def _rows(store: Store, wanted: Wanted) -> list[dict[str, Any]]:
+    parameters = {
+        "tenant": wanted.tenant or "",
+        "control": wanted.control or "",
+        "prefix": wanted.prefix.lower(),
+        "since": int(wanted.since.timestamp()) if wanted.since else 0,
+        "limit": MOST,
+    }
+    return store.frame(_FINDINGS, parameters).to_dicts()
+
+
+def _recurrences(
+    store: Store, rows: Iterable[Mapping[str, Any]], by_finding: Mapping[str, Sequence[Deed]]
+) -> Callable[[str], Callable[[datetime], datetime | None]]:
+    """By finding: the first violating event behind a closing; where none is kept, when the finding was last seen."""
+    last_seen = {row["finding_id"]: row["last_seen"] for row in rows}
+    closings = [
+        (finding, deed.at)
+        for finding, own in by_finding.items()
+        for deed in own
+        if finding in last_seen
+        and deed.action in {"finding.resolve", "finding.false_positive"}
+        and deed.at < last_seen[finding]
+    ]
+    known: dict[tuple[str, int], datetime] = {}
+    if closings:
+        parameters = {"findings": [name for name, _ in closings], "closings": [_micros(at) for _, at in closings]}
+        for row in store.frame(_RECURRED, parameters).iter_rows(named=True):
+            known[row["finding"], row["closed"]] = row["first"]
+
+    def of(finding: str) -> Callable[[datetime], datetime | None]:
+        def first_behind(closed: datetime) -> datetime | None:
+            last = last_seen[finding]
+            return known.get((finding, _micros(closed)), last) if last > closed else None
+
+        return first_behind
+
+    return of
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _detected(store: Store, findings: list[str]) -> dict[str, datetime]:
+    if not findings:
+        return {}
+    rows = store.frame(_DETECTED, {"findings": findings})
+    return dict(rows.select("finding", "detected").iter_rows())
+
+
+def _standing(
+    row: Mapping[str, Any],
+    fingerprint: Mapping[str, str],
+    life: Life,
+    clocks: tuple[Deadline, ...],
+    waiver: Waiver | None,
+) -> Standing:
+    waived = waiver is not None and life.state not in CLOSED
+    return Standing(
+        finding_id=row["finding_id"],
+        tenant=row["tenant"],
+        domain=row["domain"],
+        control_id=row["control_id"],
+        control_version=row["control_version"],
+        kind=row["kind"],
+        severity=life.severity or row["severity"],
+        control_severity=row["severity"],
+        fingerprint=fingerprint,
+        first_seen=row["first_seen"],
+        last_seen=row["last_seen"],
+        events=row["events"],
+        bytes=row["bytes"],
+        state="waived" if waived else life.state,
+        life=life,
+        deadlines=clocks,
+        waiver=waiver if waived else None,
+    )
+
+
+def _is_wanted(standing: Standing, wanted: Wanted) -> bool:
+    due = standing.due
+    return (
+        (wanted.severity is None or standing.severity == wanted.severity)
+        and (wanted.state is None or standing.state == wanted.state)
+        and (wanted.due_before is None or (due is not None and due.due is not None and due.due < wanted.due_before))
+    )
+
+
+def _order(standing: Standing) -> tuple[bool, bool, float, int, float, str]:
+    """Closed ones last; what is due first, first; then the worst, then the last seen."""
+    due = standing.due.due if standing.due is not None else None
+    rank = -SEVERITIES.index(standing.severity) if standing.severity in SEVERITIES else 0
+    at_rest = standing.state in CLOSED or standing.state == "waived"
+    when = due.timestamp() if due is not None else 0.0
+    return at_rest, due is None, when, rank, -standing.last_seen.timestamp(), standing.finding_id

@@ -1,0 +1,279 @@
+"""Audit of sealed messages: every line, leaf and root is made again from the store's rows, and compared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+import numpy as np
+import polars as pl
+
+from onshore_pipeline.controls.engine import Judged
+from onshore_pipeline.evidence import merkle, salts, seal
+from onshore_pipeline.fact_tables import verdict_roots
+from onshore_pipeline.jobs.audit_deleted import deleted_of
+from onshore_pipeline.jobs.incomplete import LOST, WITH_ROWS
+from onshore_pipeline.jobs.stored_events import stored_events
+from onshore_pipeline.log_trees import digests_of
+from onshore_pipeline.store.connect import store_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from clickhouse_connect.driver.client import Client
+    from numpy.typing import NDArray
+
+    from onshore_pipeline.jobs.audit_deleted import Deleted
+    from onshore_pipeline.jobs.stored_events import StoredEvents
+
+_ENTRIES: Final = f"""
+SELECT assumeNotNull(attempt_id), topic_id, partition, offset, entry, log_id FROM evidence_log
+WHERE {WITH_ROWS} AND attempt_id IN {{attempts:Array(UUID)}}
+    AND (attempt_id, topic_id, partition, offset) NOT IN ({LOST})
+ORDER BY log_position LIMIT 1 BY topic_id, partition, log_index
+"""  # noqa: S608 - fixed text
+_DEAD: Final = """
+SELECT attempt_id, topic_id, kafka_partition, kafka_offset, record_indexes FROM dead_letters
+WHERE attempt_id IN {attempts:Array(UUID)}
+"""
+_COUNTS: Final = """
+SELECT attempt_id, topic_id, kafka_partition, kafka_offset, tenant, control_version, hour, events,
+    toValidUTF8(toString(source_format)) AS source_format, toValidUTF8(toString(control_id)) AS control_id,
+    toValidUTF8(toString(verdict)) AS verdict, toValidUTF8(toString(missing)) AS missing
+FROM message_verdicts WHERE attempt_id IN {attempts:Array(UUID)}
+"""
+_VIOLATIONS: Final = """
+SELECT attempt_id, event_id, toValidUTF8(toString(control_id)) AS control_id, control_version FROM violations
+WHERE attempt_id IN {attempts:Array(UUID)}
+"""
+
+_PLACES: Final = {
+    "attempt_id": pl.Binary, "topic_id": pl.Binary, "kafka_partition": pl.UInt32, "kafka_offset": pl.UInt64,
+}  # fmt: skip
+
+Place = tuple[bytes, bytes, int, int]  # attempt, topic id, partition, offset
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not as it was sealed.
+
+    Attributes:
+        what: altered, missing, inserted, verdicts, log, head, rollup or uncheckable.
+        where: the exact place, for people.
+        why: what is wrong there.
+        place: the same for programs.
+    """
+
+    what: str
+    where: str
+    why: str
+    place: dict[str, Any] = field(default_factory=dict)
+
+
+def audit_attempts(client: Client, master: bytes, attempts: Collection[UUID]) -> Iterator[Problem]:
+    """Problems of the messages of some attempts. Raises `StoreUnavailable`."""
+    named = {"attempts": [str(each) for each in attempts]}
+    with store_errors():
+        entries = {
+            (row[0].bytes, row[1].bytes, int(row[2]), int(row[3])): json.loads(row[4])
+            for row in client.query(_ENTRIES, parameters=named).result_rows
+        }
+        dead = client.query(_DEAD, parameters=named).result_rows
+    deleted = deleted_of(client, named)
+    stored = stored_events(client, attempts)
+    places: list[Place] = [tuple(row) for row in stored.places.rows()]
+    known = [entries.get(place) for place in places]
+    keys = [_salt(master, entry) for entry in known]
+    messages = [
+        seal.SealedMessage(UUID(bytes=place[1]), place[2], place[3], key)
+        for place, key in zip(places, keys, strict=True)
+    ]
+    again = seal.leaf_hashes(stored.events, stored.attributes, stored.resource_attributes, messages)
+    sizes = np.bincount(stored.events["message"].to_numpy(), minlength=len(places)).astype(np.int64)
+    roots = merkle.roots(again, sizes)
+    kept = digests_of(stored.events["leaf_hash"].to_arrow())
+    differs = (again != kept).any(axis=1)
+    kept_roots = merkle.roots(kept, sizes)
+    outside = _outside(stored, known, messages)
+    begins = np.concatenate([[0], np.cumsum(sizes)])
+    for number, (place, entry) in enumerate(zip(places, known, strict=True)):
+        at = slice(int(begins[number]), int(begins[number + 1]))
+        if entry is None:
+            yield _problem("inserted", place, None, f"{sizes[number]} events of a message that the log does not name")
+            continue
+        if entry["salt_key"] != keys[number].key_id:
+            why = f"sealed with the salt key {entry['salt_key']}, and this one gives {keys[number].key_id}"
+            yield _problem("uncheckable", place, entry, why)
+            continue
+        if place in deleted.leaves:
+            held = zip(stored.events["record_index"][at], map(bytes, again[at]), strict=True)
+            right = deleted.gives(place, held, entry["events_root"])
+        else:
+            right = roots[number].tobytes().hex() == entry["events_root"]
+        if right and not differs[at].any() and not outside[at].any():
+            continue
+        leaves_right = kept_roots[number].tobytes().hex() == entry["events_root"]
+        yield from _of_message(
+            stored, place, entry, at, differs, outside, right=right, leaves_right=leaves_right, dead=dead
+        )
+    present = set(places)
+    for place, entry in entries.items():
+        if place in present or not entry["events"]:
+            continue
+        if place not in deleted.leaves:
+            yield _problem("missing", place, entry, f"all {entry['events']} events of the message have no rows")
+        elif not deleted.gives(place, (), entry["events_root"]):
+            yield _problem("altered", place, entry, "the leaves of its deleted events do not give the sealed root")
+    yield from _verdicts(client, named, stored, entries, deleted)
+
+
+def _salt(master: bytes, entry: dict[str, Any] | None) -> salts.SaltKey:
+    if entry is None:
+        return salts.SaltKey("", bytes(32))
+    return salts.salt_key(master, entry["tenant"], int(entry["timestamp"]))
+
+
+def _outside(
+    stored: StoredEvents, entries: list[dict[str, Any] | None], messages: list[seal.SealedMessage]
+) -> NDArray[np.bool_]:
+    """Rows whose columns outside of the line are not what entry and identity say."""
+    events = stored.events
+    message = events["message"].to_numpy()
+    told = pl.DataFrame(
+        {
+            "tenant": [entry["tenant"] if entry else None for entry in entries],
+            "kafka_topic": [entry["topic"] if entry else None for entry in entries],
+            "ingested_at": [
+                int(entry["timestamp"]) if entry and entry["clock"] == "broker" else None for entry in entries
+            ],
+        },
+        schema={"tenant": pl.String, "kafka_topic": pl.String, "ingested_at": pl.Int64},
+    )[message]
+    ids = seal.event_ids(messages, message, events["record_index"].to_numpy()) if len(events) else events["event_id"]
+    differs = (
+        events["tenant"].ne_missing(told["tenant"])
+        | events["kafka_topic"].ne_missing(told["kafka_topic"])
+        | events["ingested_at"].to_physical().ne_missing(told["ingested_at"])
+        | events["event_id"].ne_missing(ids)
+    )
+    return differs.to_numpy()
+
+
+def _of_message(
+    stored: StoredEvents,
+    place: Place,
+    entry: dict[str, Any],
+    at: slice,
+    differs: NDArray[np.bool_],
+    outside: NDArray[np.bool_],
+    *,
+    right: bool,
+    leaves_right: bool,
+    dead: Sequence[Sequence[Any]],
+) -> Iterator[Problem]:
+    """What is wrong with one message's rows."""
+    events = stored.events[at]
+    indexes = events["record_index"].to_list()
+    expected = int(entry["events"])
+    doubled = sorted({index for index in indexes if indexes.count(index) > 1}) if len(indexes) > expected else []
+    if len(indexes) < expected:
+        missing = _missing(place, entry, indexes, dead)
+        which = f"record {', '.join(map(str, missing))}" if missing else "which ones cannot be told"
+        yield _problem("missing", place, entry, f"{expected - len(indexes)} of {expected} events have no row: {which}")
+    if len(indexes) > expected:
+        which = f"; records {', '.join(map(str, doubled))} stand twice" if doubled else ""
+        yield _problem("inserted", place, entry, f"{len(indexes)} rows instead of {expected}{which}")
+    for row in range(at.start, at.stop):
+        index, event = indexes[row - at.start], UUID(bytes=events["event_id"][row - at.start])
+        bad = stored.unreadable.get(row, [])
+        if differs[row]:
+            why = "its leaf was altered, its row was not" if right else "its row is not what was sealed"
+            if bad:
+                why = f"{', '.join(bad)} is no UTF-8: it was written behind the pipeline's back"
+            yield _problem("altered", place, entry, why, index, event)
+        elif outside[row]:
+            yield _problem(
+                "altered", place, entry, "its id, tenant, topic or time of receipt was altered", index, event
+            )
+    if len(indexes) == expected and not right and not leaves_right:
+        yield _problem(
+            "altered", place, entry, "its rows, with the leaves stored beside them, do not give the sealed root"
+        )
+
+
+def _missing(place: Place, entry: dict[str, Any], indexes: list[int], dead: Sequence[Sequence[Any]]) -> list[int]:
+    """Records that should have a row and have none, where that can be told."""
+    letters = {
+        int(index)
+        for attempt, topic, partition, offset, records in dead
+        if (attempt.bytes, topic.bytes, int(partition), int(offset)) == place
+        for index in records
+    }
+    if entry["kind"] != "message" or len(letters) != entry["dead_lettered"]:
+        return []
+    return sorted(set(range(int(entry["records"]))) - letters - set(indexes))
+
+
+def _verdicts(
+    client: Client,
+    named: dict[str, Any],
+    stored: StoredEvents,
+    entries: dict[Place, dict[str, Any]],
+    deleted: Deleted,
+) -> Iterator[Problem]:
+    """Messages whose verdicts and violations do not give the sealed root; those with deleted events are not judged."""
+    order = list(entries)
+    number = pl.DataFrame(
+        {
+            "attempt_id": [place[0] for place in order], "topic_id": [place[1] for place in order],
+            "kafka_partition": [place[2] for place in order], "kafka_offset": [place[3] for place in order],
+        },
+        schema=_PLACES,
+    ).with_row_index("message")  # fmt: skip
+    keys = list(_PLACES)
+    with store_errors():
+        counts = _frame(client, _COUNTS, named)
+        violations = _frame(client, _VIOLATIONS, named)
+    numbered = counts.join(number, on=keys, how="left")
+    for row in numbered.filter(pl.col("message").is_null()).unique(keys).iter_rows(named=True):
+        place = (row["attempt_id"], row["topic_id"], row["kafka_partition"], row["kafka_offset"])
+        yield _problem("inserted", place, None, "verdicts of a message that the log does not name")
+    events = stored.events.drop("message").join(number, on=keys, how="left")
+    found = violations.join(events.select("attempt_id", "event_id", "row"), on=["attempt_id", "event_id"], how="left")
+    for row in found.filter(pl.col("row").is_null()).iter_rows(named=True):
+        if row["event_id"] in deleted.events:
+            continue
+        where = f"event {UUID(bytes=row['event_id'])} (attempt {UUID(bytes=row['attempt_id'])})"
+        yield Problem("inserted", where, f"a violation of {row['control_id']} by an event that has no row")
+    judged = Judged(numbered.drop_nulls("message"), found.drop_nulls("row"))
+    placed = events.drop_nulls("message").select("row", "message", "record_index")
+    judged = Judged(judged.counts, judged.violations.join(placed.select("row"), on="row", how="semi"))
+    roots = verdict_roots(placed, judged, len(order))
+    for place, root in zip(order, roots, strict=True):
+        if root.tobytes().hex() != entries[place]["verdicts_root"] and place not in deleted.leaves:
+            yield _problem(
+                "verdicts", place, entries[place], "its verdicts or violations are not those that were sealed"
+            )
+
+
+def _frame(client: Client, sql: str, named: dict[str, Any]) -> pl.DataFrame:
+    frame = pl.from_arrow(client.query_arrow(sql, parameters=named, use_strings=True))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _problem(
+    what: str, place: Place, entry: dict[str, Any] | None, why: str, index: int | None = None, event: UUID | None = None
+) -> Problem:
+    attempt, topic_id = UUID(bytes=place[0]), UUID(bytes=place[1])
+    topic = entry["topic"] if entry else str(topic_id)
+    told: dict[str, Any] = {"topic": topic, "topic_id": str(topic_id), "partition": place[2], "offset": place[3]}
+    told["attempt"] = str(attempt)
+    where = f"{topic}[{place[2]}]@{place[3]}"
+    if index is not None:
+        told |= {"record_index": index, "event_id": str(event)}
+        where += f" record {index} (event {event})"
+    return Problem(what, where, why, told)

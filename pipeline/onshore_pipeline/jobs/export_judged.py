@@ -1,0 +1,155 @@
+"""An export is a movement of data to the recipient's country: the controls judge it before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from onshore_pipeline.controls.engine import judge
+from onshore_pipeline.domain.event import EVENT_COLUMNS, Kind
+from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.event_frame import POLARS_TYPES
+from onshore_pipeline.evidence.redaction import PROFILES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from onshore_pipeline.context.rules import Answer
+    from onshore_pipeline.controls.load import ControlSet
+
+PERSONAL: Final = frozenset(PROFILES["pseudonymous"])
+_COLUMNS: Final = tuple(column for column in EVENT_COLUMNS if column.kind not in {Kind.TEXT_MAP, Kind.DIGEST})
+_NONE: Final = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What the export moves, and on what ground.
+
+    Attributes:
+        tenant: whose data it is; of several, the first.
+        recipient, recipient_country: to whom and where.
+        person: who exports.
+        reason: why.
+        categories, homes: of the events in the scope; empty: unknown.
+        redacted: what stays closed; without all personal fields open, nothing personal moves.
+        pseudonymous: whether closed ids have pseudonyms, which are personal still.
+        basis: the transfer's legal basis; None: none.
+        approval: id of an approval; None: none.
+        approved_by: who gave it, as the register of approvals says; None: unknown.
+        events: how many.
+    """
+
+    tenant: str
+    recipient: str
+    recipient_country: str
+    person: str
+    reason: str
+    categories: tuple[str, ...]
+    homes: tuple[str, ...]
+    redacted: frozenset[str]
+    pseudonymous: bool
+    basis: str | None
+    approval: str | None
+    approved_by: str | None
+    events: int
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether anything that can identify a person is disclosed, pseudonyms included."""
+        return self.pseudonymous or not self.redacted >= PERSONAL
+
+
+def approver(approval: str | None, registered: Mapping[str, Answer] | None, at: datetime) -> str | None:
+    """Who gave an approval, as the register says; None where nothing is named, or where there is no register.
+
+    Raises:
+        OnshoreError: the register does not have it, or it has ended.
+    """
+    if approval is None or registered is None:
+        return None
+    known = registered.get(approval.lower())
+    if known is None:
+        raise OnshoreError(f"--approval {approval}: the register of approvals has none of this id")
+    _, given_by, ends = known
+    if ends is not None and ends <= at:
+        raise OnshoreError(f"--approval {approval}: it ended on {ends:%Y-%m-%d}")
+    return given_by
+
+
+@dataclass(frozen=True, slots=True)
+class ExportVerdict:
+    """What one control says about the export.
+
+    Attributes:
+        verdict: 'satisfied', 'violated' or 'undetermined'.
+        missing: what an undetermined one lacks.
+        kind, title, remediation: the control's own words.
+    """
+
+    control: str
+    version: int
+    kind: str
+    verdict: str
+    missing: str
+    title: str
+    remediation: str
+
+
+def movement_event(movement: Movement, at: datetime) -> dict[str, Any]:
+    """The event that the export is, by column; what is not said is unknown."""
+    return {
+        "tenant": movement.tenant,
+        "domain": "data_movement",
+        "action": "data.export",
+        "outcome": "success",
+        "reason": movement.reason,
+        "occurred_at": at,
+        "source_format": "onshore.export",
+        "actor_id": movement.person,
+        "actor_type": "user",
+        "destination_id": movement.recipient,
+        "destination_country": movement.recipient_country,
+        "destination_country_basis": "asserted",
+        "object_type": "evidence bundle",
+        "dataset": "onshore evidence",
+        "categories": list(movement.categories) if movement.is_personal else [_NONE],
+        "home_jurisdictions": list(movement.homes) if movement.is_personal else [_NONE],
+        "item_count": movement.events,
+        "transfer_basis": movement.basis or _NONE,
+        "approval_id": movement.approval or _NONE,
+        "approval_by": movement.approved_by if movement.approval else _NONE,
+    }
+
+
+def judged(event: Mapping[str, Any], controls: ControlSet) -> tuple[ExportVerdict, ...]:
+    """What every control that applies says, by control."""
+    basis = {column.name: "unknown" for column in _COLUMNS if column.name.endswith("_basis") and column.required}
+    row = basis | dict(event)
+    frame = pl.DataFrame(
+        {
+            column.name: pl.Series(
+                [row.get(column.name, [] if column.kind is Kind.WORDS else None)], dtype=POLARS_TYPES[column.kind]
+            )
+            for column in _COLUMNS
+        }
+    ).with_columns(row=pl.lit(0, pl.UInt32), message=pl.lit(0, pl.UInt32))
+    counted = judge(frame, controls).counts
+    said = []
+    for control_id, version, verdict, missing in counted.select(
+        "control_id", "control_version", "verdict", "missing"
+    ).iter_rows():
+        control = controls.control(control_id)
+        assert control is not None
+        said.append(
+            ExportVerdict(control_id, version, control.kind, verdict, missing or "", control.title, control.remediation)
+        )
+    return tuple(sorted(said, key=lambda each: each.control))
+
+
+def violated(verdicts: Sequence[ExportVerdict]) -> tuple[ExportVerdict, ...]:
+    """Those that block the export; what a person must judge, and what is lawful, stands in the manifest only."""
+    return tuple(each for each in verdicts if each.verdict == "violated" and each.kind == "violation")

@@ -1,0 +1,281 @@
+"""From entries of the log to a bundle's large files: lines, openings and verdicts, a batch at a time."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import polars as pl
+
+from onshore_pipeline.errors import EvidenceAltered
+from onshore_pipeline.evidence import merkle, seal
+from onshore_pipeline.evidence.openings import Openings, openings
+from onshore_pipeline.evidence.rows import Part, digests
+from onshore_pipeline.fact_tables import roots_of_verdicts, verdict_lines
+from onshore_pipeline.jobs.export_leaves import KEYS, DeletedLeaves, all_leaves, message_rows, places_of
+from onshore_pipeline.jobs.export_shown import ShownBatch, everything, repeating, shown_batch
+from onshore_pipeline.jobs.sealed_rows import SealedRows, sealed_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from onshore_pipeline.evidence.redaction import Disclosure
+    from onshore_pipeline.jobs.export_scope import LoggedEntry, Scope
+    from onshore_pipeline.store.reader import Reader
+
+ENTRIES: Final = "entries.ndjson"
+EVENTS: Final = "events.ndjson"
+OPENINGS: Final = "openings.ndjson"
+VERDICTS: Final = "verdicts.ndjson"
+MESSAGES: Final = "proofs/messages.ndjson"
+_EVENTS_AT_ONCE: Final = 40_000
+_ENTRIES_AT_ONCE: Final = 10_000
+_STEP: Final = "7"
+
+_COUNTS: Final = """
+SELECT toString(attempt_id) AS attempt, toString(topic_id) AS topic_id, kafka_partition, kafka_offset, source_format,
+    control_id, control_version, hour, verdict, missing, events
+FROM message_verdicts_current WHERE attempt_id IN {attempts:Array(UUID)}
+"""
+_VIOLATIONS: Final = """
+SELECT toString(event_id) AS event_id, toString(finding_id) AS finding_id, tenant, domain, control_id, control_version,
+    kind, severity, fingerprint, occurred_at, bytes
+FROM violations_current WHERE attempt_id IN {attempts:Array(UUID)}
+"""
+
+
+@dataclass
+class Counts:
+    """What the manifest says was written."""
+
+    entries: int = 0
+    messages: int = 0
+    records: int = 0
+    events_sealed: int = 0
+    events: int = 0
+    dead_lettered: int = 0
+    messages_without_verdicts: int = 0
+    closed_events: int = 0
+    deleted: int = 0
+    deletions: set[str] = field(default_factory=set)
+    opened: dict[str, int] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str, int, str, str, str], int] = field(default_factory=dict)
+    digests: dict[str, set[str]] = field(
+        default_factory=lambda: {"pipeline": set(), "context": set(), "controls": set()}
+    )
+    control_versions: set[tuple[str, int]] = field(default_factory=set)
+
+
+class RowFiles:
+    """The files that grow entry by entry, in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._stack = folder, ExitStack()
+        self.paths = {name: folder / name.replace("/", "-") for name in (MESSAGES, ENTRIES, EVENTS, OPENINGS, VERDICTS)}
+
+    def __enter__(self) -> Self:
+        """Open them."""
+        self._files: dict[str, BinaryIO] = {
+            name: self._stack.enter_context(path.open("wb")) for name, path in self.paths.items()
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close them."""
+        self._stack.close()
+
+    def write(self, name: str, lines: Sequence[str]) -> None:
+        """Add lines."""
+        if len(lines):
+            self._files[name].write(("\n".join(lines) + "\n").encode())
+
+
+def write_rows(
+    reader: Reader,
+    entries: Iterable[LoggedEntry],
+    files: RowFiles,
+    *,
+    scope: Scope,
+    disclosure: Disclosure,
+    salt_master: bytes,
+    shown: Callable[[ShownBatch], None],
+) -> tuple[Counts, list[int]]:
+    """Write everything about these entries; what was counted, and the entries' indexes.
+
+    Raises:
+        EvidenceAltered: the store does not hold what was sealed; the message is named.
+    """
+    counts, indexes = Counts(), list[int]()
+    deleted = DeletedLeaves(reader)
+    writer = _Writer(reader, files, scope, disclosure, salt_master, counts, shown, deleted)
+    for batch in _batches(entries):
+        indexes += [entry.index for entry in batch]
+        writer.write(batch)
+    counts.deletions = deleted.deletions
+    return counts, indexes
+
+
+def _batches(entries: Iterable[LoggedEntry]) -> Iterator[list[LoggedEntry]]:
+    """Entries with so many events together; the attempts of a batch are mostly no other's."""
+    some: list[LoggedEntry] = []
+    events = 0
+    for entry in entries:
+        is_new = bool(some) and entry.told.get("attempt") != some[-1].told.get("attempt")
+        if is_new and (events >= _EVENTS_AT_ONCE or len(some) >= _ENTRIES_AT_ONCE):
+            yield some
+            some, events = [], 0
+        some.append(entry)
+        events += int(entry.told.get("events", 0)) if entry.asked else 0
+    if some:
+        yield some
+
+
+@dataclass
+class _Writer:
+    reader: Reader
+    files: RowFiles
+    scope: Scope
+    disclosure: Disclosure
+    salt_master: bytes
+    counts: Counts
+    shown: Callable[[ShownBatch], None]
+    deleted: DeletedLeaves
+
+    def write(self, batch: Sequence[LoggedEntry]) -> None:
+        """Write one batch of entries and everything about them."""
+        asked = [entry for entry in batch if entry.asked]
+        about = self._asked(asked) if asked else {}
+        rows = []
+        for entry in batch:
+            row = about.get(entry.index)
+            if row is None and entry.told["kind"] in ("message", "amends"):
+                row = [0, None, 0, 0, 0, [], [entry.told["events_root"]] if entry.told["events"] else []]
+            rows.append(_spelled(row if row is not None else [0, 0, 0, 0, 0]))
+        self.files.write(ENTRIES, [entry.raw.decode() for entry in batch])
+        self.files.write(MESSAGES, rows)
+        self.counts.entries += len(batch)
+
+    def _asked(self, entries: Sequence[LoggedEntry]) -> dict[int, list[Any]]:
+        told = [entry.told for entry in entries]
+        rows = sealed_rows(self.reader, told, self.salt_master)
+        lines = seal.lines(rows.events, rows.attributes, rows.resource_attributes, rows.messages)
+        deleted = self.deleted.of(entries)
+        hashes = digests([Part(None, lead=merkle.LEAF_PREFIX), Part(lines)], len(lines))
+        leaves = all_leaves(rows.events, hashes, deleted, len(entries))
+        gone = self._check(entries, merkle.roots(leaves.hashes, leaves.sizes), "events_root")
+        self.counts.deleted += sum(len(each) for n, each in leaves.deleted.items() if n not in gone)
+        verdicts, violations = self._verdicts(entries, rows, deleted)
+        silent = self._check(entries, roots_of_verdicts(verdicts, len(entries)), "verdicts_root") | gone
+        keep = self._kept(rows, lines, violations, gone)
+        some = rows.only(keep)
+        opened = openings(some.events, some.attributes, some.resource_attributes, some.messages, self.disclosure)
+        kept_lines = lines.filter(keep)
+        kept_verdicts = verdicts.filter(~pl.col("message").is_in(sorted(silent)))
+        self.files.write(EVENTS, kept_lines.to_list())
+        self.files.write(OPENINGS, opened.lines.to_list())
+        self.files.write(VERDICTS, kept_verdicts["line"].to_list())
+        self._count(entries, some, opened, verdicts=kept_verdicts, silent=silent)
+        self.shown(shown_batch(some, opened, violations))
+        return message_rows(entries, rows.events["message"], keep, leaves,
+                            (kept_lines, opened.lines, kept_verdicts), silent)  # fmt: skip
+
+    def _check(self, entries: Sequence[LoggedEntry], roots: NDArray[np.uint8], name: str) -> set[int]:
+        """Which entries' rows are gone (the log says so); whatever else differs was altered."""
+        differ = {n for n, entry in enumerate(entries) if roots[n].tobytes().hex() != entry.told[name]}
+        if not differ:
+            return differ
+        lost = self.reader.rows(
+            "SELECT toString(attempt_id) AS attempt, toString(topic_id) AS topic_id, partition, offset, end_offset"
+            " FROM evidence_log WHERE kind = 'lost'"
+        )
+        for number in differ:
+            told = entries[number].told
+            if not any(
+                each["topic_id"] == told["topic_id"] and each["partition"] == told["partition"]
+                and each["attempt"] == told["attempt"] and each["offset"] <= told["offset"] < each["end_offset"]
+                for each in lost
+            ):  # fmt: skip
+                place = f"{told['topic']}[{told['partition']}]@{told['offset']}"
+                what = "events" if name == "events_root" else "verdicts"
+                why = f"the store's {what} of {place} are not those that were sealed; `onshore audit` says more"
+                raise EvidenceAltered(_STEP, why)
+        return differ
+
+    def _verdicts(
+        self, entries: Sequence[LoggedEntry], rows: SealedRows, deleted: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The sealed verdict lines, and the violations with message, record index and row (none: it was deleted)."""
+        attempts = {"attempts": list(dict.fromkeys(entry.told["attempt"] for entry in entries))}
+        counts = self.reader.frame(_COUNTS, attempts).join(places_of(entries), on=list(KEYS), how="inner")
+        events = rows.events.select("event_id", "message", pl.col("record_index").cast(pl.UInt32), "row")
+        gone = deleted.select("event_id", "message", "record_index", row=pl.lit(None, pl.UInt32))
+        violated = self.reader.frame(_VIOLATIONS, attempts).join(pl.concat([events, gone]), on="event_id", how="inner")
+        return verdict_lines(counts, violated), violated
+
+    def _kept(self, rows: SealedRows, lines: pl.Series, violations: pl.DataFrame, gone: set[int]) -> pl.Series:
+        """Which events are shown."""
+        keep = ~rows.events["message"].is_in(sorted(gone)) if gone else everything(rows.events.height)
+        if self.scope.controls:
+            wanted = violations.filter(pl.col("control_id").is_in(self.scope.controls))
+            keep &= rows.events["row"].is_in(wanted["row"].drop_nulls().implode())
+        if self.disclosure.redacted:
+            closed = repeating(rows.events, self.disclosure)
+            self.counts.closed_events += int((closed & keep).sum())
+            keep &= ~closed
+        del lines
+        return keep
+
+    def _count(
+        self,
+        entries: Sequence[LoggedEntry],
+        some: SealedRows,
+        opened: Openings,
+        *,
+        verdicts: pl.DataFrame,
+        silent: set[int],
+    ) -> None:
+        counts = self.counts
+        counts.events += some.events.height
+        counts.messages_without_verdicts += len(silent)
+        for entry in entries:
+            told = entry.told
+            counts.events_sealed += told["events"]
+            for name, values in counts.digests.items():
+                values.add(told[name])
+            if told["kind"] == "message":
+                counts.messages += 1
+                counts.records += told["records"]
+                counts.dead_lettered += told["dead_lettered"]
+        for name, number in opened.counts.items():
+            counts.opened[name] = counts.opened.get(name, 0) + number
+        self._count_verdicts(entries, verdicts)
+
+    def _count_verdicts(self, entries: Sequence[LoggedEntry], verdicts: pl.DataFrame) -> None:
+        schema = pl.Struct(
+            {"control": pl.String, "version": pl.Int64, "source_format": pl.String, "verdict": pl.String,
+             "missing": pl.String, "events": pl.Int64}
+        )  # fmt: skip
+        tenants = pl.Series([entry.told["tenant"] for entry in entries], dtype=pl.String)
+        read = verdicts.select(
+            tenants.gather(verdicts["message"]).alias("tenant"), pl.col("line").str.json_decode(schema).alias("told")
+        ).unnest("told")
+        self.counts.control_versions |= set(read.select("control", "version").unique().iter_rows())
+        added = (
+            read.filter(pl.col("events").is_not_null())
+            .group_by("tenant", "control", "version", "source_format", "verdict", "missing")
+            .agg(pl.col("events").sum())
+        )
+        for *key, number in added.iter_rows():
+            place = tuple(key)
+            self.counts.verdicts[place] = self.counts.verdicts.get(place, 0) + number
+
+
+def _spelled(row: Sequence[Any]) -> str:
+    return json.dumps(row, separators=(",", ":"))

@@ -1,0 +1,165 @@
+"""Events as the store holds them, ready to be sealed again: texts are read as bytes, whatever was written there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from onshore_pipeline.domain.event import EVENT_COLUMNS, Kind
+from onshore_pipeline.event_frame import ARROW_TYPES, POLARS_TYPES
+from onshore_pipeline.store.connect import store_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from uuid import UUID
+
+    from clickhouse_connect.driver.client import Client
+    from numpy.typing import NDArray
+
+_NAMES: Final = ", ".join(column.name for column in EVENT_COLUMNS)
+_ROWS: Final = f"""
+SELECT {_NAMES} FROM events WHERE attempt_id IN {{attempts:Array(UUID)}}
+ORDER BY attempt_id, topic_id, kafka_partition, kafka_offset, record_index
+"""  # noqa: S608 - fixed names
+_AS_BYTES: Final = {
+    "output_format_arrow_string_as_string": "0",
+    "output_format_arrow_low_cardinality_as_dictionary": "0",
+}
+_TEXTS: Final = {Kind.TEXT, Kind.WORD, Kind.WORDS, Kind.TEXT_MAP}
+_PLACE: Final = ("attempt_id", "topic_id", "kafka_partition", "kafka_offset")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvents:
+    """Rows of some attempts, in the order of their messages and record indexes.
+
+    Attributes:
+        events: every column but the maps, as in `event_frame`, and `row`, `message` (index into `places`), `resource`,
+            all dense.
+        attributes: `row`, `key`, `text`; in order of row and key bytes.
+        resource_attributes: `resource`, `key`, `text`; in order of resource and key bytes.
+        places: one row a message of an attempt: `attempt_id`, `topic_id` (16 bytes each), `kafka_partition`,
+            `kafka_offset`.
+        unreadable: by row, the columns that are no UTF-8; what is no UTF-8 is replaced by U+FFFD.
+    """
+
+    events: pl.DataFrame
+    attributes: pl.DataFrame
+    resource_attributes: pl.DataFrame
+    places: pl.DataFrame
+    unreadable: dict[int, list[str]]
+
+
+def stored_events(client: Client, attempts: Collection[UUID]) -> StoredEvents:
+    """Read the events of some attempts. Raises `StoreUnavailable`."""
+    with store_errors():
+        table = client.query_arrow(
+            _ROWS, parameters={"attempts": [str(each) for each in attempts]}, settings=_AS_BYTES, use_strings=False
+        )
+    unreadable: dict[int, list[str]] = {}
+    columns: dict[str, pl.Series] = {}
+    maps: dict[str, pa.MapArray] = {}
+    for column in EVENT_COLUMNS:
+        values = table[column.name].combine_chunks()
+        if isinstance(values, pa.ChunkedArray):
+            values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
+        if column.kind is Kind.TEXT_MAP:
+            maps[column.name] = values
+            continue
+        kind = ARROW_TYPES[column.kind]
+        columns[column.name] = _series(column.name, column.kind, _cast(values, kind, column.name, unreadable))
+    events = pl.DataFrame(columns).with_row_index("row")
+    places, message = _places(events)
+    events = events.with_columns(pl.Series("message", message, pl.UInt32))
+    counts, keys, texts = _pairs(maps["resource_attributes"], "resource_attributes", unreadable)
+    resource, firsts = _resources(message, counts, keys, texts)
+    events = events.with_columns(pl.Series("resource", resource, pl.UInt32))
+    is_first = np.repeat(firsts, counts)
+    resources = _long("resource", np.repeat(resource, counts)[is_first], keys.filter(is_first), texts.filter(is_first))
+    own = _pairs(maps["attributes"], "attributes", unreadable)
+    attributes = _long("row", np.repeat(np.arange(len(table), dtype=np.uint32), own[0]), own[1], own[2])
+    return StoredEvents(events, attributes, resources, places, unreadable)
+
+
+def _series(name: str, kind: Kind, values: pa.Array) -> pl.Series:
+    return pl.Series(name, pl.from_arrow(values), dtype=POLARS_TYPES[kind])
+
+
+def _cast(values: pa.Array, kind: pa.DataType, name: str, unreadable: dict[int, list[str]]) -> pa.Array:
+    """As `kind`; texts that are no UTF-8 are noted and replaced."""
+    try:
+        return values.cast(kind)
+    except pa.ArrowInvalid:
+        if not (pa.types.is_string(kind) or pa.types.is_list(kind)):
+            raise
+    rows = []
+    for row, value in enumerate(values.to_pylist()):
+        parts = value if isinstance(value, list) else [value]
+        texts = [None if part is None else part.decode("utf-8", "replace") for part in parts]
+        if any(part is not None and not _is_utf8(part) for part in parts):
+            unreadable.setdefault(row, []).append(name)
+        rows.append(texts if isinstance(value, list) else texts[0])
+    return pa.array(rows, kind)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _places(events: pl.DataFrame) -> tuple[pl.DataFrame, NDArray[np.uint32]]:
+    """The messages, and which one each row is of."""
+    begins = events.select(
+        pl.any_horizontal(*(pl.col(name) != pl.col(name).shift(1) for name in _PLACE)).fill_null(True)
+    )
+    firsts = begins.to_series().to_numpy()
+    message = (np.cumsum(firsts) - 1).astype(np.uint32)
+    return events.filter(firsts).select(_PLACE), message
+
+
+def _pairs(
+    values: pa.MapArray, name: str, unreadable: dict[int, list[str]]
+) -> tuple[NDArray[np.int64], pl.Series, pl.Series]:
+    """How many pairs each row has, their keys and their values."""
+    offsets = values.offsets.to_numpy().astype(np.int64)
+    counts = np.diff(offsets)
+    both = []
+    for whole in (values.keys, values.items):
+        part = whole.slice(offsets[0], offsets[-1] - offsets[0])
+        bad: dict[int, list[str]] = {}
+        both.append(pl.Series(pl.from_arrow(_cast(part, pa.string(), name, bad)), dtype=pl.String))
+        owners = np.repeat(np.arange(len(counts)), counts)
+        for pair in bad:
+            noted = unreadable.setdefault(int(owners[pair]), [])
+            noted += [name] if name not in noted else []
+    return counts, both[0], both[1]
+
+
+def _resources(
+    message: NDArray[np.uint32], counts: NDArray[np.int64], keys: pl.Series, texts: pl.Series
+) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
+    """A resource for each run of rows of one message that have equal maps; and which rows begin one."""
+    if not len(counts):
+        return np.zeros(0, np.uint32), np.zeros(0, np.bool_)
+    alike = np.zeros(len(counts), np.bool_)
+    alike[1:] = (message[1:] == message[:-1]) & (counts[1:] == counts[:-1])
+    owners = np.repeat(np.arange(len(counts)), counts)
+    asked = np.flatnonzero(alike[owners])
+    if len(asked):
+        before = asked - counts[owners[asked]]
+        differs = (keys.gather(asked) != keys.gather(before)) | (texts.gather(asked) != texts.gather(before))
+        alike[owners[asked[differs.to_numpy()]]] = False
+    return (np.cumsum(~alike) - 1).astype(np.uint32), ~alike
+
+
+def _long(owner: str, owners: NDArray[np.uint32], keys: pl.Series, texts: pl.Series) -> pl.DataFrame:
+    frame = pl.DataFrame({owner: pl.Series(owners, dtype=pl.UInt32), "key": keys, "text": texts})
+    order = frame.select(((pl.col(owner) == pl.col(owner).shift(1)) & (pl.col("key") < pl.col("key").shift(1))).any())
+    return frame.sort(owner, "key", maintain_order=True) if order.item() else frame

@@ -1,0 +1,161 @@
+"""The SQL of controls that look at more than one event: what is taken from events, and what is judged again.
+
+Which units may have changed is said by key and time: `touched` has the keys with the first and the last moment at which
+something happened to them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from onshore_pipeline.controls.windowed_facts import facts_select, rule_literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from onshore_pipeline.controls.windowed import WindowedControl
+
+# Later than any time that makes sense, and early enough that a window of years that begins there can still be counted.
+LATEST_NS: Final = 7_258_118_400_000_000_000
+
+BEHIND: Final = """
+SELECT DISTINCT toString(assumeNotNull(attempt_id)) FROM evidence_log
+LEFT JOIN (
+    SELECT log_id, mapKeys(newest) AS partitions, mapValues(newest) AS positions
+    FROM (SELECT log_id, argMax(log_position, generation) AS newest FROM windowed_runs GROUP BY log_id)
+) AS done USING (log_id)
+WHERE attempt_id IS NOT NULL
+    AND (NOT has(partitions, log_partition) OR log_position > positions[indexOf(partitions, log_partition)])
+"""
+
+NEWEST_RUN: Final = """
+SELECT rules, toUnixTimestamp64Nano(watermark), toUnixTimestamp64Nano(judged_at) FROM windowed_runs
+ORDER BY generation DESC LIMIT 1
+"""
+
+# What is known of an event from when the broker had it; of one whose message first was a dead letter, and of one that a
+# sender stamped, from when the log had it.
+ARRIVED: Final = """(
+    SELECT e.*, if(a.kind = 'amends' OR e.ingested_at IS NULL, a.logged,
+        toUnixTimestamp64Nano(assumeNotNull(e.ingested_at))) AS arrival
+    FROM events_current AS e INNER JOIN (
+        SELECT assumeNotNull(l.attempt_id) AS attempt_id, any(l.kind) AS kind,
+            toUnixTimestamp64Nano(min(l.appended_at)) AS logged
+        FROM evidence_log AS l WHERE l.kind IN ('message', 'amends') AND {which} GROUP BY l.attempt_id
+    ) AS a ON a.attempt_id = e.attempt_id
+    WHERE {events}
+)"""
+
+_OF_ATTEMPTS: Final = "attempt_id IN {attempts:Array(UUID)}"
+
+
+def take(roles: Iterable[tuple[WindowedControl, int]], *, everything: bool) -> str:
+    """An INSERT of the facts of these roles of controls: of the attempts `{attempts}`, or of all that is committed."""
+    which = "l.attempt_id IS NOT NULL" if everything else "l." + _OF_ATTEMPTS
+    events = "1" if everything else "e." + _OF_ATTEMPTS
+    arrived = ARRIVED.format(which=which, events=events)
+    selected = " UNION ALL ".join(
+        f"""
+    SELECT {rule_literal(control)}, cityHash64(toString(keys)), event_id, attempt_id, role, least(at, {LATEST_NS}),
+        arrival, keys, vals, arrayExists(each -> each IS NULL, keys), sure, missing, disputed
+    FROM ({facts_select(control, role, arrived, "1", also=("attempt_id",))})"""  # noqa: S608 - checked texts
+        for control, role in roles
+    )
+    columns = "rule, key_hash, event_id, attempt_id, role, at, arrival, keys, vals, keyless, sure, missing, disputed"
+    return f"INSERT INTO windowed_facts ({columns}) {selected}"
+
+
+# Which rules have something new to judge.
+FRESH: Final = "SELECT DISTINCT toString(rule) FROM windowed_facts WHERE attempt_id IN {attempts:Array(UUID)}"
+
+
+def touched(control: WindowedControl, *, everything: bool) -> str:
+    """Keys with the first and last moment of what is to be judged again.
+
+    That is what `{attempts}` brought, and what was waited for from `{closed_from}` to `{closed_to}` and is over. An
+    event whose own key is not wholly known touches all the keys of its time.
+    """
+    rule, span, late = rule_literal(control), control.span_ns, control.windowed.lateness_ns
+    if everything:
+        return (
+            "SELECT key_hash, min(at) AS first, max(at) AS last FROM windowed_facts"  # noqa: S608 - numbers and a digest
+            f" WHERE rule = {rule} GROUP BY key_hash"
+        )
+    new = f"rule = {rule} AND {_OF_ATTEMPTS}"
+    low, high = f"{{closed_from:Int64}} - {late}", f"{{closed_to:Int64}} - {late} - {span}"
+    return f"""
+    SELECT key_hash, min(first) AS first, max(last) AS last FROM (
+        SELECT key_hash, min(at) AS first, max(at) AS last FROM windowed_facts WHERE {new} GROUP BY key_hash
+        UNION ALL
+        SELECT DISTINCT key_hash, {low} AS first, {high} AS last FROM windowed_facts
+        WHERE rule = {rule} AND {{closed_from:Int64}} < {{closed_to:Int64}}
+            AND intDiv(at, 86400000000000) BETWEEN intDiv({low} - {span}, 86400000000000) - 1
+                AND intDiv({high} + {span}, 86400000000000) + 1
+            AND at BETWEEN {low} - {span} AND {high} + {span}
+        UNION ALL
+        SELECT DISTINCT f.key_hash AS key_hash, d.first AS first, d.last AS last FROM windowed_facts AS f
+        CROSS JOIN (
+            SELECT min(at) AS first, max(at) AS last, count() AS n FROM windowed_facts WHERE {new} AND keyless
+        ) AS d
+        WHERE d.n > 0 AND f.rule = {rule} AND f.at BETWEEN d.first - {span} AND d.last + {span}
+    ) GROUP BY key_hash"""  # noqa: S608 - numbers and a digest
+
+
+def loaded(control: WindowedControl, touched_keys: str) -> str:
+    """The facts that bear on what is to be judged again, of every `{portions}`-th key from `{portion}` on."""
+    rule, span = rule_literal(control), control.span_ns
+    return f"""
+    SELECT event_id, role, at, arrival, keys, vals, sure, toString(missing) AS missing, disputed, t.first AS first,
+        t.last AS last, f.key_hash AS key_hash
+    FROM windowed_facts AS f INNER JOIN ({touched_keys}) AS t ON f.key_hash = t.key_hash
+    WHERE f.rule = {rule} AND f.key_hash % {{portions:UInt32}} = {{portion:UInt32}}
+        AND f.at BETWEEN t.first - {span} AND t.last + {span}"""  # noqa: S608 - numbers and a digest
+
+
+def doubtful(control: WindowedControl) -> str:
+    """Facts whose key is not wholly known, between two times: they may belong to any key."""
+    return f"""
+    SELECT event_id, role, at, arrival, keys, vals, sure, toString(missing) AS missing, disputed FROM windowed_facts
+    WHERE rule = {rule_literal(control)} AND keyless AND at BETWEEN {{low:Int64}} AND {{high:Int64}}"""  # noqa: S608
+
+
+STANDING: Final = """
+SELECT unit_id, toUnixTimestamp64Nano(stated_at) AS stated_at, toString(verdict) AS verdict,
+    toString(missing) AS missing, events
+FROM windowed_verdicts_built
+WHERE rule = {rule:String} AND key_hash % {portions:UInt32} = {portion:UInt32}
+    AND since BETWEEN fromUnixTimestamp64Nano({low:Int64}, 'UTC')
+        AND fromUnixTimestamp64Nano({high:Int64}, 'UTC')
+    AND (unit_id, generation) IN (
+        SELECT unit_id, max(generation) FROM windowed_verdicts_built
+        WHERE rule = {rule:String} AND key_hash % {portions:UInt32} = {portion:UInt32}
+            AND since BETWEEN fromUnixTimestamp64Nano({low:Int64}, 'UTC')
+                AND fromUnixTimestamp64Nano({high:Int64}, 'UTC')
+            AND generation IN (SELECT generation FROM rollup_runs)
+        GROUP BY unit_id
+    )
+"""
+
+# A finding counts the windows, sequences or absences of the rule in force that are violated now.
+FINDINGS: Final = """
+INSERT INTO findings_built
+SELECT finding_id, {generation:UInt64}, any(tenant), {domain:String}, any(control_id), any(control_version),
+    {kind:String}, {severity:String}, any(fingerprint), ifNull(minOrNullIf(first_at, is_violated), min(first_at)),
+    ifNull(maxOrNullIf(last_at, is_violated), max(last_at)), countIf(is_violated), 0,
+    arraySlice(arrayDistinct(arrayFlatten(groupArrayIf(10)(sample_event_ids, is_violated))), 1, 10)
+FROM (
+    SELECT *, verdict = 'violated' AS is_violated FROM windowed_verdicts_built
+    WHERE rule = {rule:String} AND finding_id IN {findings:Array(UUID)} AND (unit_id, generation) IN (
+        SELECT unit_id, max(generation) FROM windowed_verdicts_built
+        WHERE rule = {rule:String} AND finding_id IN {findings:Array(UUID)}
+            AND (generation = {generation:UInt64} OR generation IN (SELECT generation FROM rollup_runs))
+        GROUP BY unit_id
+    )
+    ORDER BY stated_at DESC LIMIT 1 BY unit_id
+)
+GROUP BY finding_id
+HAVING countIf(is_violated) > 0 OR finding_id IN (SELECT finding_id FROM findings_built)
+"""
+
+# Emptied by a restore, runs last: whoever finds no run builds everything again.
+TABLES: Final = ("windowed_facts", "windowed_verdicts_built", "windowed_runs")

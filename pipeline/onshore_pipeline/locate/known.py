@@ -1,0 +1,184 @@
+"""What is known about a party: the claims about its place, whose it is, and what of that disagrees.
+
+What is not known stays null, and no answer is taken from a name that merely looks right. An actor is a person or a
+service, not the network it comes through: its entity is what it was sent as, else its employer; network operators are
+entities of sources and destinations only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from onshore_pipeline.distinct import by_distinct, looked_up
+from onshore_pipeline.locate import codes, hosts, ownership, regions
+from onshore_pipeline.locate.claims import weigh
+
+if TYPE_CHECKING:
+    from onshore_pipeline.context import Context
+
+_LIST: Final = pl.List(pl.String)
+_FACILITY: Final[dict[str, pl.DataType]] = {"country": pl.String(), "entity": pl.String()}
+_OPERATOR: Final[dict[str, pl.DataType]] = {"operator": pl.String(), "is_hosting": pl.Boolean()}
+# Where a call enters, when a host passes it on or a model is served by several regions.
+_ENTRY: Final = ("region", "region_set", "resource", "resource_set", "host", "host_set", "network", "geoip", "registry")
+_ASSERTED: Final = ("attestation", "region", "resource", "facility", "person", "network")
+
+
+class Known:
+    """What is known about one party; a row a combination of what it depends on (`party.INPUTS`, `addresses.SCHEMA`)."""
+
+    def __init__(self, party: str, kinds: pl.DataFrame, context: Context) -> None:
+        """Look everything up that can be."""
+        self._party, self._kinds, self._context = party, kinds, context
+        self._provider = regions.provider_names(kinds["provider"], context)
+        self._region = regions.region_places(self._provider, kinds["region"], context)
+        self._resource = regions.resource_places(kinds["resource"], context)
+        self._facility = by_distinct(
+            kinds["facility"],
+            lambda names: looked_up(names.str.to_lowercase(), context.facilities, "facility"),
+            _FACILITY,
+        )
+        self._host = hosts.host_places(kinds["host"], context)
+        self._operator = by_distinct(
+            kinds["asn"], lambda numbers: looked_up(numbers, context.operators, "asn"), _OPERATOR
+        )
+
+    def answers(self) -> pl.DataFrame:
+        """`party.ANSWERS` of each row."""
+        place = weigh(self._claims(), self._party)
+        disputes = pl.DataFrame([place.get_column("contradiction"), self._owners_that_disagree()])
+        return pl.DataFrame(
+            [
+                place.get_column("country"),
+                place.get_column("basis").alias("country_basis"),
+                place.get_column("candidates").alias("country_candidates"),
+                *self._ownership(),
+                disputes.select(pl.concat_list(pl.all()).list.drop_nulls().alias("contradictions")).to_series(),
+            ]
+        )
+
+    def _claims(self) -> pl.DataFrame:
+        """The claims about the party's place, as `claims.weigh` takes them."""
+        kinds = self._kinds
+        observed = pl.when(kinds["observed"].fill_null(False)).then(pl.lit("observed"))
+        claims = pl.DataFrame(
+            [
+                *kinds.select("attested", "attestation", "person", "network", "geoip", "registry").get_columns(),
+                codes.country_codes(kinds["declared_country"], self._context.countries).alias("declared"),
+                *self._region.select("region", "region_set").get_columns(),
+                kinds["region"].alias("region_label"),
+                *self._resource.get_columns(),
+                self._facility["country"].alias("facility"),
+                kinds["facility"].alias("facility_label"),
+                *self._host.select("host", "host_set", "host_label", "host_basis").get_columns(),
+            ]
+        ).with_columns(
+            observed.otherwise(pl.lit("asserted")).alias("declared_basis"),
+            pl.lit("attested").alias("attested_basis"),
+            *(pl.lit("asserted").alias(f"{name}_basis") for name in _ASSERTED),
+        )
+        claims = claims.with_columns(self._without_registry(claims))
+        claims = self._without_entry_points(claims)
+        return claims.drop(column.name for column in claims.get_columns() if column.null_count() == claims.height)
+
+    def _without_registry(self, claims: pl.DataFrame) -> pl.Series:
+        """Where a cloud operator is at work the registry tells where addresses were bought, not where they are."""
+        hosted = (
+            self._provider.is_not_null()
+            | self._host["host_provider"].is_not_null()
+            | self._operator["is_hosting"].fill_null(False)
+        )
+        registry = claims["registry"]
+        return registry if registry.null_count() == len(registry) else registry.set(hosted, None)
+
+    def _without_entry_points(self, claims: pl.DataFrame) -> pl.DataFrame:
+        """A host that passes calls on, or a cross-region model, is only where the call enters."""
+        reroutes = self._host["reroutes"].fill_null(False)
+        entry = (
+            claims.with_columns(
+                pl.when(reroutes).then(None).otherwise(pl.col(name)).alias(name) for name in ("geoip", "registry")
+            )
+            if reroutes.any()
+            else claims
+        )
+        profiled = self._host["has_profiles"].fill_null(False) | (self._provider == "aws").fill_null(False)
+        models = self._kinds["model"]
+        if models.null_count() == len(models) or not profiled.any():
+            return entry
+        profile = regions.profile_places(self._kinds.select(pl.when(profiled).then("model")).to_series(), self._context)
+        entered = profile["profile"].is_not_null()
+        if not entered.any():
+            return entry
+        countries = profile["profile_set"]
+        return entry.with_columns(
+            *(pl.when(entered).then(None).otherwise(pl.col(name)).alias(name) for name in _ENTRY),
+            pl.when(countries.list.len() > 0).then(countries).alias("profile_set"),
+            profile["profile"].alias("profile_label"),
+        )
+
+    def _ownership(self) -> list[pl.Series]:
+        """asn, entity, entity_country, control_country."""
+        kinds = self._kinds
+        if self._party == "actor":
+            others = [kinds["employer"]]
+        else:
+            others = [
+                kinds["network_entity"],
+                self._facility["entity"],
+                self._host["host_entity"],
+                self._region["region_operator"],
+                ownership.provider_operators(self._provider, self._context),
+                self._operator["operator"],
+                kinds["operator"],
+            ]
+        entity = kinds["entity"]
+        for other in others:
+            if other.null_count() < len(other):
+                entity = entity.zip_with(entity.is_not_null(), other)
+        countries = ownership.entity_countries(entity, kinds["occurred_at"], self._context)
+        return [
+            kinds["asn"],
+            entity.alias("entity"),
+            countries["country"].alias("entity_country"),
+            countries["control_country"].alias("control_country"),
+        ]
+
+    def _owners_that_disagree(self) -> pl.Series:
+        """Where the cloud that is named and the network that the address lies in belong to different clouds."""
+        owners = self._context.cloud_owners
+        named = ownership.provider_operators(self._provider, self._context)
+        by_host = self._host["host_provider"]
+        network = self._operator["operator"]
+        network = network.zip_with(network.is_not_null(), self._kinds["operator"])
+
+        def owner(names: pl.Series) -> pl.Series:
+            return ownership.mapped_texts(names, owners)
+
+        frame = pl.DataFrame(
+            {
+                "provider": self._provider,
+                "host": by_host,
+                "network": network,
+                "asn": self._kinds["asn"],
+                "provider owner": owner(named),
+                "host owner": owner(ownership.provider_operators(by_host, self._context)),
+                "network owner": owner(network),
+                "run by": self._region["region_operator"],
+            }
+        )
+        asn = pl.lit("asn=AS") + pl.col("asn").cast(pl.String) + pl.lit(" ") + pl.col("network")
+        spelled = {
+            "provider": pl.lit("provider=") + pl.col("provider"),
+            "host": pl.lit("host_provider=") + pl.col("host"),
+            "network": pl.coalesce(asn, pl.lit("network=") + pl.col("network")),
+        }
+        # Some regions of a cloud are run by another company, in its own network.
+        network_owner = pl.when(pl.col("run by").is_null()).then("network owner")
+        sides = {"provider": pl.col("provider owner"), "host": pl.col("host owner"), "network": network_owner}
+        known = pl.coalesce(sides.values())
+        differ = pl.any_horizontal((side != known).fill_null(False) for side in sides.values())
+        made = [pl.when(side.is_not_null()).then(spelled[name]) for name, side in sides.items()]
+        text = pl.lit(f"{self._party}:") + pl.concat_str(made, separator=",", ignore_nulls=True)
+        return frame.select(pl.when(differ).then(text).alias("owners")).to_series()

@@ -1,0 +1,135 @@
+"""What the user's registries say about data, keys, people and permissions, where an event does not say it itself.
+
+A registry that is not there says nothing and costs nothing. One that knows the parties and has no row for them says
+'none' of bases and approvals; one that does not know them leaves them unknown.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from onshore_pipeline.context.rules import FIELD, UNKNOWN
+from onshore_pipeline.distinct import by_distinct, looked_up
+
+if TYPE_CHECKING:
+    from onshore_pipeline.context import Context
+    from onshore_pipeline.context.rules import Rules
+
+_LIST: Final = pl.List(pl.String)
+_MOMENT: Final = pl.Datetime("ns", "UTC")
+_ABOUT_DATA: Final = {"classification": "classification", "categories": "categories", "home": "home_jurisdictions"}
+_ANSWER: Final = {"id": pl.String(), "by": pl.String(), "ends": _MOMENT}
+
+
+def on_days(keys: pl.Series, when: pl.Series, table: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The row of a registry for each key, in any case, on the day of each event; null where there is none."""
+    lowered = keys.str.to_lowercase()
+    if "first" not in table.columns:
+        return by_distinct(lowered, lambda names: looked_up(names, table, key), dict(table.drop(key).schema))
+    asked = pl.DataFrame({key: lowered, "day": when.dt.date()})
+    # An event without a time meets only rows that speak about every day.
+    always = (pl.col("first") == date.min) & (pl.col("last") == date.max)
+    on_day = pl.col("day").is_between("first", "last").fill_null(False)
+    found = asked.drop_nulls(key).unique().join(table, on=key).filter(always | on_day).drop("first", "last")
+    return asked.join(found, on=[key, "day"], how="left", maintain_order="left", nulls_equal=True).drop(key, "day")
+
+
+def with_people(events: pl.DataFrame, context: Context) -> tuple[pl.DataFrame, pl.Series | None]:
+    """Employer and nationality of actors, and the country where each works (None: nobody is registered)."""
+    people = context.registered.people
+    if people is None or _is_unknown(events["actor_id"]):
+        return events, None
+    found = on_days(events["actor_id"], events["occurred_at"], people, "person")
+    filled = events.with_columns(
+        _or(events["actor_employer"], found["employer"]), _or(events["actor_nationality"], found["nationality"])
+    )
+    return filled, found["country"]
+
+
+def with_data(events: pl.DataFrame, context: Context) -> pl.DataFrame:
+    """Classification, categories and home of registered datasets and models; the tenant's home where none is said."""
+    registered = context.registered
+    weights = events["action"].str.starts_with("model.weights").fill_null(False)
+    models = events.select(pl.when(weights).then(pl.coalesce("model_served", "model_requested"))).to_series()
+    looked = (
+        (events["dataset"], registered.datasets, "dataset"),
+        (events["object_digest"], registered.models_by_digest, "digest"),
+        (models, registered.models_by_name, "model"),
+        (events["tenant"] if "tenant" in events.columns else None, registered.tenants, "tenant"),
+    )
+    for names, table, key in looked:
+        if table is None or names is None or _is_unknown(names):
+            continue
+        found = on_days(names, events["occurred_at"], table, key)
+        events = events.with_columns(
+            _or(events[column], found[said]) for said, column in _ABOUT_DATA.items() if said in found.columns
+        )
+    return events
+
+
+def with_permissions(events: pl.DataFrame, context: Context) -> pl.DataFrame:
+    """Transfer bases and approvals; asked once the parties are known."""
+    bases, approvals = context.registered.transfer_bases, context.registered.approvals
+    if bases is not None:
+        moves = events["domain"].is_in(["data_movement", "model_access"])
+        asks = moves & events["transfer_basis"].is_null()
+        events = events.with_columns(
+            _or(events["transfer_basis"], _matched(events, asks.fill_null(False), bases)["id"])
+        )
+    if approvals is not None:
+        events = events.with_columns(_approvals(events, approvals, context))
+    return events
+
+
+def _approvals(events: pl.DataFrame, approvals: Rules, context: Context) -> list[pl.Series]:
+    """approval_id, approval_by and approval_expires_at: of the approval that is named, else of one that fits."""
+    by_id = context.registered.approvals_by_id or {}
+
+    def named(names: pl.Series) -> pl.DataFrame:
+        rows = [by_id.get(name, (None, None, None))[1:] for name in names]
+        return pl.DataFrame(rows, schema={"by": pl.String, "ends": _MOMENT}, orient="row")
+
+    sent = events["approval_id"]
+    of_named = by_distinct(sent.str.to_lowercase(), named, {"by": pl.String(), "ends": _MOMENT})
+    fitting = _matched(events, sent.is_null(), approvals)
+    return [
+        _or(sent, fitting["id"]),
+        _or(_or(events["approval_by"], of_named["by"]), fitting["by"]),
+        _or(_or(events["approval_expires_at"], of_named["ends"]), fitting["ends"]),
+    ]
+
+
+def _matched(events: pl.DataFrame, asks: pl.Series, rules: Rules) -> pl.DataFrame:
+    """What the rules say about the events that ask: id, by, ends; null about the others."""
+    day = pl.col("occurred_at").dt.date().cast(pl.String) if rules.is_dated else pl.lit(None, pl.String)
+    fields = [day, *(_field(name) for name in rules.columns)]
+    texts = pl.concat_str([field.fill_null(UNKNOWN) for field in fields], separator=FIELD)
+    keys = events.select(pl.when(asks).then(texts).alias("key")).to_series()
+
+    def answer(distinct: pl.Series) -> pl.DataFrame:
+        return pl.DataFrame([rules.match(text) for text in distinct], schema=_ANSWER, orient="row")
+
+    return by_distinct(keys, answer, _ANSWER)
+
+
+def _field(name: str) -> pl.Expr:
+    """A column as rules take it: in lower case, several values each ended by a `;`."""
+    if name != "categories":
+        return pl.col(name).str.to_lowercase()
+    listed = pl.col(name).list.join(";").str.to_lowercase() + ";"
+    return pl.when(pl.col(name).list.len() > 0).then(listed)
+
+
+def _or(sent: pl.Series, registered: pl.Series) -> pl.Series:
+    """What was sent, else what is registered; an empty list is unknown."""
+    if sent.dtype != _LIST:
+        return sent if registered.null_count() == len(registered) else sent.zip_with(sent.is_not_null(), registered)
+    known = (registered.list.len() > 0).fill_null(False) & (sent.list.len() == 0)
+    return sent if not known.any() else sent.zip_with(~known, registered.alias(sent.name))
+
+
+def _is_unknown(column: pl.Series) -> bool:
+    return column.null_count() == len(column)

@@ -1,0 +1,153 @@
+"""Azure Customer Lockbox: what an engineer of Microsoft asked for, and who let him, from the activity log.
+
+    column                 from
+    occurred_at            time
+    action                 operationName, else properties.status: access.request, access.approve, access.deny,
+                           access.expire, access.revoke, access.end; else access.request
+    outcome                a denied request is denied; else resultType
+    reason                 properties.justification, else resultDescription
+    actor_type, _employer  'operator', Microsoft: whom the access is for. The engineer is not named: actor_id is unknown
+    approval_id            properties.requestId, else the last name of resourceId
+    approval_by            the caller of an approval, denial or revocation; of a request without one: unknown
+    approval_expires_at    properties.expirationDateTime
+    destination_*          what is asked for: id properties.requestedResourceIds (the first), else resourceId; account
+                           the subscription, region location, provider azure
+    source_address, _host  callerIpAddress of a request; of a decision it is the customer's own and stays an attribute
+
+Microsoft names the operations (Microsoft.CustomerLockbox) and the request's properties in its management API, and
+publishes no sample of the log records: names are matched in any case, and what is not there stays unknown. Where the
+engineer sits is in none of them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from onshore_pipeline.normalise import azure_names
+from onshore_pipeline.normalise.addresses import split_addresses
+from onshore_pipeline.normalise.described import begun
+from onshore_pipeline.normalise.shape import Shape
+from onshore_pipeline.normalise.source_fields import added, first_time, source_fields
+from onshore_pipeline.normalise.values import time_of
+
+if TYPE_CHECKING:
+    from onshore_pipeline.normalise.fields import Records
+
+FORMAT: Final = "azure.lockbox"
+_SOAP: Final = "identity claims http://schemas.xmlsoap.org/ws/2005/05/identity/claims"
+_SPELLED: Final = {
+    "time": "time | timestamp",
+    "operation": "operationName",
+    "result": "resultType",
+    "description": "resultDescription",
+    "caller": "callerIpAddress",
+    "resource_id": "resourceId",
+    "region": "location",
+    "tenant": "tenantId",
+    "correlation": "correlationId",
+    "person": f"{_SOAP}/upn | identity claims upn | {_SOAP}/name | {_SOAP}/emailaddress",
+    "status": "properties status | properties Status",
+    "request": "properties requestId | properties RequestId",
+    "justification": "properties justification | properties Justification",
+    "expires": "properties expirationDateTime | properties ExpirationDateTime",
+    "duration": "properties duration",
+    "wanted": "properties requestedResourceIds []",
+    "ticket": "properties supportRequest | properties supportCaseUrl",
+    "level": "properties accessLevel",
+}
+_ATTRIBUTES: Final = {
+    "operation": "azure.operation.name",
+    "correlation": "azure.correlation_id",
+    "tenant": "azure.tenant.id",
+    "status": "azure.lockbox.status",
+    "ticket": "azure.lockbox.ticket",
+    "level": "azure.lockbox.access_level",
+    "duration": "azure.lockbox.duration_hours",
+    "decided_from": "azure.lockbox.decided_from",
+}
+KEYS: Final = ("azure.operation.name",)
+# The first that the operation or the status contains; Microsoft writes Approve and Approving, Deny and Denied.
+_WORDS: Final = {
+    "approv": "access.approve",
+    "den": "access.deny",
+    "expir": "access.expire",
+    "revo": "access.revoke",
+    "complet": "access.end",
+    "create": "access.request",
+    "pending": "access.request",
+}
+_DECIDED: Final = ("access.approve", "access.deny", "access.revoke")
+_SUCCEEDED: Final = ("success", "succeeded", "accepted")
+_FAILED: Final = ("failure", "failed")
+
+
+def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The columns of lockbox records, row by row, and attributes to add where the sender set none of that name."""
+    fields = source_fields(records, _SPELLED, {"operation": records.text("azure.operation.name")})
+    address, host = split_addresses(fields["caller"])
+    steps = fields.with_columns(
+        caller_address=address,
+        caller_host=host,
+        named=pl.col("operation").str.to_lowercase().str.replace("updateapproval", "", literal=True),
+        state=pl.col("status").str.to_lowercase(),
+        word=pl.col("result").str.to_lowercase(),
+    ).with_columns(action=_action())
+    decided = pl.col("action").is_in(_DECIDED)
+    columns = steps.select(*begun(FORMAT, first_time("time")), *_what(), *_who(decided), *_where(decided))
+    with_decision = steps.with_columns(decided_from=pl.when(decided).then("caller"))
+    return columns, added(with_decision, _ATTRIBUTES)
+
+
+def _action() -> pl.Expr:
+    """An approval that is being decided (operation UpdateApproval) is told by its status."""
+    places = (pl.col("state"), pl.col("named"))
+    said = [
+        pl.when(place.str.contains(beginning, literal=True)).then(pl.lit(action))
+        for place in places
+        for beginning, action in _WORDS.items()
+    ]
+    anything = pl.coalesce("operation", "request", "justification").is_not_null()
+    return pl.coalesce(*said, pl.when(anything).then(pl.lit("access.request")), pl.lit("log.record"))
+
+
+def _what() -> list[pl.Expr]:
+    return [
+        pl.col("action"),
+        pl.when(pl.col("action") == "access.deny")
+        .then(pl.lit("denied"))
+        .when(pl.col("word").is_in(_FAILED))
+        .then(pl.lit("failure"))
+        .when(pl.col("word").is_in(_SUCCEEDED))
+        .then(pl.lit("success"))
+        .otherwise(pl.lit("unknown"))
+        .alias("outcome"),
+        pl.coalesce("justification", "description").alias("reason"),
+    ]
+
+
+def _who(decided: pl.Expr) -> list[pl.Expr]:
+    read = pl.col("action") != "log.record"
+    return [
+        pl.when(read).then(pl.lit("operator")).alias("actor_type"),
+        pl.when(read).then(pl.lit("Microsoft")).alias("actor_employer"),
+        pl.coalesce("request", azure_names.name_of(pl.col("resource_id"))).alias("approval_id"),
+        pl.when(decided).then("person").alias("approval_by"),
+        time_of(pl.col("expires")).alias("approval_expires_at"),
+    ]
+
+
+def _where(decided: pl.Expr) -> list[pl.Expr]:
+    wanted = pl.coalesce(pl.col("wanted").list.first(), "resource_id")
+    return [
+        pl.when(~decided).then("caller_address").alias("source_address"),
+        pl.when(~decided).then("caller_host").alias("source_host"),
+        wanted.alias("destination_id"),
+        azure_names.subscription_of(wanted).alias("destination_account"),
+        pl.col("region").alias("destination_region"),
+        pl.when(pl.col("action") != "log.record").then(pl.lit("azure")).alias("destination_provider"),
+    ]
+
+
+SHAPE: Final = Shape(FORMAT, KEYS, describe)

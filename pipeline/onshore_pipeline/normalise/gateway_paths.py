@@ -1,0 +1,78 @@
+"""What is asked of an OpenAI-compatible server, by method and path."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+# The path's last names → (action, object_type). The servers agree on them: vLLM, LiteLLM, TGI, Ollama's /v1.
+_CALLS: Final[dict[str, tuple[str, str | None]]] = {
+    "chat/completions": ("model.invoke", None),
+    "completions": ("model.invoke", None),
+    "responses": ("model.invoke", None),
+    "messages": ("model.invoke", None),
+    "generate": ("model.invoke", None),
+    "invocations": ("model.invoke", None),
+    "classify": ("model.invoke", None),
+    "score": ("model.invoke", None),
+    "rerank": ("model.invoke", None),
+    "moderations": ("model.invoke", None),
+    "embeddings": ("model.invoke", "embedding"),
+    "embed": ("model.invoke", "embedding"),
+    "pooling": ("model.invoke", "embedding"),
+    "images/generations": ("model.invoke", "image"),
+    "images/edits": ("model.invoke", "image"),
+    "audio/speech": ("model.invoke", "audio"),
+    "audio/transcriptions": ("model.invoke", "audio"),
+    "audio/translations": ("model.invoke", "audio"),
+    "realtime": ("model.invoke", "audio"),
+    "tokenize": ("model.invoke", "tokens"),
+    "detokenize": ("model.invoke", "tokens"),
+    "mcp": ("model.tool", "tool"),
+    "models": ("config.read", "model"),
+    "load_lora_adapter": ("config.change", "adapter"),
+    "unload_lora_adapter": ("config.change", "adapter"),
+    "update_weights": ("config.change", "model"),
+    "sleep": ("config.change", "model"),
+    "wake_up": ("config.change", "model"),
+    "reset_prefix_cache": ("config.change", "cache"),
+}
+_LAST: Final = r"(?:^|/)((?:chat|images|audio)/[a-z]+|[a-z_]+)/?(?:\?.*)?$"
+_ONE_MODEL: Final = r"/models/[^/?]+"
+_FILES: Final = r"/files(?:/[^/?]+(?:/content)?)?/?(?:\?.*)?$"
+
+
+def action_of(method: pl.Expr, path: pl.Expr) -> pl.Expr:
+    """The action of an HTTP request; api.request for what is none of the interface's, null without a path."""
+    files = pl.when(method == "GET").then(pl.lit("data.read")).when(method == "DELETE").then(pl.lit("data.delete"))
+    return pl.coalesce(
+        _called(path, 0),
+        pl.when(path.str.contains(_ONE_MODEL)).then(pl.lit("config.read")),
+        pl.when(path.str.contains(_FILES)).then(files.otherwise(pl.lit("data.copy"))),
+        pl.when(path.is_not_null()).then(pl.lit("api.request")),
+    )
+
+
+def object_type_of(path: pl.Expr) -> pl.Expr:
+    """What the request is about; null where the path does not say."""
+    return pl.coalesce(_called(path, 1), pl.when(path.str.contains(_FILES)).then(pl.lit("file")))
+
+
+def outcome_of(status: pl.Expr) -> pl.Expr:
+    """The outcome of an HTTP status, a text; 0 is a connection that ended without one."""
+    code = status.cast(pl.Int32, strict=False)
+    return (
+        pl.when(code.is_in([401, 403]))
+        .then(pl.lit("denied"))
+        .when((code == 0) | code.is_between(400, 599))
+        .then(pl.lit("failure"))
+        .when(code.is_between(100, 399))
+        .then(pl.lit("success"))
+        .otherwise(pl.lit("unknown"))
+    )
+
+
+def _called(path: pl.Expr, which: int) -> pl.Expr:
+    said = {last: meaning[which] for last, meaning in _CALLS.items()}
+    return path.str.extract(_LAST).replace_strict(said, default=None, return_dtype=pl.String)

@@ -1,0 +1,132 @@
+"""Kubernetes Event objects, core/v1 and events.k8s.io/v1: what a cluster's components say happened.
+
+    column              from
+    action              by reason (`_ACTIONS`): image pulls image.pull, evictions and preemption workload.evict, changes
+                        of a node node.change, starts and ends of containers workload.change; every other reason
+                        kubernetes.event
+    outcome             what the reason says (Pulled, Failed, ...), else unknown: a Warning is no failure of one thing
+    reason              message, else note
+    occurred_at         series.lastObservedTime, lastTimestamp, deprecatedLastTimestamp, else eventTime, firstTimestamp,
+                        metadata.creationTimestamp
+    actor_id, _type     reportingComponent, reportingController, source.component, deprecatedSource.component; service
+    source_host         the node: source.host, deprecatedSource.host, or what it is about; the cluster is the resource's
+    destination_host    of an image pull the registry that the image's name begins with
+    object_type         kind of involvedObject, else regarding
+    dataset             of an image pull the image
+    item_count          count, series.count, deprecatedCount: how often it was seen
+
+An image's name without a registry is Docker Hub's only where the runtime's mirrors do not say otherwise: unknown.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from onshore_pipeline.normalise import plain_form, values
+from onshore_pipeline.normalise.addresses import split_addresses
+from onshore_pipeline.normalise.described import begun
+from onshore_pipeline.normalise.shape import Shape
+from onshore_pipeline.normalise.source_fields import added, first_time, source_fields
+
+if TYPE_CHECKING:
+    from onshore_pipeline.normalise.fields import Records
+
+FORMAT: Final = "kubernetes.event"
+
+_TIMES: Final = ("last", "at", "first", "created")
+_SPELLED: Final = {
+    "at": "eventTime",
+    "last": "series lastObservedTime | lastTimestamp | deprecatedLastTimestamp",
+    "first": "firstTimestamp | deprecatedFirstTimestamp",
+    "created": "metadata creationTimestamp",
+    "why": "reason",
+    "text": "message | note",
+    "severity": "type",
+    "component": "reportingComponent | reportingController | source component | deprecatedSource component",
+    "instance": "reportingInstance",
+    "node": "source host | deprecatedSource host",
+    "did": "action",
+    "kind": "involvedObject kind | regarding kind",
+    "namespace": "involvedObject namespace | regarding namespace",
+    "name": "involvedObject name | regarding name",
+    "uid": "involvedObject uid | regarding uid",
+    "part": "involvedObject fieldPath | regarding fieldPath",
+    "related": "related name",
+    "count": "series count | count | deprecatedCount",
+    "event": "metadata uid",
+}
+_ATTRIBUTES: Final = {
+    "why": "k8s.event.reason",
+    "severity": "k8s.event.type",
+    "did": "k8s.event.action",
+    "instance": "k8s.event.reporting_instance",
+    "event": "k8s.event.uid",
+    "namespace": "k8s.namespace.name",
+    "name": "k8s.object.name",
+    "uid": "k8s.object.uid",
+    "part": "k8s.object.fieldpath",
+    "related": "k8s.event.related",
+}
+_ACTIONS: Final = {
+    **dict.fromkeys(("Pulling", "Pulled", "ErrImageNeverPull", "InspectFailed"), "image.pull"),
+    **dict.fromkeys(
+        ("Evicted", "EvictionThresholdMet", "Preempted", "Preempting", "TaintManagerEviction"), "workload.evict"
+    ),
+    **dict.fromkeys(("NodeReady", "NodeNotReady", "NodeSchedulable", "NodeNotSchedulable", "Rebooted"), "node.change"),
+    **dict.fromkeys(("RegisteredNode", "RemovingNode", "DeletingNode", "Starting", "Shutdown"), "node.change"),
+    **dict.fromkeys(("NodeHasDiskPressure", "NodeHasInsufficientMemory", "NodeHasNoDiskPressure"), "node.change"),
+    **dict.fromkeys(("Scheduled", "Created", "Started", "Killing", "BackOff", "OOMKilling"), "workload.change"),
+    **dict.fromkeys(
+        ("FailedScheduling", "SuccessfulCreate", "SuccessfulDelete", "ScalingReplicaSet"), "workload.change"
+    ),
+}
+_OUTCOMES: Final = {
+    **dict.fromkeys(("Pulled", "Created", "Started", "Scheduled", "SuccessfulCreate", "SuccessfulDelete"), "success"),
+    **dict.fromkeys(("Failed", "FailedScheduling", "BackOff", "ErrImageNeverPull", "InspectFailed"), "failure"),
+}
+_OF_IMAGES: Final = r"^(?:Failed to pull image|Back-off pulling image|Error: ErrImagePull|Error: ImagePullBackOff)"
+_IMAGE: Final = r'image "([^"\s]+)"'
+_REGISTRY: Final = r"^([^/]*[.:][^/]*|localhost)/"
+
+
+def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The columns of Kubernetes events, row by row, and their fields without a column as attributes."""
+    fields = source_fields(records, _SPELLED, {}).with_columns(action=_action())
+    fields = fields.with_columns(
+        image=pl.when(pl.col("action") == "image.pull").then(pl.col("text").str.extract(_IMAGE))
+    )
+    address, host = split_addresses(fields.select(pl.col("image").str.extract(_REGISTRY).alias("registry"))["registry"])
+    told = fields.with_columns(address.alias("registry_address"), host.alias("registry_host"))
+    return told.select(*begun(FORMAT, first_time(*_TIMES)), *_described()), added(told, _ATTRIBUTES)
+
+
+def _action() -> pl.Expr:
+    return pl.coalesce(
+        pl.when(pl.col("text").str.contains(_OF_IMAGES)).then(pl.lit("image.pull")),
+        pl.col("why").replace_strict(_ACTIONS, default=None, return_dtype=pl.String),
+        pl.when(pl.col("why").is_not_null()).then(pl.lit("kubernetes.event")),
+        pl.lit("log.record"),
+    )
+
+
+def _described() -> list[pl.Expr]:
+    outcome = pl.col("why").replace_strict(_OUTCOMES, default=None, return_dtype=pl.String)
+    component = pl.col("component")
+    return [
+        pl.col("action"),
+        pl.coalesce(outcome, pl.lit("unknown")).alias("outcome"),
+        pl.col("text").alias("reason"),
+        component.alias("actor_id"),
+        pl.when(component.is_not_null()).then(pl.lit("service")).alias("actor_type"),
+        pl.coalesce("node", pl.when(pl.col("kind") == "Node").then("name")).alias("source_host"),
+        pl.col("registry_address").alias("destination_address"),
+        pl.col("registry_host").alias("destination_host"),
+        plain_form.word("kind").alias("object_type"),
+        pl.col("image").alias("dataset"),
+        values.count_of(pl.col("count")).alias("item_count"),
+    ]
+
+
+SHAPE: Final = Shape(FORMAT, (), describe)

@@ -1,0 +1,151 @@
+"""The registries and controls in force: read again when their files change, and swapped between two attempts.
+
+Files that cannot be used change nothing: what was in force stays so, and the worker's status says file, line and why.
+Geolocation data is read once: it is large, and a restart takes seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+import structlog
+
+from onshore_pipeline.errors import ContextError, ControlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from onshore_pipeline.assess import Judgement
+    from onshore_pipeline.context import Context
+    from onshore_pipeline.controls.load import ControlSet
+
+log = structlog.get_logger("rules")
+
+_LOOK_EVERY_S: Final = 1.0
+_SUFFIXES: Final = frozenset({".csv", ".yaml", ".yml"})
+
+Read = TypeVar("Read")
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+class Rules(Protocol):
+    """What an attempt is judged by."""
+
+    def in_force(self) -> Judgement:
+        """What the next attempt is judged by; an attempt keeps what it began with."""
+
+    def state(self) -> Mapping[str, str]:
+        """What status says: the digests in force, and what is wrong with newer files."""
+
+
+class FixedRules:
+    """Rules that never change."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        """Take what is in force."""
+        self._judgement = judgement
+
+    def in_force(self) -> Judgement:
+        """See `Rules`."""
+        return self._judgement
+
+    def state(self) -> Mapping[str, str]:
+        """See `Rules`."""
+        return {}
+
+
+class ChangingRules:
+    """Rules of two folders that somebody may edit while the worker runs."""
+
+    def __init__(
+        self,
+        judgement: Judgement,
+        context: tuple[Path | None, Callable[[], Context]],
+        controls: tuple[Path | None, Callable[[], ControlSet]],
+    ) -> None:
+        """Take what is in force and, for each folder (None: there is none), what reads it anew."""
+        self._judgement = judgement
+        self._context, self._controls = Folder(*context), Folder(*controls)
+        self._stop = threading.Event()
+        self._watching = threading.Thread(target=self._watch, name="rules", daemon=True)
+
+    def start(self) -> None:
+        """Look at the folders from time to time, in a thread of its own, until `close`."""
+        self._watching.start()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+        if self._watching.is_alive():
+            self._watching.join()
+
+    def in_force(self) -> Judgement:
+        """See `Rules`."""
+        return self._judgement
+
+    def state(self) -> Mapping[str, str]:
+        """See `Rules`."""
+        judgement = self._judgement
+        trouble = "; ".join(part.trouble for part in (self._context, self._controls) if part.trouble)
+        told = {"context_digest": judgement.context.digest, "controls_digest": judgement.controls.digest}
+        return {**told, "rules_trouble": trouble}
+
+    def look(self) -> bool:
+        """Read what changed and has settled; whether something else is in force now."""
+        before = self._judgement
+        if (context := self._context.renewed()) is not None:
+            self._judgement = replace(self._judgement, context=context)
+        if (controls := self._controls.renewed()) is not None:
+            self._judgement = replace(self._judgement, controls=controls)
+        after = self._judgement
+        if after.context.digest != before.context.digest:
+            log.info("registries changed", digest=after.context.digest, was=before.context.digest)
+        if after.controls.digest != before.controls.digest:
+            log.info("controls changed", digest=after.controls.digest, was=before.controls.digest)
+        return after is not before
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_LOOK_EVERY_S):
+            self.look()
+
+
+class Folder(Generic[Read]):
+    """One folder that somebody may edit: what it looked like when it was read, and what is wrong with it."""
+
+    def __init__(self, folder: Path | None, read: Callable[[], Read]) -> None:
+        """`read` reads it anew; None never changes."""
+        self._folder, self._read = folder, read
+        self._read_as = self._seen = _signature(folder)
+        self.trouble = ""
+
+    def renewed(self) -> Read | None:
+        """What the folder says now, if that is new, and nobody has written to it since the last look."""
+        now = _signature(self._folder)
+        settled, self._seen = now == self._seen, now
+        if not settled or now == self._read_as:
+            return None
+        self._read_as = now
+        try:
+            read = self._read()
+        except (ContextError, ControlError) as error:
+            self.trouble = str(error)
+            log.error("not in force, the last good version stays", reason=str(error))  # noqa: TRY400 - one line says it
+            return None
+        self.trouble = ""
+        return read
+
+
+def _signature(folder: Path | None) -> Signature:
+    return tuple(sorted(_stamps(folder.rglob("*")))) if folder is not None else ()
+
+
+def _stamps(files: Iterable[Path]) -> Iterable[tuple[str, int, int, int]]:
+    for file in files:
+        try:
+            if file.suffix in _SUFFIXES and (about := file.stat()):
+                yield str(file), about.st_size, about.st_mtime_ns, about.st_ino
+        except FileNotFoundError:  # gone since it was listed
+            continue

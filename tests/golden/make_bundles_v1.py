@@ -1,0 +1,42 @@
+"""Makes tests/golden/bundles/v1: a bundle of a real pipeline, and one for each attack on it.
+
+Run once a format version and keep the result for ever: today's verifiers must give yesterday's bundles their verdicts.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "support")]
+
+import bundles  # noqa: E402
+import exporting  # noqa: E402
+from embedded_pipeline import running_pipeline  # noqa: E402
+from onshore_pipeline.evidence.keyring import Keyring, SigningKey  # noqa: E402
+
+
+def main() -> None:
+    folder = bundles.GOLDEN / "v1"
+    folder.mkdir(parents=True, exist_ok=True)
+    keyring = Keyring((SigningKey(bundles.NAME, bundles.KEY, datetime(2026, 11, 26, tzinfo=UTC)),))
+    with tempfile.TemporaryDirectory() as temporary, running_pipeline(Path(temporary) / "data") as pipeline:
+        exporting.send_messages(pipeline, time.time_ns())
+        exporting.sign(pipeline, keyring)
+        since, until = exporting.bounds_of_third_message(pipeline)
+        exporting.export_to(
+            pipeline, folder / "good.zip", keyring, since=since, until=until, export_id=UUID(int=1),
+            at=datetime(2026, 11, 26, 12, tzinfo=UTC),
+        )  # fmt: skip
+    (folder / "operator.vkey").write_text(bundles.KEYS)
+    files = bundles.files_of(folder / "good.zip")
+    for name, (_, attack) in bundles.ATTACKS.items():
+        (folder / f"{name}.zip").write_bytes(attack(files))
+
+
+if __name__ == "__main__":
+    main()

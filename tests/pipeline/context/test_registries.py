@@ -1,0 +1,199 @@
+"""The user's registries: what may stand in a file, from when a row counts, and what was known when."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from onshore_pipeline.context import load
+from onshore_pipeline.context.declared import REGISTRIES, schema, schema_of
+from onshore_pipeline.errors import ContextError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Write = Callable[..., Path]
+
+KEY = "A" * 43
+# A good file of every registry, in YAML.
+GOOD = {
+    "addresses": "- {network: 10.0.0.0/8, country: AU, entity: Acme}",
+    "approvals": "- {approval: CR-1, approved_by: Kim, actor: pat, action: admin.session, valid_to: 2026-12-31}",
+    "attestors": f"- {{attestor: Notary, public_key: {KEY}, countries: [AU, NZ]}}",
+    "cloud_regions": "- {provider: acme, region: south-1, country: NO}",
+    "datasets": "- {dataset: patients, categories: [personal, health], home: [AU]}",
+    "entities": "- {name: Acme, country: AU, control_country: SG, valid_from: 2026-01-01}",
+    "facilities": "- {facility: SYD1, country: AU, entity: Acme}",
+    "hosts": "- {host_pattern: '*.acme.example', entity: Acme, countries: [AU, NZ]}",
+    "keys": "- {key: k-1, custodian: Acme, country: AU}",
+    "model_endpoints": "- {host_pattern: llm.acme.example, operator: Acme, operator_parent_country: AU, country: AU}",
+    "models": "- {model: acme-1, digest: 'sha256:1', categories: none, home: [AU]}",
+    "operators": "- {asn: 64500, operator: Acme, parent_country: AU}",
+    "people": "- {person: pat, employer: Acme, country: AU, nationality: NZ}",
+    "tenants": "- {tenant: acme, home: [AU]}",
+    "transfer_bases": "- {basis: contract, source: AU, destination: JP, category: personal}",
+}
+
+
+def refusal(directory: Path) -> ContextError:
+    with pytest.raises(ContextError) as caught:
+        load(directory)
+    return caught.value
+
+
+def as_csv(text: str) -> str:
+    """The same rows as CSV."""
+    rows = YAML(typ="safe", pure=True).load(text)
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [[row.get(column, "") for column in columns] for row in rows]
+    lines = [[" ".join(cell) if isinstance(cell, list) else str(cell) for cell in row] for row in cells]
+    return "\n".join(",".join(line) for line in [columns, *lines]) + "\n"
+
+
+def test_every_registry_has_a_good_file_here() -> None:
+    assert set(GOOD) == set(REGISTRIES)
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_a_registry_says_the_same_in_yaml_and_in_csv(write: Write, tmp_path: Path, name: str) -> None:
+    as_yaml = load(write(**{f"{name}.yaml": GOOD[name] + "\n"}))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / f"{name}.csv").write_text(as_csv(GOOD[name]), encoding="utf-8")
+    as_table = load(tmp_path / "other")
+    for what in ("facilities", "entities", "operators", "regions", "own_networks"):
+        assert getattr(as_yaml, what).equals(getattr(as_table, what)), what
+    for what in ("datasets", "models_by_name", "models_by_digest", "keys", "people", "tenants"):
+        one, other = getattr(as_yaml.registered, what), getattr(as_table.registered, what)
+        assert (one is None) == (other is None)
+        assert one is None or one.equals(other), what
+    assert as_yaml.registered.attestors == as_table.registered.attestors
+    assert as_yaml.registered.approvals_by_id == as_table.registered.approvals_by_id
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_a_good_file_keeps_to_the_published_schema(name: str) -> None:
+    rows = YAML(typ="safe", pure=True).load(GOOD[name])
+    plain = json.loads(json.dumps(rows, default=str))
+    jsonschema.Draft202012Validator(schema_of(REGISTRIES[name])).validate(plain)
+
+
+def test_the_schemas_are_valid_and_refuse_a_column_that_is_none() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    for name, registry in REGISTRIES.items():
+        jsonschema.Draft202012Validator.check_schema(schema_of(registry))
+        row: dict[str, Any] = {"no such column": "x"}
+        assert not jsonschema.Draft202012Validator(schema_of(registry)).is_valid([row]), name
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_a_registry_refuses_a_column_that_it_does_not_have(write: Write, name: str) -> None:
+    error = refusal(write(**{f"{name}.yaml": "# comment\n- colour: red\n"}))
+    assert (error.line, Path(error.file).name) == (2, f"{name}.yaml")
+    assert "unknown column 'colour'" in error.why
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_a_row_without_what_names_it_is_refused_with_its_line(write: Write, name: str) -> None:
+    error = refusal(write(**{f"{name}.yaml": "- note: nothing else\n"}))
+    assert error.line == 1
+    assert f"column '{REGISTRIES[name].required[0]}' is empty" in error.why
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "why"),
+    [
+        ("keys.yaml", "key: k-1\n", 1, "no list of rows"),
+        ("keys.yaml", "- k-1\n", 1, "is no row"),
+        ("keys.yaml", "- key: k-1\n  key: k-2\n", 2, "appears twice"),
+        ("keys.yaml", "- key: [k-1\n", 2, "is not YAML"),
+        ("keys.yaml", "- key: k-1\n  country: Atlantis\n", 2, "'Atlantis' is no country"),
+        ("keys.yaml", "- key: k-1\n- key: K-1\n", 2, "another row for the same time"),
+        ("keys.yaml", "- key: {a: b}\n", 1, "must be one value"),
+        ("datasets.yaml", "- dataset: a\n  categories:\n", 2, "write none if there is none"),
+        ("datasets.yaml", "- dataset: a\n  categories: [none, health]\n", 2, "none beside others"),
+        ("datasets.yaml", "- dataset: a\n  categories: ['a;b']\n", 2, "which no item may"),
+        ("datasets.csv", "dataset,categories,home\na,none,AU EU\n", 2, "'EU' is no country"),
+        ("tenants.yaml", "- tenant: a\n  home: [none, AU]\n", 2, "none beside countries"),
+        ("people.yaml", "- person: a\n  valid_from: 1/2/2026\n", 2, "is no date"),
+        ("people.yaml", "- person: a\n  valid_from: 2026-02-01\n  valid_to: 2026-01-01\n", 3, "lies before"),
+        ("people.yaml", "- person: a\n  known_from: soon\n", 2, "is no time"),
+        ("attestors.yaml", "- attestor: a\n  public_key: '???'\n", 2, "base64"),
+        ("attestors.yaml", "- attestor: a\n  public_key: AAAA\n", 2, "holds 3 bytes"),
+        ("hosts.yaml", "- host_pattern: a.example\n  reroutes: perhaps\n", 2, "must be yes or no"),
+        ("secrets.yaml", "- a: b\n", None, "no registry has this name"),
+    ],
+)
+def test_what_a_registry_may_not_hold_is_named_with_file_and_line(
+    write: Write, name: str, text: str, line: int | None, why: str
+) -> None:
+    error = refusal(write(**{name: text}))
+    assert Path(error.file).name == name
+    assert why in error.why
+    assert error.line == line
+
+
+def test_norway_is_no_false_in_yaml(write: Write) -> None:
+    assert load(write(**{"facilities.yaml": "- facility: OSL1\n  country: NO\n"})).facilities.rows() == [
+        ("osl1", "NO", None)
+    ]
+
+
+def test_one_registry_in_two_files_is_an_error(write: Write) -> None:
+    error = refusal(write(**{"keys.yaml": GOOD["keys"], "keys.csv": "key\nk-2\n"}))
+    assert "keep one of the two" in error.why
+
+
+def test_the_register_of_expected_sources_may_lie_beside_the_registries(write: Write) -> None:
+    load(write(**{"expected_sources.yaml": "- source: x\n", "keys.yaml": GOOD["keys"]}))
+
+
+def test_a_row_that_is_known_later_takes_over_the_days_that_it_speaks_about(write: Write) -> None:
+    directory = write(
+        **{
+            "people.yaml": "- {person: pat, country: AU}\n"
+            "- {person: pat, country: JP, valid_from: 2026-03-01, valid_to: 2026-03-31, known_from: 2026-05-01}\n"
+        }
+    )
+    people = load(directory).registered.people
+    assert people is not None
+    assert people.sort("first").select("country", "first", "last").rows() == [
+        ("AU", date.min, date(2026, 2, 28)),
+        ("JP", date(2026, 3, 1), date(2026, 3, 31)),
+        ("AU", date(2026, 4, 1), date.max),
+    ]
+
+
+def test_what_was_known_later_is_left_out_and_the_digest_says_so(write: Write) -> None:
+    directory = write(
+        **{
+            "entities.yaml": "- {name: Acme, control_country: AU}\n"
+            "- {name: Acme, control_country: US, known_from: '2026-05-01T08:00:00Z'}\n"
+        }
+    )
+    control = {
+        moment: load(directory, known_at=moment).entities.filter(entity="acme")["control_country"].to_list()
+        for moment in (datetime(2026, 5, 1, 7, tzinfo=UTC), datetime(2026, 5, 1, 8, tzinfo=UTC), None)
+    }
+    assert list(control.values()) == [["AU"], ["US"], ["US"]]
+    assert len({load(directory, known_at=moment).digest for moment in control}) == 3
+
+
+def test_an_error_that_comes_true_only_on_some_days_is_found_when_the_file_is_read(write: Write) -> None:
+    directory = write(
+        **{
+            "facilities.yaml": "- {facility: SYD1, country: AU, valid_from: 2026-06-01}\n",
+            "addresses.yaml": "- network: 10.0.0.0/8\n  facility: SYD1\n",
+        }
+    )
+    assert "not in facilities.csv" in refusal(directory).why
+
+
+def test_the_schema_is_published_as_the_program_has_it() -> None:
+    published = Path(__file__).parents[3] / "docs" / "schemas" / "context.schema.json"
+    assert json.loads(published.read_text(encoding="utf-8")) == schema()

@@ -1,0 +1,182 @@
+"""Two texts of one control side by side: each judges the events of its own time, and decisions stand in a file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from onshore_pipeline.controls.activating import Planned, plan_activation, plan_retirement
+from onshore_pipeline.controls.activations import FILE_NAME, read_activations
+from onshore_pipeline.controls.engine import judge
+from onshore_pipeline.controls.examples import example_events, run_examples
+from onshore_pipeline.controls.load import PACKS, ControlSet, check_controls, load_controls
+from onshore_pipeline.errors import ControlError, OnshoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONTROL = "AU-APP8-01"
+SHIPPED = (PACKS / "au" / f"{CONTROL}.yaml").read_text(encoding="utf-8")
+FIRST = 2  # the version that ships
+NEXT = SHIPPED.replace(f"version: {FIRST}\n", "version: 8\n", 1)
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+AT = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of the deployment, beside a folder with one control that ships."""
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / f"{CONTROL}.yaml").write_text(SHIPPED, encoding="utf-8")
+    folder = tmp_path / "controls"
+    folder.mkdir()
+    own = SHIPPED.replace(f"id: {CONTROL}\n", "id: OWN-01\n", 1).replace("clocks: [", "#clocks: [")
+    (folder / "OWN-01.yaml").write_text(own, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    file = tmp_path / "next.yaml"
+    file.write_text(NEXT, encoding="utf-8")
+    return file
+
+
+def _activate(text: Path, folder: Path, at: datetime = AT, now: datetime = NOW) -> Planned:
+    planned = plan_activation(
+        text, folder, "ada", "the regulator changed its mind", at, now, shipped=folder.parent / "shipped"
+    )
+    planned.carry_out()
+    return planned
+
+
+def _loaded(folder: Path) -> ControlSet:
+    return load_controls(folder.parent / "shipped", folder)
+
+
+def _versions(controls: ControlSet, *times: datetime) -> list[list[int]]:
+    """The versions of the control that judged an event of each of these times, if any did."""
+    control = next(each.control for each in controls.executable if each.control.id == CONTROL)
+    event = example_events(control)[:1]
+    found = []
+    for time in times:
+        at = event.with_columns(pl.lit(time).dt.cast_time_unit("ns").alias("occurred_at"))
+        counts = judge(at, controls).counts.filter(pl.col("control_id") == CONTROL)
+        found.append(counts["control_version"].to_list())
+    return found
+
+
+def test_each_text_judges_the_events_of_its_own_time(folder: Path, text: Path) -> None:
+    _activate(text, folder)
+    controls = _loaded(folder)
+    before, after = AT - timedelta(microseconds=1), AT
+    assert _versions(controls, before, after, AT + timedelta(days=3000)) == [[FIRST], [8], [8]]
+    assert controls.digest != load_controls(folder.parent / "shipped").digest
+    newest = controls.control(CONTROL)
+    assert newest is not None
+    assert newest.version == 8
+
+
+def test_a_control_that_is_taken_out_of_force_judges_no_later_event(folder: Path) -> None:
+    plan_retirement(CONTROL, folder, "ada", "repealed", AT, NOW, shipped=folder.parent / "shipped").carry_out()
+    assert _versions(_loaded(folder), AT - timedelta(days=1), AT) == [[FIRST], []]
+
+
+def test_decisions_follow_one_another_and_none_is_forgotten(folder: Path, text: Path) -> None:
+    _activate(text, folder)
+    text.write_text(NEXT.replace("version: 8", "version: 9", 1), encoding="utf-8")
+    later = AT + timedelta(days=30)
+    _activate(text, folder, later)
+    plan_retirement(
+        CONTROL, folder, "grace", "repealed", later + timedelta(days=1), NOW, shipped=folder.parent / "shipped"
+    ).carry_out()
+    times = (AT - timedelta(days=1), AT, later, later + timedelta(days=1))
+    assert _versions(_loaded(folder), *times) == [[FIRST], [8], [9], []]
+    lines = read_activations(folder / FILE_NAME)
+    assert [(line.version, line.who) for line in lines] == [(8, "ada"), (9, "ada"), (0, "grace")]
+    assert lines[0].effective_at == AT
+    assert lines[0].reason == "the regulator changed its mind"
+
+
+def test_the_examples_of_a_text_run_whatever_its_time_is(folder: Path, text: Path) -> None:
+    _activate(text, folder, NOW + timedelta(days=3650))
+    found, problems, _ = check_controls(folder.parent / "shipped", folder)
+    assert not problems
+    for compiled in (each for each in found if each.control.id == CONTROL):
+        assert all(result.passed for result in run_examples(compiled))
+
+
+def test_a_text_that_was_changed_after_it_was_activated_is_refused(folder: Path, text: Path) -> None:
+    planned = _activate(text, folder)
+    file = folder / planned.file_name
+    file.write_text(file.read_text(encoding="utf-8") + "# nobody will notice\n", encoding="utf-8")
+    _, problems, _ = check_controls(folder.parent / "shipped", folder)
+    assert any("no file holds the text that was activated" in str(problem) for problem in problems)
+    with pytest.raises(ControlError):
+        _loaded(folder)
+
+
+def test_two_texts_of_which_nobody_decided_are_refused(folder: Path, text: Path) -> None:
+    (folder / "mine.yaml").write_bytes(text.read_bytes())
+    with pytest.raises(ControlError, match=f"{CONTROL} is the id of .*{CONTROL}.yaml, too"):
+        _loaded(folder)
+
+
+@pytest.mark.parametrize(
+    ("written", "at", "why"),
+    [
+        (SHIPPED, AT, "this very text is in"),
+        (SHIPPED + "# a remark\n", AT, f"version {FIRST} is that of"),
+        (NEXT, NOW, "must lie at least 10 s ahead"),
+        (NEXT, NOW - timedelta(days=1), "must lie at least 10 s ahead"),
+        (NEXT.replace("transfer_basis = 'none'", "transfer_basis = 'consent'"), AT, "the example "),
+        (NEXT.replace("violated: ", "violated: no_column = 'x' AND ", 1), AT, "there is no column no_column"),
+        (NEXT.replace("confidence: sure", "confidence: check"), AT, "only what is executable"),
+        (
+            (PACKS / "sovereignty" / "SOV-19-01.yaml")
+            .read_text(encoding="utf-8")
+            .replace("version: 1", "version: 2", 1),
+            AT,
+            "looks at more than one event",
+        ),
+    ],
+)
+def test_what_cannot_be_put_into_force_changes_nothing(
+    folder: Path, text: Path, written: str, at: datetime, why: str
+) -> None:
+    text.write_text(written, encoding="utf-8")
+    with pytest.raises(OnshoreError, match=why):
+        _activate(text, folder, at)
+    assert [file.name for file in folder.iterdir()] == ["OWN-01.yaml"]
+
+
+def test_an_earlier_time_than_the_last_decisions_is_refused(folder: Path, text: Path) -> None:
+    _activate(text, folder)
+    text.write_text(NEXT.replace("version: 8", "version: 9", 1), encoding="utf-8")
+    with pytest.raises(ControlError, match="effective_at must lie behind"):
+        _activate(text, folder, AT)
+    assert len(read_activations(folder / FILE_NAME)) == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("control_id,version", "control,version", "1: the first line must be"),
+        (",8,", ",eight,", "2: version must be a number"),
+        (",ada,", ",,", "2: control_id, who and reason must be filled in"),
+        ("2026-12-01T", "2026-13-01T", "2: '2026-13-01T.*' is not a time"),
+        ("00:00:00.000000Z", "00:00:00.000000", "2: .* needs a zone"),
+        (",the", ",x,the", "2: expected 7 fields"),
+    ],
+)
+def test_a_decision_that_cannot_be_read_is_named_with_its_line(
+    folder: Path, text: Path, old: str, new: str, why: str
+) -> None:
+    _activate(text, folder)
+    file = folder / FILE_NAME
+    file.write_text(file.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ControlError, match=f"{FILE_NAME}:{why}"):
+        _loaded(folder)

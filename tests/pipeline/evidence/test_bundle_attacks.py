@@ -1,0 +1,194 @@
+"""Bundles kept for ever, and every attack on one: both verifiers answer alike, never well of a bad one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bundles
+from onshore_pipeline.evidence import signed_note
+from onshore_pipeline.evidence import verify_standalone as standalone
+from onshore_pipeline.evidence.verify import verify_bundle
+
+FOLDER = bundles.GOLDEN / "v1"
+GOOD = FOLDER / "good.zip"
+FILES = bundles.files_of(GOOD)
+VERIFIER = Path(standalone.__file__)
+
+
+def said_by_both(path: Path, keys: str = bundles.KEYS, checkpoint: bytes | None = None) -> tuple[int, str]:
+    """Exit code, and the report or the problem; the same from both."""
+
+    def alone() -> dict[str, Any]:
+        return standalone.verify(str(path), standalone.parse_keys(keys), checkpoint)
+
+    answers = []
+    for run in (alone, lambda: verify_bundle(path, keys, checkpoint)):
+        try:
+            answers.append((0, standalone.report(run())))
+        except standalone.Problem as problem:
+            answers.append((problem.exit_code, str(problem)))
+    assert answers[0] == answers[1]
+    return answers[0]
+
+
+def test_the_golden_bundle_is_good() -> None:
+    code, text = said_by_both(GOOD)
+    assert code == 0, text
+    assert text.startswith("NOT WITNESSED")
+    assert "Nothing that was sealed there is left out: 3 events" in text
+
+
+def test_a_regulator_needs_one_file_a_key_and_an_empty_directory(tmp_path: Path) -> None:
+    shutil.copy(VERIFIER, tmp_path / "verify.py")
+    shutil.copy(GOOD, tmp_path / "bundle.zip")
+    (tmp_path / "key").write_text(bundles.KEYS)
+    command = [sys.executable, "-I", "verify.py", "bundle.zip", "--key", "key"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("NOT WITNESSED")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["bundle.zip", "key", "verify.py"]
+
+
+def test_the_verifier_imports_the_standard_library_only() -> None:
+    loaded = (
+        "import sys; before = set(sys.modules); import runpy;"
+        f"runpy.run_path({str(VERIFIER)!r}); print(*{{name.partition('.')[0] for name in set(sys.modules) - before}})"
+    )
+    names = subprocess.run(
+        [sys.executable, "-I", "-c", loaded], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert set(names) - {"__mp_main__"} <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("name", bundles.ATTACKS)
+def test_a_bundle_that_was_attacked_is_refused(name: str) -> None:
+    code, text = said_by_both(FOLDER / f"{name}.zip")
+    assert code == bundles.ATTACKS[name][0], text
+
+
+@pytest.mark.parametrize("name", bundles.ATTACKS)
+def test_the_same_attack_on_the_golden_bundle_of_today_is_refused(name: str, tmp_path: Path) -> None:
+    expected, attack = bundles.ATTACKS[name]
+    (tmp_path / "bad.zip").write_bytes(attack(FILES))
+    assert said_by_both(tmp_path / "bad.zip")[0] == expected
+
+
+def test_the_golden_bundle_of_format_2_is_good_and_says_what_was_deleted() -> None:
+    code, text = said_by_both(bundles.GOLDEN / "v2" / "good.zip")
+    assert code == 0, text
+    assert "1 events of these messages were deleted: their leaves stand for them." in text
+
+
+@pytest.mark.parametrize("name", bundles.ATTACKS_2)
+def test_an_attacked_bundle_of_format_2_is_refused(name: str) -> None:
+    code, text = said_by_both(bundles.GOLDEN / "v2" / f"{name}.zip")
+    assert code == bundles.ATTACKS_2[name][0], text
+
+
+@pytest.fixture(scope="module")
+def flipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("flipped") / "flipped.zip"
+
+
+WHOLE = GOOD.read_bytes()
+
+
+@settings(max_examples=int(os.environ.get("ONSHORE_FLIPS", "150")), deadline=None)
+@given(st.integers(0, 8 * len(WHOLE) - 1))
+def test_no_single_bit_can_be_flipped(flipped: Path, bit: int) -> None:
+    raw = bytearray(WHOLE)
+    raw[bit // 8] ^= 1 << bit % 8
+    flipped.write_bytes(raw)
+    with pytest.raises(standalone.Problem):
+        standalone.verify(str(flipped), standalone.parse_keys(bundles.KEYS))
+
+
+def test_no_bit_of_the_container_and_the_signature_can_be_flipped(flipped: Path) -> None:
+    """Every byte of the first headers, the envelope and the directory's beginning and end, one bit each."""
+    with_name = WHOLE.index(b"manifest.dsse.json")
+    places = [*range(64), *range(with_name - 30, with_name + 900, 7), *range(len(WHOLE) - 120, len(WHOLE))]
+    for place in places:
+        raw = bytearray(WHOLE)
+        raw[place] ^= 1 << place % 8
+        flipped.write_bytes(raw)
+        with pytest.raises(standalone.Problem):
+            standalone.verify(str(flipped), standalone.parse_keys(bundles.KEYS))
+
+
+def cosigned(note: bytes, at: int = 1_800_000_000) -> bytes:
+    text = note.decode().rpartition("\n\n")[0] + "\n"
+    return note + f"{signed_note.cosign(text, 'witness.example', bundles.WITNESS_KEY, at)}\n".encode()
+
+
+def test_a_checkpoint_that_a_witness_signed_is_named_first() -> None:
+    checkpoint = cosigned(FILES[standalone.HEAD])
+    code, text = said_by_both(GOOD, bundles.KEYS + bundles.WITNESS, checkpoint)
+    assert code == 0
+    assert text.startswith("Witnessed up to entry 5 of 5 by the checkpoint that you brought, witness.example+")
+    assert "2027-01-15" in text.splitlines()[0]
+
+
+def test_a_cosignature_in_the_bundle_counts_only_with_the_witness_key(tmp_path: Path) -> None:
+    files = FILES | {standalone.HEAD: cosigned(FILES[standalone.HEAD])}
+    (tmp_path / "b.zip").write_bytes(bundles.signed(files))
+    assert said_by_both(tmp_path / "b.zip")[1].startswith("NOT WITNESSED")
+    code, text = said_by_both(tmp_path / "b.zip", bundles.KEYS + bundles.WITNESS)
+    assert (code, text.startswith("Witnessed up to entry 5 of 5 by witness.example")) == (0, True)
+
+
+def test_the_operators_own_cosignature_is_no_witness() -> None:
+    assert "by the operator's clock" in said_by_both(GOOD)[1]
+    assert said_by_both(GOOD)[1].startswith("NOT WITNESSED")
+
+
+@pytest.mark.parametrize(
+    ("size", "root", "code"),
+    [(5, "A" * 43 + "=", 1), (4, "A" * 43 + "=", 2), (9, "A" * 43 + "=", 2)],
+    ids=["another log of this size", "not connected", "behind the bundle"],
+)
+def test_a_checkpoint_of_another_log_is_noticed(size: int, root: str, code: int) -> None:
+    origin = bundles.head_rows(FILES)[0]
+    assert said_by_both(GOOD, checkpoint=bundles.note(origin, size, root))[0] == code
+
+
+def test_without_a_key_that_signed_it_nothing_is_said_to_be_good(tmp_path: Path) -> None:
+    assert said_by_both(GOOD, f"{bundles.verifier(bundles.OTHER_KEY)}\n")[0] == 2
+    assert said_by_both(tmp_path / "missing.zip")[0] == 2
+
+
+def test_a_message_with_an_event_left_out_is_good_and_said_to_be_partial(tmp_path: Path) -> None:
+    """An operator may withhold; it shows, and it cannot be passed off as everything."""
+    code, text = said_by_both(_one_withheld(tmp_path))
+    assert code == 0, text
+    assert "Nothing that was sealed there is left out" not in text
+    assert "2 events are shown; 1 are withheld: what they are is not proved." in text
+
+
+def _one_withheld(folder: Path) -> Path:
+    some, others = bundles.lines(FILES, standalone.EVENTS), bundles.lines(FILES, standalone.OPENINGS)
+    rows: list[Any] = [json.loads(line) for line in bundles.lines(FILES, standalone.MESSAGES)]
+    row = next(row for row in rows if row[0] == 3)
+    row[0], row[2], row[3] = 2, row[2] - len(some[2]), row[3] - len(others[2])
+    row += [[0, 1], [hashlib.sha256(b"\x00" + some[2].rstrip(b"\n")).hexdigest()]]
+    opened = json.loads(FILES[standalone.MANIFEST])["counts"]["opened"]
+    for name, value in json.loads(others[2]).items():
+        opened[name] -= sum(len(each) == 3 for each in value) if name in standalone.MAPS else 1
+    changed = FILES | {
+        standalone.EVENTS: b"".join(some[:2]),
+        standalone.OPENINGS: b"".join(others[:2]),
+        standalone.MESSAGES: b"".join(json.dumps(each, separators=(",", ":")).encode() + b"\n" for each in rows),
+    }
+    path = folder / "partial.zip"
+    path.write_bytes(bundles.signed(changed, counts={"events": 2, "opened": opened}))
+    return path

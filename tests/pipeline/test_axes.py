@@ -1,0 +1,82 @@
+"""Seven axes of each party of an event and of its key: what is known, how, by whom, and what is unknown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onshore_pipeline.domain.axes import AXES, SUBJECTS, Axis, axes_of
+
+CONTEXT = "c0" * 32
+PLACED: dict[str, Any] = {
+    "source_format": "otlp.log",
+    "schema_url": "https://opentelemetry.io/schemas/1.40.0",
+    "action": "data.copy",
+    "destination_country": "AU",
+    "destination_country_basis": "asserted",
+    "destination_entity": "AWS",
+    "destination_entity_country": "US",
+    "destination_control_country": "US",
+    "key_custodian": "Harbour Keys",
+    "key_country": "AU",
+    "key_country_basis": "attested",
+    "transit_countries": ["SG", "AU"],
+    "transit_basis": "observed",
+}
+
+
+def axes(**changes: Any) -> dict[tuple[str, str], Axis]:
+    return {(axis.subject, axis.axis): axis for axis in axes_of({**PLACED, **changes}, CONTEXT)}
+
+
+def test_every_subject_has_all_seven_axes_and_what_nothing_is_known_about_is_unknown() -> None:
+    told = axes_of({}, CONTEXT)
+    assert [(axis.subject, axis.axis) for axis in told] == [(subject, axis) for subject in SUBJECTS for axis in AXES]
+    assert {(axis.values, axis.basis, axis.source, axis.version) for axis in told} == {((), "unknown", "", "")}
+
+
+def test_location_is_not_jurisdiction() -> None:
+    told = axes()
+    assert told["destination", "physical location"].values == ("AU",)
+    assert told["destination", "ultimate parent's country"].values == ("US",)
+    reach = told["destination", "governing-law reach"]
+    assert (reach.values, reach.basis, reach.note) == (("AU", "US"), "inferred", "")
+
+
+def test_reach_says_that_it_may_be_more_where_a_part_of_it_is_unknown() -> None:
+    told = axes(destination_control_country=None)
+    assert told["destination", "governing-law reach"].note == "at least these"
+
+
+def test_a_basis_names_its_source_and_what_the_registries_said_names_their_version() -> None:
+    told = axes()
+    assert told["key", "physical location"].source == "a statement signed by a registered attestor"
+    assert told["destination", "operating entity"].version == CONTEXT
+    assert told["source", "transit path"] == Axis(
+        "source", "transit path", ("SG", "AU"), "observed", "our own sensor", PLACED["schema_url"]
+    )
+    assert told["key", "transit path"].values == ()
+
+
+def test_a_disputed_place_shows_every_claim_and_makes_the_reach_at_least_what_is_claimed() -> None:
+    claim = "destination:region=ap-southeast-2,geoip=US"
+    told = axes(
+        destination_country=None,
+        destination_country_basis="inferred",
+        destination_country_candidates=["AU", "US"],
+        contradictions=[claim, "source:a=AU,b=JP"],
+    )
+    place = told["destination", "physical location"]
+    assert (place.values, place.note) == (("AU", "US"), f"disputed: {claim}")
+    assert told["destination", "governing-law reach"].note == "at least these"
+
+
+def test_several_countries_that_nobody_disputes_are_one_of_these() -> None:
+    told = axes(destination_country=None, destination_country_candidates=["DE", "NL"])
+    assert told["destination", "physical location"].note == "one of these"
+
+
+def test_a_destination_is_administered_from_where_its_administrator_stands_and_else_from_nobody_knows_where() -> None:
+    session = axes(action="admin.session", actor_country="IN", actor_country_basis="asserted")
+    assert session["destination", "administration location"].values == ("IN",)
+    copied = axes(actor_country="IN", actor_country_basis="asserted")
+    assert copied["destination", "administration location"].values == ()

@@ -1,0 +1,95 @@
+"""`onshore context`, in this process."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from onshore_pipeline.__main__ import app
+from onshore_pipeline.errors import OnshoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TENANTS = """# version: 7
+- {tenant: acme, home: [AU, NZ], valid_from: 2026-01-01}
+- {tenant: acme, home: [SG], valid_from: 2026-06-01, known_from: 2026-09-01}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ONSHORE_CONTEXT_DIR", str(tmp_path))
+    monkeypatch.setenv("ONSHORE_GEOIP_DIR", str(tmp_path / "none"))
+    return tmp_path
+
+
+def said(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, ["context", *arguments], standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    assert (result.return_value or 0) == code
+    return result.stdout
+
+
+def rows(*arguments: str) -> list[dict[str, Any]]:
+    return list(json.loads(said(*arguments, "--json"))["registries"]["tenants"])
+
+
+def test_every_file_that_cannot_be_used_is_named_with_its_line(folder: Path) -> None:
+    (folder / "tenants.yaml").write_text(TENANTS)
+    (folder / "datasets.csv").write_text("dataset,categories\na,health\nb,\n")
+    (folder / "people.yaml").write_text("- {person: ana, country: Atlantis}\n")
+    checked = json.loads(said("validate", str(folder), "--json", code=1))
+    assert checked["good"] == {"tenants.yaml": 2}
+    assert [(each["file"].rsplit("/", 1)[1], each["line"]) for each in checked["problems"]] == [
+        ("datasets.csv", 3),
+        ("people.yaml", 1),
+    ]
+
+
+def test_one_file_is_checked_alone_and_a_missing_one_is_an_error(folder: Path) -> None:
+    (folder / "tenants.yaml").write_text(TENANTS)
+    (folder / "datasets.csv").write_text("nonsense\n")
+    assert said("validate", str(folder / "tenants.yaml")) == "good: tenants.yaml 2 rows; 0 problems\n"
+    with pytest.raises(OnshoreError, match="does not exist: name a folder"):
+        said("validate", str(folder / "nothing.yaml"))
+
+
+def test_what_only_all_files_together_get_wrong_is_found(folder: Path) -> None:
+    (folder / "tenants.yaml").write_text(TENANTS)
+    (folder / "tenants.csv").write_text("tenant,home\nx,AU\n")
+    assert json.loads(said("validate", str(folder), "--json", code=1))["problems"][0]["why"].startswith("says the same")
+
+
+def test_what_is_in_force_is_shown_with_versions_and_digests(folder: Path) -> None:
+    assert "No registries of yours: set ONSHORE_CONTEXT_DIR" in said("show")
+    (folder / "tenants.yaml").write_text(TENANTS)
+    shown = json.loads(said("show", "--json"))
+    (own,) = (each for each in shown["sources"] if each["name"] == "own/tenants.yaml")
+    assert (own["version"], own["rows"]) == ("7", 2)
+    assert shown["digest"] in said("show")
+
+
+def test_rows_are_as_they_were_true_on_a_day_and_known_at_a_time(folder: Path) -> None:
+    (folder / "tenants.yaml").write_text(TENANTS)
+    assert rows("as-of", "2025-12-31") == []
+    assert [row["home"] for row in rows("as-of", "2026-05-31", "tenants")] == ["AU NZ"]
+    assert [row["home"] for row in rows("as-of", "2026-07-01")] == ["SG"]
+    assert [(row["home"], row["line"]) for row in rows("as-of", "2026-07-01", "--known", "2026-08-31")] == [
+        ("AU NZ", 2)
+    ]
+    assert "tenants.yaml:3: tenant acme, home SG" in said("show", "tenants")
+    with pytest.raises(OnshoreError, match="'July' is no day"):
+        said("as-of", "July")
+
+
+def test_the_schema_of_one_registry_or_all_is_printed(folder: Path) -> None:
+    del folder
+    assert json.loads(said("schema", "tenants"))["title"] == "tenants"
+    assert "$schema" in json.loads(said("schema"))
+    with pytest.raises(OnshoreError, match="no registry has the name nonsense; known: addresses"):
+        said("schema", "nonsense")

@@ -1,0 +1,203 @@
+"""Bundles of a real store: what is in them, what is closed in them, and what stops one."""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pyarrow.parquet as pq
+import pytest
+
+import bundles
+import exporting
+import store_lines
+from embedded_pipeline import Pipeline, running_pipeline
+from onshore_pipeline.errors import EvidenceAltered, OnshoreError
+from onshore_pipeline.evidence import verify_standalone as standalone
+from onshore_pipeline.evidence.keyring import Keyring, SigningKey
+from onshore_pipeline.evidence.redaction import PROFILES, parse_redaction
+from onshore_pipeline.evidence.verify import verify_bundle
+from onshore_pipeline.jobs.export import ExportBlocked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEYRING = Keyring((SigningKey(bundles.NAME, bundles.KEY, datetime(2026, 11, 26, tzinfo=UTC)),))
+NOW_NS = 1_790_000_000_000_000_000
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    with running_pipeline(tmp_path_factory.mktemp("export") / "data") as pipeline:
+        exporting.send_messages(pipeline, NOW_NS)
+        pipeline.send("otlp_logs", [b"\xffno batch"], tenant="other")
+        pipeline.work()
+        pipeline.sequence()
+        exporting.sign(pipeline, KEYRING)
+        yield pipeline
+
+
+def good(path: Path) -> dict[str, Any]:
+    """What both verifiers say of a good bundle."""
+    alone = standalone.verify(str(path), standalone.parse_keys(bundles.KEYS))
+    assert verify_bundle(path, bundles.KEYS) == alone
+    return alone
+
+
+def test_a_bundle_of_everything_is_good_and_says_so(sealed: Pipeline, tmp_path: Path) -> None:
+    exported = exporting.export_to(sealed, tmp_path / "b.zip", KEYRING)
+    found = good(tmp_path / "b.zip")
+    assert exported.events == 8
+    assert "Nothing that was sealed there is left out: 8 events, 1 dead letters." in found["proved"]
+    assert found["manifest"]["judged"]["as"]["destination_country"] == "AU"
+
+
+def test_the_lines_are_those_that_a_plain_program_makes_of_the_store(sealed: Pipeline, tmp_path: Path) -> None:
+    exporting.export_to(sealed, tmp_path / "b.zip", KEYRING)
+    lines = bundles.files_of(tmp_path / "b.zip")[standalone.EVENTS].splitlines()
+    master = sealed.judgement.salt_master
+    assert sorted(lines) == sorted(store_lines.line_of(row, master) for row in store_lines.stored_events(sealed.client))
+
+
+def test_the_same_request_gives_the_same_bytes(sealed: Pipeline, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        exporting.export_to(sealed, tmp_path / name, KEYRING, profile="pseudonymous", country="NZ", basis="consent")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+@pytest.mark.parametrize("profile", ["pseudonymous", "minimal"])
+def test_no_file_of_a_redacted_bundle_has_a_redacted_value(sealed: Pipeline, tmp_path: Path, profile: str) -> None:
+    exporting.export_to(sealed, tmp_path / "b.zip", KEYRING, profile=profile)
+    good(tmp_path / "b.zip")
+    raw = (tmp_path / "b.zip").read_bytes()
+    table = _parquet(tmp_path / "b.zip")
+    address = ipaddress.IPv6Address(f"::ffff:{exporting.ADDRESS}")
+    for value in (*exporting.NAMES, exporting.ADDRESS, address.packed.hex(), "copied for"):
+        assert value.encode() not in raw, value
+        assert value not in table, value
+
+
+def _parquet(path: Path) -> str:
+    rows = pq.read_table(io.BytesIO(bundles.files_of(path)["events.parquet"])).to_pylist()
+    return json.dumps(rows, default=str)
+
+
+def test_an_event_whose_plain_text_repeats_a_redacted_value_is_withheld(sealed: Pipeline, tmp_path: Path) -> None:
+    """The reason of the second person's event names that person, and a reason stands in the line."""
+    exporting.export_to(sealed, tmp_path / "b.zip", KEYRING, redact=("actor_id",))
+    found = good(tmp_path / "b.zip")
+    assert found["manifest"]["counts"]["closed_events"] == 1
+    assert "7 events are shown; 1 are withheld: what they are is not proved." in found["proved"]
+    files = bundles.files_of(tmp_path / "b.zip")
+    for name, content in files.items():
+        assert b"alice.sample" not in content, name
+        assert b"bob.sample" not in content, name
+    assert b"nothing about anybody" in files[standalone.OPENINGS]
+
+
+def test_a_pseudonym_is_the_same_within_a_bundle_and_another_in_the_next(sealed: Pipeline, tmp_path: Path) -> None:
+    seen = []
+    for number in (1, 2):
+        path = tmp_path / f"{number}.zip"
+        exporting.export_to(sealed, path, KEYRING, profile="pseudonymous", export_id=UUID(int=number))
+        openings = [json.loads(line) for line in bundles.files_of(path)[standalone.OPENINGS].splitlines()]
+        words = [dict(each.get("pseudonyms", [])).get("actor_id") for each in openings]
+        alice = [word for word in words if word and words.count(word) == 2]
+        assert len(set(alice)) == 1
+        seen.append(alice[0])
+    assert seen[0] != seen[1]
+
+
+def test_the_smallest_profile_has_nothing_that_tells_people_apart(sealed: Pipeline, tmp_path: Path) -> None:
+    """Its judgement says that nothing personal moves, and a pseudonym is personal."""
+    exporting.export_to(sealed, tmp_path / "b.zip", KEYRING, profile="minimal")
+    good(tmp_path / "b.zip")
+    files = bundles.files_of(tmp_path / "b.zip")
+    assert b"pseudonyms" not in files[standalone.OPENINGS]
+    assert b'"p-' not in files[standalone.OPENINGS] + files[standalone.FINDINGS]
+    assert b"redacted" in files[standalone.FINDINGS]
+
+
+def test_a_key_of_a_map_can_be_closed_by_itself(sealed: Pipeline, tmp_path: Path) -> None:
+    exporting.export_to(sealed, tmp_path / "b.zip", KEYRING, redact=("attributes.plain",))
+    good(tmp_path / "b.zip")
+    openings = bundles.files_of(tmp_path / "b.zip")[standalone.OPENINGS]
+    assert b"nothing about anybody" not in openings
+    assert b"onshore.actor.id" in openings
+
+
+def test_what_is_not_redactable_is_named() -> None:
+    with pytest.raises(OnshoreError, match="actor_id"):
+        parse_redaction("full", ["actor_ids"])
+    with pytest.raises(OnshoreError, match="stands in the sealed line"):
+        parse_redaction("full", ["reason"])
+    assert parse_redaction("minimal", [])[0] == frozenset(PROFILES["minimal"])
+
+
+def test_a_range_of_time_shows_its_neighbours_and_no_more(sealed: Pipeline, tmp_path: Path) -> None:
+    since, until = exporting.bounds_of_third_message(sealed)
+    exporting.export_to(sealed, tmp_path / "b.zip", KEYRING, since=since, until=until)
+    found = good(tmp_path / "b.zip")
+    assert found["manifest"]["scope"]["range"] == [2, 3]
+    assert len(bundles.files_of(tmp_path / "b.zip")[standalone.ENTRIES].splitlines()) == 3
+    assert any(line.startswith("The entry behind them is of ") for line in found["proved"])
+
+
+def test_a_time_in_which_nothing_came_is_proved_to_be_empty(sealed: Pipeline, tmp_path: Path) -> None:
+    exporting.export_to(sealed, tmp_path / "b.zip", KEYRING, since=1, until=2)
+    found = good(tmp_path / "b.zip")
+    assert found["manifest"]["counts"]["events"] == 0
+
+
+def test_entries_of_other_tenants_are_withheld_and_counted(sealed: Pipeline, tmp_path: Path) -> None:
+    exporting.export_to(sealed, tmp_path / "b.zip", KEYRING, tenants=("other",))
+    found = good(tmp_path / "b.zip")
+    assert found["manifest"]["counts"]["events"] == 0
+    assert b'"tenant":"default"' not in bundles.files_of(tmp_path / "b.zip")[standalone.ENTRIES]
+    exporting.export_to(sealed, tmp_path / "c.zip", KEYRING, tenants=("default",))
+    assert good(tmp_path / "c.zip")["manifest"]["counts"]["events"] == 8
+
+
+def test_of_a_control_every_violating_event_is_shown_and_no_other(sealed: Pipeline, tmp_path: Path) -> None:
+    control, number = sealed.rows(
+        "SELECT control_id, count() AS n FROM violations_current GROUP BY control_id ORDER BY n DESC, control_id LIMIT 1"  # noqa: E501
+    )[0]
+    exporting.export_to(sealed, tmp_path / "b.zip", KEYRING, controls=(control,))
+    found = good(tmp_path / "b.zip")
+    assert found["manifest"]["counts"]["events"] == number
+    assert "Every event that was sealed as violating one of these controls is here." in found["proved"]
+    rows = [json.loads(line) for line in bundles.files_of(tmp_path / "b.zip")["findings.ndjson"].splitlines()]
+    assert {row["control"] for row in rows} == {control}
+    assert sum(row["events"] for row in rows) == number
+
+
+def test_an_export_that_a_control_forbids_is_not_written(sealed: Pipeline, tmp_path: Path) -> None:
+    with pytest.raises(ExportBlocked, match="AU-APP8-01") as blocked:
+        exporting.export_to(sealed, tmp_path / "b.zip", KEYRING, country="US")
+    assert blocked.value.event["destination_country"] == "US"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_redaction_of_all_that_is_personal_cures_it_and_pseudonyms_do_not(sealed: Pipeline, tmp_path: Path) -> None:
+    exporting.export_to(sealed, tmp_path / "b.zip", KEYRING, country="US", profile="minimal")
+    good(tmp_path / "b.zip")
+    with pytest.raises(ExportBlocked):
+        exporting.export_to(sealed, tmp_path / "c.zip", KEYRING, country="US", profile="pseudonymous")
+
+
+def test_a_row_that_was_altered_stops_the_export_and_is_named(sealed: Pipeline, tmp_path: Path) -> None:
+    """Put back at the end, so that the other tests have the store as it was."""
+    change = "ALTER TABLE events UPDATE destination_country = '{}' WHERE kafka_offset = 2 AND record_index = 0"
+    before = sealed.one("SELECT destination_country FROM events WHERE kafka_offset = 2 AND record_index = 0")
+    sealed.client.command(change.format("AU"), settings={"mutations_sync": 1})
+    try:
+        with pytest.raises(EvidenceAltered, match=r"otlp_logs\[0\]@2"):
+            exporting.export_to(sealed, tmp_path / "b.zip", KEYRING)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        sealed.client.command(change.format(before), settings={"mutations_sync": 1})

@@ -1,0 +1,117 @@
+"""What people did and what was deleted, in bundles: proved where the log shows it, and missed where it is left out."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import bundles
+import exporting
+import recorded
+from embedded_pipeline import Pipeline, running_pipeline
+from onshore_pipeline.evidence import verify_standalone as standalone
+from onshore_pipeline.evidence.keyring import Keyring, SigningKey
+from onshore_pipeline.evidence.verify import verify_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEYRING = Keyring((SigningKey(bundles.NAME, bundles.KEY, datetime(2026, 11, 26, tzinfo=UTC)),))
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    with running_pipeline(tmp_path_factory.mktemp("records") / "data") as pipeline:
+        recorded.fill(pipeline, KEYRING)
+        yield pipeline
+
+
+@pytest.fixture
+def bundle(filled: Pipeline, tmp_path: Path) -> Path:
+    exporting.export_to(filled, tmp_path / "b.zip", KEYRING)
+    return tmp_path / "b.zip"
+
+
+def alone(path: Path) -> dict[str, Any]:
+    return standalone.verify(str(path), standalone.parse_keys(bundles.KEYS))
+
+
+def verify_bundle_of(path: Path) -> dict[str, Any]:
+    return verify_bundle(path, bundles.KEYS)
+
+
+def good(path: Path) -> dict[str, Any]:
+    said = alone(path)
+    assert verify_bundle_of(path) == said
+    return said
+
+
+def rows(path: Path, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in bundles.files_of(path)[name].splitlines()]
+
+
+def test_a_deleted_event_is_a_leaf_with_its_deletion_and_everything_else_is_proved(bundle: Path) -> None:
+    found = good(bundle)
+    assert found["manifest"]["counts"]["deleted"] == 1
+    assert "1 events of these messages were deleted: their leaves stand for them." in found["proved"]
+    assert not any("withheld: what they are" in line for line in found["proved"])
+    (deletion,) = rows(bundle, standalone.DELETIONS)
+    assert (deletion["events"], recorded.RULE in deletion["rule"]) == (1, True)
+    gone = [row[7] for row in rows(bundle, standalone.MESSAGES) if len(row) == 8]  # type: ignore[index]
+    assert [(each[0][0], each[0][3]) for each in gone] == [(1, deletion["id"])]
+
+
+def test_a_violation_of_a_deleted_event_stays_among_the_verdicts(filled: Pipeline, tmp_path: Path) -> None:
+    exporting.export_to(filled, tmp_path / "b.zip", KEYRING, controls=("AU-APP8-01",))
+    assert good(tmp_path / "b.zip")["manifest"]["counts"]["events"] == 3
+    lines = rows(tmp_path / "b.zip", standalone.VERDICTS)
+    assert sum("record_index" in line and line["control"] == "AU-APP8-01" for line in lines) == 4
+
+
+def test_waiver_state_and_actions_are_told(bundle: Path) -> None:
+    (waiver,) = rows(bundle, standalone.WAIVERS)
+    assert (waiver["id"], waiver["state"], waiver["proposed_by"], waiver["approved_by"]) == (
+        "w-1", "approved", recorded.RINA, recorded.OMAR,
+    )  # fmt: skip
+    (finding,) = [row for row in rows(bundle, standalone.FINDINGS) if row["control"] == "AU-APP8-01"]
+    assert (finding["state"], finding["waiver"]) == ("waived", "w-1")
+    said = [row["action"] for row in rows(bundle, standalone.ACTIONS)]
+    assert said == ["waiver.propose", "waiver.approve", "evidence.delete"]
+    text = dict(good(bundle)["steps"])[12]
+    assert "3 of 3 actions of people stand among the shown events" in text
+
+
+def test_every_text_is_one_that_sealed_entries_name(bundle: Path) -> None:
+    text = dict(good(bundle)["steps"])[11]
+    assert "operator's word" not in text
+    names = bundles.files_of(bundle)
+    assert any(name.startswith("context/") and name.endswith("country_codes.csv") for name in names)
+    assert any(name.startswith("controls/AU-APP8-01-v") for name in names)
+
+
+@pytest.mark.parametrize("profile", ["pseudonymous", "minimal"])
+def test_who_acted_is_closed_where_actors_are(filled: Pipeline, tmp_path: Path, profile: str) -> None:
+    exporting.export_to(filled, tmp_path / "b.zip", KEYRING, profile=profile)
+    good(tmp_path / "b.zip")
+    for name, content in bundles.files_of(tmp_path / "b.zip").items():
+        for person in recorded.PEOPLE:
+            assert person.encode() not in content or name == "verify.py", name
+
+
+@pytest.mark.parametrize("name", bundles.ATTACKS_2)
+def test_what_is_left_out_or_altered_is_missed(bundle: Path, name: str) -> None:
+    expected, attack = bundles.ATTACKS_2[name]
+    bad = bundle.with_name("bad.zip")
+    bad.write_bytes(attack(bundles.files_of(bundle)))
+    codes = []
+    for run in (alone, verify_bundle_of):
+        try:
+            run(bad)
+            codes.append(0)
+        except standalone.Problem as problem:
+            codes.append(problem.exit_code)
+    assert codes == [expected, expected]
