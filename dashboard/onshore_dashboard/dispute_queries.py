@@ -10,12 +10,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 MOST_DISPUTES: Final = 50
-# The control that judges disagreements; its violations are the few events that have any.
-CONTROL: Final = "SOV-24-01"
 
 
 def disputes(store: Store, scope: Scope, limit: int = MOST_DISPUTES) -> pl.DataFrame:
-    """Claims that disagree, those of most events first.
+    """Claims that disagree, those of most events first: of every event, whatever its outcome and whether a control asks.
 
     Columns: tenant, subject ('destination', ...), claims ('region=us-east-1,declared=AU'), format, events, first, last,
     event (the newest one's id), occurred_ns (Int64).
@@ -28,10 +26,7 @@ def disputes(store: Store, scope: Scope, limit: int = MOST_DISPUTES) -> pl.DataF
         SELECT toString(tenant) AS tenant, toString(source_format) AS format, occurred_at, event_id,
             toValidUTF8(arrayJoin(contradictions)) AS dispute, position(dispute, ':') AS at
         FROM events_current
-        WHERE event_id IN (
-            SELECT event_id FROM violations_current
-            WHERE control_id = {{control:String}} AND occurred_at >= {SINCE} AND {OF_TENANT}
-        )
+        WHERE notEmpty(contradictions) AND occurred_at >= {SINCE} AND {OF_TENANT}
     )
     GROUP BY tenant, subject, claims, format ORDER BY events DESC, last DESC, tenant, claims LIMIT {{limit:UInt32}}"""  # noqa: S608 - constants of ours
-    return store.frame(sql, {**scope.parameters(), "control": CONTROL, "limit": limit})
+    return store.frame(sql, {**scope.parameters(), "limit": limit})

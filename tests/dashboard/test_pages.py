@@ -222,11 +222,6 @@ def test_claims_that_disagree_stand_side_by_side_and_lead_to_an_event(tmp_path: 
             " WHERE tenant = 'hoshi-bank' AND source_format = 'otlp.log' AND kafka_offset = 0"
             " SETTINGS mutations_sync = 1"
         )
-        admin.command(
-            "INSERT INTO violations SELECT attempt_id, event_id, generateUUIDv4(), tenant, domain, 'SOV-24-01', 1,"
-            " 'review', 'medium', map('tenant', tenant), occurred_at, ingested_at, bytes FROM events"
-            " WHERE notEmpty(contradictions)"
-        )
         events, newest = admin.query(
             "SELECT count(), argMax(toString(event_id), occurred_at) FROM events_current WHERE notEmpty(contradictions)"
         ).result_rows[0]
@@ -250,7 +245,7 @@ def test_access_from_outside_says_unknown_where_no_approval_is_known_and_leads_t
             "INSERT INTO events (event_id, tenant, domain, action, outcome, occurred_at, source_format, kafka_topic,"
             " topic_id, kafka_partition, kafka_offset, record_index, attempt_id, actor_type, actor_employer, reason)"
             " VALUES (generateUUIDv4(), 'acme', 'infrastructure', 'admin.session', 'success', now64(9),"
-            " 'gcp.access_transparency', 't', generateUUIDv4(), 0, 0, 0, generateUUIDv4(), 'operator', 'Google LLC',"
+            " 'gcp.access_transparency', 't', generateUUIDv4(), 0, 0, 0, generateUUIDv4(), 'vendor', 'Google LLC',"
             " 'case 123')"
         )
         admin.close()

@@ -6,7 +6,7 @@
                            access.expire, access.revoke, access.end; else access.request
     outcome                a denied request is denied; else resultType
     reason                 properties.justification, else resultDescription
-    actor_type, _employer  'operator', Microsoft: whom the access is for. The engineer is not named: actor_id is unknown
+    actor_type, _employer  'vendor', Microsoft: whom the access is for. The engineer is not named: actor_id is unknown
     approval_id            properties.requestId, else the last name of resourceId
     approval_by            the caller of an approval, denial or revocation; of a request without one: unknown
     approval_expires_at    properties.expirationDateTime
@@ -130,7 +130,7 @@ def _what() -> list[pl.Expr]:
 def _who(decided: pl.Expr) -> list[pl.Expr]:
     read = pl.col("action") != "log.record"
     return [
-        pl.when(read).then(pl.lit("operator")).alias("actor_type"),
+        pl.when(read).then(pl.lit("vendor")).alias("actor_type"),
         pl.when(read).then(pl.lit("Microsoft")).alias("actor_employer"),
         pl.coalesce("request", azure_names.name_of(pl.col("resource_id"))).alias("approval_id"),
         pl.when(decided).then("person").alias("approval_by"),

@@ -6,7 +6,8 @@ Access Transparency, log entries (`gcp.access_transparency`), from jsonPayload:
     occurred_at            the entry's timestamp
     action, outcome        admin.session, success
     reason                 reason[].type and .detail, 'TYPE: detail', several divided by '; '
-    actor_type, _employer  'operator'; location.principalEmployingEntity. Nobody is named: actor_id is unknown
+    actor_type, _employer  'vendor', a supplier's staff; location.principalEmployingEntity. Nobody is named: actor_id is
+                           unknown
     actor country          location.principalPhysicalLocationCountry, declared; a continent (ASI, EUR ...) or '??' names
                            no country and leaves it unknown. The country of the office says nothing about where he was,
                            and nothing about his nationality: it is an attribute
@@ -20,7 +21,7 @@ Access Approval, approval requests of its API as JSON (`gcp.access_approval`):
     occurred_at            approve.invalidateTime, approve.approveTime, dismiss.dismissTime, else requestTime
     action                 access.revoke, access.approve, access.expire (dismiss.implicit), access.deny, access.request
     reason                 requestedReason.type and .detail
-    actor_*                'operator' of Google; country requestedLocations.principalPhysicalLocationCountry
+    actor_*                'vendor', of Google; country requestedLocations.principalPhysicalLocationCountry
     approval_id            name
     approval_by            'automatic' where approve.autoApproved is true; a person is not in the request but in the
                            audit log, which `gcp.audit` reads
@@ -105,7 +106,7 @@ def describe_transparency(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]
         pl.when("read").then(pl.lit("admin.session")).otherwise(pl.lit("log.record")).alias("action"),
         pl.when("read").then(pl.lit("success")).otherwise(pl.lit("unknown")).alias("outcome"),
         _reasons(),
-        pl.when("read").then(pl.lit("operator")).alias("actor_type"),
+        pl.when("read").then(pl.lit("vendor")).alias("actor_type"),
         pl.col("employer").alias("actor_employer"),
         pl.col("country").alias("actor_declared_country"),
         pl.col("approvals").list.first().alias("approval_id"),
@@ -144,7 +145,7 @@ def describe_approval(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         pl.concat_str("reason_type", "reason_detail", separator=": ", ignore_nulls=True)
         .replace("", None)
         .alias("reason"),
-        pl.when(read).then(pl.lit("operator")).alias("actor_type"),
+        pl.when(read).then(pl.lit("vendor")).alias("actor_type"),
         pl.when(read).then(pl.lit("Google")).alias("actor_employer"),
         pl.col("country").alias("actor_declared_country"),
         pl.col("name").alias("approval_id"),

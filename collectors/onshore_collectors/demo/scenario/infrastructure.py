@@ -1,6 +1,6 @@
 """Infrastructure: machines and their state, administration, keys, the network.
 
-SOV-01-01 asks where the person of an admin session sits, SOV-01-02 who controls a vendor, SOV-08-01 whether a vendor
+SOV-01-01 asks where the person of an admin session sits, SOV-01-02 who controls the employer, SOV-08-01 if a vendor
 has an approval, SOV-05-01 where a key is held, SOV-05-02 who uses it, SOV-09-01 where names are resolved. States,
 flows, requests and changes are judged by no control.
 """
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 _DONE: Final[dict[str, Value]] = {"onshore.outcome": "success"}
 _NO_CATEGORY: Final[dict[str, Value]] = {"onshore.data.categories": ("none",)}
 _HOME_DATA: Final[dict[str, Value]] = {"onshore.data.home": ("{home}",), **_NO_CATEGORY}
-_OPERATOR: Final[dict[str, Value]] = {"user.id": OneOf("operators"), "onshore.actor.type": "operator"}
+_OPERATOR: Final[dict[str, Value]] = {
+    "user.id": OneOf("operators"),
+    "onshore.actor.type": "operator",
+    "onshore.actor.entity": "{operator}",
+}
 _VENDOR: Final[dict[str, Value]] = {
     "user.id": OneOf("vendors"),
     "onshore.actor.type": "vendor",
@@ -92,13 +96,13 @@ _EVERYDAY: Final = (
     _session(
         "operator at home opens a session",
         1.5,
-        {"SOV-01-01": SATISFIED},
+        {"SOV-01-01": SATISFIED, "SOV-01-02": SATISFIED},
         *(_OPERATOR, _HOME_DATA, {"onshore.actor.country": "{home}", "client.address": "10.20.4.17"}),
     ),
     _command(
         "operator at home runs a command",
         3,
-        {"SOV-01-01": SATISFIED},
+        {"SOV-01-01": SATISFIED, "SOV-01-02": SATISFIED},
         *(_OPERATOR, _HOME_DATA, {"onshore.actor.country": "{home}"}),
     ),
     _session(
@@ -210,13 +214,13 @@ _PLANTED: Final = (
         # 100.64.0.0/10 is shared by whole providers: it is no place
         "session from behind a network that hides where it comes from",
         2,
-        {"SOV-01-01": UNDETERMINED},
+        {"SOV-01-01": UNDETERMINED, "SOV-01-02": SATISFIED},
         *(_OPERATOR, _HOME_DATA, {"client.address": "100.64.18.3"}),
     ),
     _command(
         "command on a system that nobody gave a home",
         1,
-        {"SOV-01-01": UNDETERMINED},
+        {"SOV-01-01": UNDETERMINED, "SOV-01-02": UNDETERMINED},
         *(_OPERATOR, _NO_CATEGORY, {"onshore.actor.country": "{home}"}),
     ),
     _session(
@@ -224,6 +228,19 @@ _PLANTED: Final = (
         1,
         {"SOV-01-01": SATISFIED, "SOV-01-02": UNDETERMINED, "SOV-08-01": UNDETERMINED},
         *(_HOME_DATA, _SOMEBODY),
+    ),
+    _session(
+        "operator of whom nobody says who employs him",
+        1,
+        {"SOV-01-01": SATISFIED, "SOV-01-02": UNDETERMINED},
+        *(_HOME_DATA, {"user.id": OneOf("operators"), "onshore.actor.type": "operator"}),
+        {"onshore.actor.country": "{home}"},
+    ),
+    _session(
+        "operator at home whose employer belongs to a group abroad",
+        1,
+        {"SOV-01-01": SATISFIED, "SOV-01-02": VIOLATED},
+        *(_OPERATOR, _HOME_DATA, {"onshore.actor.country": "{home}", "onshore.actor.entity": "OVHcloud"}),
     ),
     _key(
         "key used that is held in the United States",

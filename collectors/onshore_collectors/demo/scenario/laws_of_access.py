@@ -30,7 +30,11 @@ _VENDOR_AT_HOME: Final[Attributes] = {
     "onshore.actor.country": "{home}",
     "onshore.actor.entity": "{operator}",
 }
-_OPERATOR: Final[Attributes] = {"user.id": OneOf("operators"), "onshore.actor.type": "operator"}
+_OPERATOR: Final[Attributes] = {
+    "user.id": OneOf("operators"),
+    "onshore.actor.type": "operator",
+    "onshore.actor.entity": "{operator}",
+}
 _TICKET: Final[Attributes] = {"onshore.approval.id": "CHG-20901"}
 _NO_TICKET: Final[Attributes] = {"onshore.approval.id": "none"}
 
@@ -53,26 +57,26 @@ def _done(
 _CONTROL_SYSTEM: Final = {**_OPERATOR, **_data("AU", "soci_operational")}
 _GOVERNMENT_SYSTEM: Final = {**_VENDOR_AT_HOME, **_data("AU", "au_government")}
 _FACILITY: Final = {**_VENDOR_AT_HOME, **_data("JP", "jp_espa_facility")}
-_DEFENCE_CLOUD: Final = {**_OPERATOR, **_data("US", "us_dod")}
+_DEFENCE_CLOUD: Final = {**_OPERATOR, **_data("US", "us_dod"), "onshore.actor.entity": "AWS"}
 _OWN_VENDOR: Final[Expected] = {"SOV-01-01": SATISFIED, "SOV-01-02": SATISFIED}
 
 _SESSIONS: Final = (
     _done(
         "admin.session",
         "control system reached at home",
-        {"AU-SOCI6E-01": SATISFIED, "SOV-01-01": SATISFIED},
+        {"AU-SOCI6E-01": SATISFIED, "SOV-01-01": SATISFIED, "SOV-01-02": SATISFIED},
         *(AU, _CONTROL_SYSTEM, {"onshore.actor.country": "AU"}),
     ),
     _done(
         "admin.session",
         "control system reached from abroad",
-        {"AU-SOCI6E-01": VIOLATED, "SOV-01-01": VIOLATED},
+        {"AU-SOCI6E-01": VIOLATED, "SOV-01-01": VIOLATED, "SOV-01-02": SATISFIED},
         *(AU, _CONTROL_SYSTEM, {"onshore.actor.country": "IN"}),
     ),
     _done(
         "admin.session",
         "control system reached nobody knows from where",
-        {"AU-SOCI6E-01": UNDETERMINED, "SOV-01-01": UNDETERMINED},
+        {"AU-SOCI6E-01": UNDETERMINED, "SOV-01-01": UNDETERMINED, "SOV-01-02": SATISFIED},
         *(AU, _CONTROL_SYSTEM, {"client.address": "100.64.18.9"}),
     ),
     _done(
@@ -114,19 +118,19 @@ _SESSIONS: Final = (
     _done(
         "admin.session",
         "defence cloud reached from Texas",
-        {"US-NDAA1692-01": SATISFIED, "SOV-01-01": SATISFIED},
+        {"US-NDAA1692-01": SATISFIED, "SOV-01-01": SATISFIED, "SOV-01-02": SATISFIED},
         *(SG, _DEFENCE_CLOUD, {"onshore.actor.country": "US"}),
     ),
     _done(
         "admin.session",
         "defence cloud reached from China",
-        {"US-NDAA1692-01": VIOLATED, "SOV-01-01": VIOLATED},
+        {"US-NDAA1692-01": VIOLATED, "SOV-01-01": VIOLATED, "SOV-01-02": SATISFIED},
         *(SG, _DEFENCE_CLOUD, {"onshore.actor.country": "CN"}),
     ),
     _done(
         "admin.session",
         "defence cloud reached nobody knows from where",
-        {"US-NDAA1692-01": UNDETERMINED, "SOV-01-01": UNDETERMINED},
+        {"US-NDAA1692-01": UNDETERMINED, "SOV-01-01": UNDETERMINED, "SOV-01-02": SATISFIED},
         *(SG, _DEFENCE_CLOUD, {"client.address": "100.64.18.9"}),
     ),
 )
