@@ -13,7 +13,7 @@ MOST_DISPUTES: Final = 50
 
 
 def disputes(store: Store, scope: Scope, limit: int = MOST_DISPUTES) -> pl.DataFrame:
-    """Claims that disagree, those of most events first: of every event, whatever its outcome and whether a control asks.
+    """Claims that disagree, those of most events first; of every event, judged or not.
 
     Columns: tenant, subject ('destination', ...), claims ('region=us-east-1,declared=AU'), format, events, first, last,
     event (the newest one's id), occurred_ns (Int64).

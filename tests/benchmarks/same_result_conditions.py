@@ -202,7 +202,7 @@ def is_no_measurement(action: str) -> bool:
 SYSTEMS = within("@sg_pdpr12_systems")
 REGISTER, REGISTERED, UNION = dated("sg_mas658_register"), within("@sg_mas658_register"), within("@eu27")
 SENSITIVE, CONFIDENTIAL = ("official: sensitive", "protected"), ("confidential",)
-VENDOR, STAFF = ("vendor",), ("operator", "vendor")
+VENDOR, ADMINISTRATORS = ("vendor",), ("operator", "vendor")
 
 TRANSFERS = {
     "AU-APP8-01": Condition(moves, at_home("AU", "personal"), without(BASIS, TO, "AU", "@au_app8_prescribed")),
@@ -271,7 +271,7 @@ PEOPLE = {
     ),
     "US-NDAA1692-01": Condition(REACHES, at_home("US", "us_dod"), touching("@us_ndaa1692_covered", BY)),
     "SOV-01-01": Condition(SESSION, anything, abroad(BY)),
-    "SOV-01-02": Condition(SESSION, anything, only_of("actor_type", STAFF, abroad("actor_control_country"))),
+    "SOV-01-02": Condition(SESSION, anything, only_of("actor_type", ADMINISTRATORS, abroad("actor_control_country"))),
     "SOV-05-02": Condition(KEY, anything, abroad(BY)),
     "SOV-08-01": Condition(SESSION, anything, only_of("actor_type", VENDOR, unapproved)),
 }

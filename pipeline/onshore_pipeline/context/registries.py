@@ -160,8 +160,13 @@ def entity_frame(shipped: Mapping[str, str | None], rows: Sequence[Dated], count
 def parents(
     operators: Iterable[Row], providers: Iterable[Row], hosts: Iterable[Row], countries: Countries
 ) -> dict[str, str | None]:
-    """Names of operators and host owners → country of the ultimate parent. Two rows that disagree are an error."""
+    """Names of operators and host owners → country of the ultimate parent. Two rows that disagree are an error.
+
+    Companies are found under their registered names, too ('Google LLC' of Google Cloud, 'Alphabet Inc.'), for that is how
+    employers are written; not where one such name stands beside two countries.
+    """
     found: dict[str, str | None] = {}
+    registered: dict[str, set[str | None]] = {}
     columns = [(row, "parent_country") for row in (*operators, *providers)]
     columns += [(row, "operator_parent_country") for row in hosts]
     for row, column in columns:
@@ -171,7 +176,11 @@ def parents(
         country = countries.of(row, column)
         if found.setdefault(name, country) != country:
             raise row.error(f"'{name}' has the ultimate parent's country {found[name]} elsewhere and {country} here")
-    return found
+        for spelled in filter(None, (row.get("as_org"), row.get("ultimate_parent"))):
+            registered.setdefault(spelled, set()).add(country)
+    known = {name.lower() for name in found}
+    alone = {name: next(iter(those)) for name, those in registered.items() if len(those) == 1}
+    return found | {name: country for name, country in alone.items() if name.lower() not in known}
 
 
 def _text_frame(rows: Sequence[tuple[str | None, ...]], *columns: str) -> pl.DataFrame:

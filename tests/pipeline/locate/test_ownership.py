@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         ({"entity": "Unheard of"}, "Unheard of", None),
         ({"entity": "Unheard of", "asn": 16509}, "Unheard of", None),  # its network's owner is not its owner
         ({"entity": "aws"}, "aws", "US"),
+        ({"entity": "Google LLC"}, "Google LLC", "US"),
+        ({"entity": "telstra group"}, "telstra group", "AU"),
+        ({"entity": "TPG Internet Pty Ltd"}, "TPG Internet Pty Ltd", None),
         ({"address": "52.62.0.1"}, "AWS", "US"),
     ],
 )

@@ -215,18 +215,21 @@ def _google(name: str, expected: Expected, reason: str) -> Template:
     return Template(name, "infrastructure", shape, "collector", expected, share, said, tenants=AU)
 
 
+# They sit at home, and their employer belongs to a group abroad.
+_GOOGLE: Final[Expected] = {"SOV-01-01": SATISFIED, "SOV-01-02": VIOLATED}
+
 _PROVIDER: Final = (
     _google(
         "provider helps with a case of the customer's",
-        {"SOV-14-01": SATISFIED, "SOV-01-01": SATISFIED},
+        {"SOV-14-01": SATISFIED, "SOV-08-01": UNDETERMINED, **_GOOGLE},
         '[{"type": "CUSTOMER_INITIATED_SUPPORT", "detail": "Case 4711"}]',
     ),
     _google(
         "provider opens data because of a legal order",
-        {"SOV-14-01": VIOLATED, "SOV-01-01": SATISFIED},
+        {"SOV-14-01": VIOLATED, "SOV-08-01": UNDETERMINED, **_GOOGLE},
         '[{"type": "THIRD_PARTY_DATA_REQUEST"}]',
     ),
-    _google("provider gives no reason", {"SOV-14-01": UNDETERMINED, "SOV-01-01": SATISFIED}, "[]"),
+    _google("provider gives no reason", {"SOV-14-01": UNDETERMINED, "SOV-08-01": UNDETERMINED, **_GOOGLE}, "[]"),
 )
 
 LAWS_OF_ACCESS: Final = (*_SESSIONS, *_PROMPTS, *_REFUSALS, *_PROVIDER)
