@@ -55,10 +55,7 @@ def report_pdf(report: Report, fonts: Sequence[Path] = ()) -> bytes:
             timestamp=report.prepared_at.astimezone(UTC),
         )
     except typst.TypstError as error:
-        remedy = (
-            "; install fonts that have it (Debian: fonts-noto-cjk)" if "could not be displayed" in error.message else ""
-        )
-        raise PdfError(f"the report cannot be set as PDF: {error.message}{remedy}") from error
+        raise PdfError(f"the report cannot be set as PDF: {error.message}{_remedy(error.message)}") from error
     del warnings  # fonts of the list that are not installed
     if not isinstance(document, bytes):
         raise PdfError("the report cannot be set as PDF: no document came back")
@@ -66,7 +63,9 @@ def report_pdf(report: Report, fonts: Sequence[Path] = ()) -> bytes:
 
 
 def _remedy(message: str) -> str:
-    return "; install fonts that have it (Debian: fonts-noto-cjk)" if "could not be displayed" in message else ""
+    if "could not be displayed" not in message:
+        return ""
+    return "; install fonts that have it (Debian: fonts-noto-cjk), or export with --no-pdf"
 
 
 def _said(report: Report) -> dict[str, Any]:
