@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from onshore_pipeline.settings import Settings
 
 LEARNED = datetime.now(UTC) + timedelta(days=1)
+# 2200: beyond the days that a Date of the store can hold.
+CLOCK_AHEAD_NS = 7_258_118_400_000_000_000
 REGISTRY = f"""
 - {{host_pattern: vault.example, country: US, known_from: {LEARNED:%Y-%m-%d}}}
 """
@@ -35,6 +37,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         running.send("otlp_logs", [otlp.logs([moved | {"server.address": "vault.example"}] * 2)], tenant="acme")
         running.work()
         running.send("otlp_logs", [b"no OTLP", otlp.logs([{"onshore.action": "host.state"}])], tenant="acme")
+        at_home = otlp.movement(destination_country="AU")
+        running.send("otlp_logs", [otlp.logs([at_home], at_ns=CLOCK_AHEAD_NS)], tenant="acme")
         running.work()
         running.sequence()
         yield running
@@ -56,7 +60,7 @@ def again(pipeline: Pipeline, settings: Settings, as_known: str, tenant: str = "
 
 def test_by_the_same_registries_everything_comes_out_as_it_was_sealed(pipeline: Pipeline) -> None:
     told = again(pipeline, pipeline.settings, "now")
-    assert (told.messages, told.events, told.gone, told.verdicts, told.examples) == (3, 3, 0, [], [])
+    assert (told.messages, told.events, told.gone, told.verdicts, told.examples) == (4, 4, 0, [], [])
 
 
 def test_what_is_known_now_changes_verdicts_and_says_which_place_moved(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -87,9 +91,9 @@ def test_a_message_that_the_broker_no_longer_has_is_counted_and_not_guessed(pipe
     judged_by = command.judged_by(settings_of(pipeline, tmp_path, REGISTRY), "now")
     now = datetime.now(UTC)
     told = Rejudger(pipeline.client, Forgetful(), judged_by).run(now - timedelta(hours=1), now)  # type: ignore[arg-type]
-    assert (told.messages, told.gone, told.verdicts) == (0, 3, [])
+    assert (told.messages, told.gone, told.verdicts) == (0, 4, [])
 
 
 def test_another_tenant_s_history_is_left_alone(pipeline: Pipeline, tmp_path: Path) -> None:
     told = again(pipeline, settings_of(pipeline, tmp_path, REGISTRY), "now", tenant="somebody else")
-    assert (told.messages, told.verdicts, told.examples) == (3, [], [])
+    assert (told.messages, told.verdicts, told.examples) == (4, [], [])

@@ -37,7 +37,7 @@ _WITHIN: Final = (
     " AND occurred_at < fromUnixTimestamp64Nano({until:Int64}, 'UTC')"
 )
 _STORED: Final = """
-SELECT toString(toDate(hour)) AS day, control_version AS version, toString(verdict) AS verdict, sum(events) AS events
+SELECT toString(toDate32(hour)) AS day, control_version AS version, toString(verdict) AS verdict, sum(events) AS events
 FROM message_verdicts_current
 WHERE control_id = {control:String} AND hour >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
     AND hour < fromUnixTimestamp64Nano({until:Int64}, 'UTC')

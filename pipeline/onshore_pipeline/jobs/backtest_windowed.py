@@ -41,7 +41,7 @@ SELECT toUnixTimestamp64Nano(watermark) AS watermark, toUnixTimestamp64Nano(judg
 ORDER BY generation DESC LIMIT 1
 """
 _STORED: Final = """
-SELECT toString(toDate(w.since)) AS day, control_version AS version, toString(verdict) AS verdict, count() AS events
+SELECT toString(toDate32(w.since)) AS day, control_version AS version, toString(verdict) AS verdict, count() AS events
 FROM windowed_current AS w
 WHERE control_id = {control:String} AND toUnixTimestamp64Nano(w.since) >= {since:Int64}
     AND toUnixTimestamp64Nano(w.since) < {until:Int64}

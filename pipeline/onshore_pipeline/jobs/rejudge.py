@@ -35,7 +35,7 @@ WHERE kind = 'message' AND attempt_id IS NOT NULL
 GROUP BY attempt_id ORDER BY logged, attempt_id
 """
 _VERDICTS: Final = """
-SELECT toString(tenant) AS tenant, toString(control_id) AS control_id, toDate(hour) AS day,
+SELECT toString(tenant) AS tenant, toString(control_id) AS control_id, toDate32(hour) AS day,
     toString(verdict) AS verdict, topic_id, kafka_partition, kafka_offset, events
 FROM message_verdicts WHERE attempt_id = {attempt:UUID}
 """

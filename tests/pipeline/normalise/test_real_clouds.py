@@ -15,7 +15,7 @@ OTEL: Final = SHARED / "otel-contrib"
 AZURE: Final = OTEL / "azureencodingextension" / "internal" / "unmarshaler" / "logs" / "testdata"
 GOOGLE: Final = OTEL / "googlecloudlogentryencodingextension" / "testdata"
 
-pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the public data set lies beside the repository, not in it")
+pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the public data set is not at {SHARED}")
 
 # Invented by their authors to test what becomes of a record without a method, or with its fields in other places.
 WITHOUT_METHOD: Final = {
