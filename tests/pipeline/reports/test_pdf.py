@@ -66,5 +66,5 @@ def test_markup_in_a_name_is_text() -> None:
 
 
 def test_a_character_that_no_font_has_is_an_error_and_no_empty_box() -> None:
-    with pytest.raises(PdfError, match="could not be displayed.*--no-pdf"):
+    with pytest.raises(PdfError, match=r"could not be displayed.*--no-pdf"):
         report_pdf(report(recipient="\U00012000"))  # cuneiform
