@@ -162,8 +162,8 @@ def parents(
 ) -> dict[str, str | None]:
     """Names of operators and host owners → country of the ultimate parent. Two rows that disagree are an error.
 
-    Companies are found under their registered names, too ('Google LLC' of Google Cloud, 'Alphabet Inc.'), for that is how
-    employers are written; not where one such name stands beside two countries.
+    Companies are found under their registered names, too ('Google LLC' of Google Cloud, 'Alphabet Inc.'), for that is
+    how employers are written; not where one such name stands beside two countries.
     """
     found: dict[str, str | None] = {}
     registered: dict[str, set[str | None]] = {}
