@@ -233,8 +233,8 @@ _PLANTED: Final = (
         "operator of whom nobody says who employs him",
         1,
         {"SOV-01-01": SATISFIED, "SOV-01-02": UNDETERMINED},
-        *(_HOME_DATA, {"user.id": OneOf("operators"), "onshore.actor.type": "operator"}),
-        {"onshore.actor.country": "{home}"},
+        _HOME_DATA,
+        {"user.id": OneOf("operators"), "onshore.actor.type": "operator", "onshore.actor.country": "{home}"},
     ),
     _session(
         "operator at home whose employer belongs to a group abroad",
