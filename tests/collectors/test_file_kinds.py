@@ -100,9 +100,11 @@ def test_a_broken_line_among_json_lines_costs_only_itself() -> None:
 def test_google_records_are_told_apart_by_their_log() -> None:
     names = ["cloudaudit.googleapis.com%2Factivity", "compute.googleapis.com%2Fvpc_flows"]
     names += ["dns.googleapis.com%2Fdns_queries", "cloudaudit.googleapis.com%2Faccess_transparency", "other"]
+    names += ["compute.googleapis.com%2Ffirewall", "networksecurity.googleapis.com%2Ffirewall_threat"]
     lines = [json.dumps({"logName": f"projects/p/logs/{name}"}) for name in names]
     pieces = read("gcp-audit", "\n".join(lines).encode())
-    assert formats(pieces) == ["gcp.audit", "gcp.vpcflow", "gcp.dns", "gcp.access_transparency", "gcp.audit"]
+    told = ["gcp.audit", "gcp.vpcflow", "gcp.dns", "gcp.access_transparency", "gcp.audit", "gcp.firewall", "gcp.audit"]
+    assert formats(pieces) == told
 
 
 def test_azure_records_are_told_apart_by_category_and_operation() -> None:

@@ -20,6 +20,7 @@ _ANY_TIME: Final = ("time", "timestamp", "@timestamp", "eventTime")
 _BY_LOG: Final = (
     ("/access_transparency", "gcp.access_transparency"),
     ("/vpc_flows", "gcp.vpcflow"),
+    ("compute.googleapis.com/firewall", "gcp.firewall"),
     ("/dns_queries", "gcp.dns"),
     ("cloudaudit.googleapis.com/", "gcp.audit"),
 )

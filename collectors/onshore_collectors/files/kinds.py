@@ -96,11 +96,11 @@ KINDS: Final[tuple[FileKind, ...]] = (
     _json("bedrock", "Amazon Bedrock model invocation logs", formats.BEDROCK),
     _json(
         "gcp-audit",
-        "Google Cloud log entries: audit, transparency, flows, DNS",
+        "Google Cloud log entries: audit, transparency, flows, firewall, DNS",
         formats.GCP_AUDIT,
         *formats.GCP_FORMATS,
     ),
-    _json("gcp-flow", "Google Cloud VPC flow log entries", formats.GCP_FLOW, *formats.GCP_FORMATS),
+    _json("gcp-flow", "Google Cloud VPC flow and firewall log entries", formats.GCP_FLOW, *formats.GCP_FORMATS),
     _json("gcp-dns", "Google Cloud DNS query log entries", formats.GCP_DNS, *formats.GCP_FORMATS),
     _json("access-transparency", "Google Access Transparency", formats.ACCESS_TRANSPARENCY, *formats.GCP_FORMATS),
     _json("access-approval", "Google Access Approval requests", formats.ACCESS_APPROVAL),

@@ -2,21 +2,28 @@
 
     column                 from
     occurred_at            time
-    action                 operationName, else properties.status: access.request, access.approve, access.deny,
-                           access.expire, access.revoke, access.end; else access.request
+    action                 properties.status, else operationName: access.request, access.approve, access.deny,
+                           access.expire, access.revoke, access.end (completed or cancelled); else access.request. That
+                           the provider is registered, or lockbox switched on or off, is config.change
     outcome                a denied request is denied; else resultType
-    reason                 properties.justification, else resultDescription
-    actor_type, _employer  'vendor', Microsoft: whom the access is for. The engineer is not named: actor_id is unknown
+    reason                 properties.justification, else properties.reason (of a decision), resultDescription
+    actor_type, _employer  'vendor', Microsoft: whom the access is for. The engineer is not named: actor_id is
+                           unknown. Of config.change the customer's own caller
     approval_id            properties.requestId, else the last name of resourceId
-    approval_by            the caller of an approval, denial or revocation; of a request without one: unknown
+    approval_by            the caller of an approval, denial or revocation; of a request without one, and of what was
+                           approved or denied by itself (AutoApprove, AutoDeny): unknown
     approval_expires_at    properties.expirationDateTime
-    destination_*          what is asked for: id properties.requestedResourceIds (the first), else resourceId; account
-                           the subscription, region location, provider azure
+    destination_*          what is asked for: id properties.resourceIds or requestedResourceIds (the first), else
+                           properties.resourceId, resourceId; account its subscription, else properties.subscriptionId;
+                           region location, provider azure
     source_address, _host  callerIpAddress of a request; of a decision it is the customer's own and stays an attribute
 
-Microsoft names the operations (Microsoft.CustomerLockbox) and the request's properties in its management API, and
-publishes no sample of the log records: names are matched in any case, and what is not there stays unknown. Where the
-engineer sits is in none of them.
+Microsoft names the operations (Microsoft.CustomerLockbox/requests/activitylog/CreateLockboxRequest/action ...) and the
+request's properties in its management API, and publishes no sample of the log records: what is not there stays unknown.
+Where the engineer sits is in none of them.
+
+Checked against Azure/azure-rest-api-specs, specification/customerlockbox, 2018-02-28-preview (customerlockbox.json and
+its examples, which differ in some names: both are read).
 """
 
 from __future__ import annotations
@@ -47,13 +54,18 @@ _SPELLED: Final = {
     "region": "location",
     "tenant": "tenantId",
     "correlation": "correlationId",
+    "sent_by": "caller",
     "person": f"{_SOAP}/upn | identity claims upn | {_SOAP}/name | {_SOAP}/emailaddress",
     "status": "properties status | properties Status",
-    "request": "properties requestId | properties RequestId",
-    "justification": "properties justification | properties Justification",
+    "request": "properties requestId | properties RequestId | properties id",
+    "justification": "properties justification | properties Justification | properties reason",
     "expires": "properties expirationDateTime | properties ExpirationDateTime",
     "duration": "properties duration",
     "wanted": "properties requestedResourceIds []",
+    "wanted_text": "properties resourceIds | properties resourceId",
+    "wanted_kind": "properties resourceType",
+    "subscription": "properties subscriptionId",
+    "work_item": "properties workItemSource",
     "ticket": "properties supportRequest | properties supportCaseUrl",
     "level": "properties accessLevel",
 }
@@ -66,6 +78,8 @@ _ATTRIBUTES: Final = {
     "level": "azure.lockbox.access_level",
     "duration": "azure.lockbox.duration_hours",
     "decided_from": "azure.lockbox.decided_from",
+    "wanted_kind": "azure.lockbox.resource_type",
+    "work_item": "azure.lockbox.work_item_source",
 }
 KEYS: Final = ("azure.operation.name",)
 # The first that the operation or the status contains; Microsoft writes Approve and Approving, Deny and Denied.
@@ -75,9 +89,13 @@ _WORDS: Final = {
     "expir": "access.expire",
     "revo": "access.revoke",
     "complet": "access.end",
+    "cancel": "access.end",
     "create": "access.request",
     "pending": "access.request",
 }
+_ADMINISTERED: Final = r"(?i)/(register|enablelockbox|disablelockbox)(/|$)"
+_EVERYWHERE: Final = "global"
+_FIRST: Final = r"^\s*([^,]+?)\s*(?:,|$)"
 _DECIDED: Final = ("access.approve", "access.deny", "access.revoke")
 _SUCCEEDED: Final = ("success", "succeeded", "accepted")
 _FAILED: Final = ("failure", "failed")
@@ -93,6 +111,8 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         named=pl.col("operation").str.to_lowercase().str.replace("updateapproval", "", literal=True),
         state=pl.col("status").str.to_lowercase(),
         word=pl.col("result").str.to_lowercase(),
+        managed=pl.col("operation").str.contains(_ADMINISTERED).fill_null(False),
+        person=pl.coalesce("person", "sent_by"),
     ).with_columns(action=_action())
     decided = pl.col("action").is_in(_DECIDED)
     columns = steps.select(*begun(FORMAT, first_time("time")), *_what(), *_who(decided), *_where(decided))
@@ -109,7 +129,12 @@ def _action() -> pl.Expr:
         for beginning, action in _WORDS.items()
     ]
     anything = pl.coalesce("operation", "request", "justification").is_not_null()
-    return pl.coalesce(*said, pl.when(anything).then(pl.lit("access.request")), pl.lit("log.record"))
+    return pl.coalesce(
+        pl.when("managed").then(pl.lit("config.change")),
+        *said,
+        pl.when(anything).then(pl.lit("access.request")),
+        pl.lit("log.record"),
+    )
 
 
 def _what() -> list[pl.Expr]:
@@ -128,24 +153,28 @@ def _what() -> list[pl.Expr]:
 
 
 def _who(decided: pl.Expr) -> list[pl.Expr]:
-    read = pl.col("action") != "log.record"
+    read = (pl.col("action") != "log.record") & ~pl.col("managed")
+    by_itself = pl.col("operation").str.contains("(?i)/auto").fill_null(False)
+    named = azure_names.name_of(pl.col("resource_id"))
     return [
+        pl.when("managed").then("person").alias("actor_id"),
+        pl.when("managed").then("caller_address").alias("actor_address"),
         pl.when(read).then(pl.lit("vendor")).alias("actor_type"),
         pl.when(read).then(pl.lit("Microsoft")).alias("actor_employer"),
-        pl.coalesce("request", azure_names.name_of(pl.col("resource_id"))).alias("approval_id"),
-        pl.when(decided).then("person").alias("approval_by"),
+        pl.when(~pl.col("managed")).then(pl.coalesce("request", named)).alias("approval_id"),
+        pl.when(decided & ~by_itself).then("person").alias("approval_by"),
         time_of(pl.col("expires")).alias("approval_expires_at"),
     ]
 
 
 def _where(decided: pl.Expr) -> list[pl.Expr]:
-    wanted = pl.coalesce(pl.col("wanted").list.first(), "resource_id")
+    wanted = pl.coalesce(pl.col("wanted").list.first(), pl.col("wanted_text").str.extract(_FIRST), "resource_id")
     return [
         pl.when(~decided).then("caller_address").alias("source_address"),
         pl.when(~decided).then("caller_host").alias("source_host"),
         wanted.alias("destination_id"),
-        azure_names.subscription_of(wanted).alias("destination_account"),
-        pl.col("region").alias("destination_region"),
+        pl.coalesce(azure_names.subscription_of(wanted), "subscription").alias("destination_account"),
+        pl.when(pl.col("region").str.to_lowercase() != _EVERYWHERE).then("region").alias("destination_region"),
         pl.when(pl.col("action") != "log.record").then(pl.lit("azure")).alias("destination_provider"),
     ]
 

@@ -19,6 +19,13 @@ Envoy AI Gateway's documentation: gen_ai.* and mcp.*, and genai_* of its release
                              attribute
     *_tokens                 gen_ai.usage.*, genai_tokens_*
     bytes                    bytes_received: what the caller sent, and Envoy passed on
+
+Envoy's OpenTelemetry access logger writes the same fields as attributes, with a line of text as body, and its log's
+name on the resource (`log_name`); such records are recognised by it.
+
+Checked against envoyproxy/gateway v1.9.0 (internal/xds/translator/accesslog.go), envoyproxy/ai-gateway v1.1.0
+(site/versioned_docs 0.4 to 1.1, accesslogs.md; examples/access-log; internal/autoconfig/config.yaml.tmpl), Istio's
+default names as vendors document them, and Envoy's access log operators.
 """
 
 from __future__ import annotations
@@ -72,6 +79,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "mcp_method": ("mcp.method.name",),
     "tool": ("mcp.tool.name",),
     "mcp_backend": ("mcp.provider.name",),
+    "rpc": ("jsonrpc.request.id",),
+    "reasoning": ("gen_ai.usage.reasoning_tokens",),
 }
 _PATHS: Final = {name: (name,) for names in _NAMES.values() for name in names}
 _ATTRIBUTES: Final = {
@@ -93,7 +102,11 @@ _ATTRIBUTES: Final = {
     "mcp_method": "mcp.method.name",
     "tool": "gen_ai.tool.name",
     "mcp_backend": "mcp.server.name",
+    "rpc": "jsonrpc.request.id",
+    "reasoning": "gen_ai.usage.reasoning_tokens",
 }
+_LOG_NAME: Final = "log_name"
+_LOG: Final = "otel_envoy_accesslog"
 
 
 def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -113,7 +126,9 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _fields(records: Records) -> pl.DataFrame:
-    said = read_fields(records.frame["body"], _PATHS)
+    body = read_fields(records.frame["body"], _PATHS)
+    sent = records.select(*(records.text(name).alias(f"{name} sent") for name in _PATHS))
+    said = body.hstack(sent).select(pl.coalesce(name, f"{name} sent").alias(name) for name in _PATHS)
     told = said.select(pl.when(~pl.col(name).is_in(["", "-"])).then(pl.col(name)).alias(name) for name in said.columns)
     return told.select(pl.coalesce(*names).alias(field) for field, names in _NAMES.items()).with_columns(
         path=pl.col("uri").str.extract(r"^([^?]+)"),
@@ -177,4 +192,8 @@ def _model() -> list[pl.Expr]:
     ]
 
 
-SHAPE: Final = Shape(FORMAT, (), describe)
+def _recognised(records: Records) -> pl.Expr:
+    return records.resource(_LOG_NAME) == _LOG
+
+
+SHAPE: Final = Shape(FORMAT, tuple(_PATHS), describe, _recognised, resource_keys=(_LOG_NAME,))

@@ -6,11 +6,15 @@
     occurred_at              a JSON record's timestamp or asctime with an offset; the line has no time: the log record's
     action, object_type      method and path (`gateway_paths`)
     outcome                  the status
-    source_address           the client's address; also actor_address. Behind a proxy it is the proxy's
+    source_address           the client's address; also actor_address. Behind a proxy it is the proxy's, behind a Unix
+                             socket there is none
     destination_*            the server, where the resource names it (see `writer`); model_endpoint, too
 
 The line does not say which model was asked for, by whom, nor how much; the gateway in front of the server does. vLLM's
 other lines stay log records.
+
+Checked against vllm-project/vllm (vllm/logging_utils/uvicorn_logging.py, oteljson.py) of 2026, and uvicorn, which puts
+host, colon and port together also for IPv6, without brackets.
 """
 
 from __future__ import annotations
@@ -33,10 +37,12 @@ FORMAT: Final = "gateway.vllm"
 
 _PATHS: Final[dict[str, tuple[str, ...]]] = {
     "message_text": ("message",),
+    "body_text": ("body",),
     "timestamp": ("timestamp",),
     "asctime": ("asctime",),
 }
-_LINE: Final = r'(\S+) - "([A-Z]+) (\S+) HTTP/[\d.]+" (\d{3})'
+_LINE: Final = r'(?:(\S+) )?- "([A-Z]+) (\S+) HTTP/[\d.]+" (\d{3})'
+_PORT: Final = r":\d+$"
 _ATTRIBUTES: Final = {
     "method": "http.request.method",
     "path": "url.path",
@@ -69,10 +75,10 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
 def _fields(records: Records) -> pl.DataFrame:
     body = records.frame["body"]
     wrapped = known(read_fields(body, _PATHS))
-    line = pl.coalesce("message_text", pl.lit(body))
+    line = pl.coalesce("message_text", "body_text", pl.lit(body))
     parts = line.str.extract_groups(_LINE).struct
     return wrapped.with_columns(
-        client=parts[0],
+        client=parts[0].str.replace(_PORT, ""),
         method=parts[1],
         path=parts[2].str.extract(r"^([^?]+)"),
         query=parts[2].str.extract(r"\?(.+)$"),

@@ -2,18 +2,23 @@
 
     column              from (an event in an envelope's Events, or the record itself)
     action              a log-in or log-out that the message tells of admin.session, admin.session.end; a change of
-                        accounts, settings, firmware or resources config.change; else hw.event
+                        accounts, settings, firmware or resources, and a log that was cleared, config.change; else
+                        hw.event
     outcome             of a log-in that was let in success, that was not denied; else unknown
     reason              Message
     occurred_at         EventTimestamp, else Created
     actor_id            Username, else whom the message says logged in
-    actor_, source_address  where the message says the log-in came from
+    actor_, source_address  OriginAddress of what a user did, else where the message says the log-in came from
     source_host         the BMC as the resource names it (server.address); of sessions and changes destination_host
     object_type         EntryType of log entries, else EventType
 
 Only a lone event of an envelope has its fields in columns: fields of several would be mixed up, as some may be absent.
 An envelope of several is one hw.event with how many it holds in item_count and their MessageIds; `onshore collect`
 takes envelopes apart, a Collector should do so, too.
+
+Checked against DMTF's schemas Event v1.13.0 and LogEntry v1.21.0, its message registries Base, ResourceEvent, Update,
+License, LogService and Platform, and OpenBMC's (openbmc/bmcweb of 2026-08, redfish-core). The words of log-ins are each
+vendor's own (iDRAC, iLO, OpenBMC), which no schema fixes.
 """
 
 from __future__ import annotations
@@ -34,7 +39,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "redfish.event"
 
 _OWN: Final = {
-    "id": ("EventId", "Id"),
+    "id": ("EventId", "Id", "MemberId"),
     "event_time": ("EventTimestamp",),
     "created": ("Created",),
     "text": ("Message",),
@@ -44,12 +49,17 @@ _OWN: Final = {
     "origin": ("OriginOfCondition @odata.id", "Links OriginOfCondition @odata.id"),
     "user": ("Username",),
     "group": ("EventGroupId",),
+    "from_where": ("OriginAddress",),
+    "authority": ("UserAuthenticationSource",),
+    "resolution": ("Resolution",),
+    "entry": ("LogEntry @odata.id",),
 }
 _IN_ENVELOPE: Final = ("EventId", "EventTimestamp", "Message", "MessageId", "MessageSeverity", "Severity", "EventType")
+_BESIDE: Final = ("Username", "EventGroupId", "MemberId", "OriginAddress", "UserAuthenticationSource", "Resolution")
 _SPELLED: Final = {
     **{name: " | ".join(places) for name, places in _OWN.items()},
-    **{f"in {name}": f"Events [] {name}" for name in (*_IN_ENVELOPE, "Username", "EventGroupId", "MemberId")},
-    "in OriginOfCondition @odata.id": "Events [] OriginOfCondition @odata.id",
+    **{f"in {name}": f"Events [] {name}" for name in (*_IN_ENVELOPE, *_BESIDE)},
+    **{f"in {name} @odata.id": f"Events [] {name} @odata.id" for name in ("OriginOfCondition", "LogEntry")},
     "arguments": "MessageArgs []",
     "context": "Context",
 }
@@ -59,23 +69,30 @@ _ATTRIBUTES: Final = {
     "severity": "redfish.severity",
     "origin": "redfish.origin",
     "group": "redfish.event_group",
+    "authority": "redfish.authentication_source",
+    "resolution": "redfish.resolution",
+    "entry": "redfish.log_entry",
     "arguments": "redfish.message_args",
     "context": "redfish.context",
     "several": "redfish.message_ids",
 }
 _FROM: Final = r"(?i)\b(?:from|at|ip(?: address)?:?)\s+([0-9a-f]*[.:][0-9a-f.:]*[0-9a-f])"
+# As iLO words it, for instance "Browser login: aiko - 198.51.100.9(DNS name not found)."
+_DASHED: Final = r"(?i)\blog-?(?:in|out|off): *([^ ]+) - ([0-9a-f]*[.:][0-9a-f.:]*[0-9a-f])"
 _USER: Final = r"(?i)(?:log(?:ged)?[ -]?(?:in|on|out)|session)\b.*?\b(?:using|for|by|user)\s+(?:user\s+)?([\w.@\\-]+)"
 _REFUSED: Final = (
     r"(?i)unable to log|log[ -]?[io]n (?:attempt )?(?:failed|failure|denied)|failed (?:to )?log"
-    r"|unauthorized|authentication fail"
+    r"|unauthorized|authentication fail|invalid username or password"
 )
 _IN: Final = r"(?i)\blogged[ -]?(?:in|on)\b|\blog-?[io]n(?::| success)|\bsession (?:was )?(?:created|opened|started)\b"
 _OUT: Final = (
     r"(?i)\blogged[ -]?(?:out|off)\b|\blog-?(?:out|off)\b|\bsession (?:was )?(?:deleted|closed|ended|expired)\b"
 )
 _CHANGES: Final = (
-    r"(?i)\.(?:Resource(?:Created|Removed|Changed|Deleted)"
-    r"|\w*(?:Update|Firmware|Account|Certificate|License|Setting)\w*)$"
+    r"(?i)\.(?:Resource(?:Created|Removed|Changed|Deleted)|EventLogCleared|LogServiceCleared|BIOSAttributesChanged"
+    r"|SecurityUser\w+|AtScaleDebug\w+|ManufacturingMode\w+|SystemInterface\w+|AccountModified|AccountRemoved"
+    r"|\w*(?:Firmware(?:Update|Activation)|FlashUpdate|Account(?:Created|Changed)|Certificate|License|Setting)\w*"
+    r"|Update\w+|Apply(?:ing|Failed)\w*|Activate\w+)$"
 )
 
 
@@ -88,7 +105,10 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         pl.coalesce(*(_only(f"in {place}") for place in places if f"in {place}" in fields.columns), name).alias(name)
         for name, places in _OWN.items()
     ).with_columns(several=pl.when(pl.col("held") > 1).then("in MessageId"))
-    told = lone.with_columns(action=_action(), told_from=pl.col("text").str.extract(_FROM))
+    text = pl.col("text")
+    told = lone.with_columns(
+        action=_action(), told_from=pl.coalesce("from_where", text.str.extract(_DASHED, 2), text.str.extract(_FROM))
+    )
     address, _ = split_addresses(told["told_from"])
     told = told.with_columns(address.alias("from"))
     return told.select(*begun(FORMAT, first_time("event_time", "created")), *_described()), added(told, _ATTRIBUTES)
@@ -128,8 +148,14 @@ def _described() -> list[pl.Expr]:
         .otherwise(pl.lit("unknown"))
         .alias("outcome"),
         pl.col("text").alias("reason"),
-        pl.coalesce("user", pl.when(session).then(pl.col("text").str.extract(_USER))).alias("actor_id"),
-        *(pl.when(session).then("from").alias(f"{party}_address") for party in ("actor", "source")),
+        pl.coalesce(
+            "user",
+            *(pl.when(session).then(pl.col("text").str.extract(pattern)) for pattern in (_DASHED, _USER)),
+        ).alias("actor_id"),
+        *(
+            pl.when(session | pl.col("from_where").is_not_null()).then("from").alias(f"{party}_address")
+            for party in ("actor", "source")
+        ),
         pl.when(~reached).then("writer_host").alias("source_host"),
         pl.when(reached).then("writer_host").alias("destination_host"),
         *(
