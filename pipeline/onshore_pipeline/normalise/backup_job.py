@@ -11,8 +11,9 @@ outcome             plain form; of restic's summaries success, of check failure 
 reason              plain form; restic's message; Velero's failureReason, message, validationErrors, errors
 source_host         hostname of a restic snapshot; the node that read the volume (Velero), which a restore writes to
 actor_id            username of a restic snapshot: the account on that host
-destination_*       plain form: where the backup is. restic does not say; Velero names a storage location: an
-                    attribute; of a volume kept by restic the host of an S3 store
+destination_*       plain form: where the backup is. restic does not say; Velero's storage location is the facility
+                    (of what is restored the source's): registered under its name, it has a place; of a volume kept by
+                    restic the host is that of an S3 store
 dataset             plain form; Velero's schedule, else the namespace where there is one: a Backup's own name is another
                     one every night
 bytes               restic's data_added_packed, else data_added; bytes_restored; Velero's status.incrementalBytes, else
@@ -171,6 +172,8 @@ def _described() -> list[pl.Expr]:
         _outcome().alias("outcome"),
         pl.coalesce("dataset", "schedule", "namespace", _only_namespace()).alias("dataset"),
         pl.coalesce("source_name", "source_at_host", pl.when(~to_node).then("node")).alias("source_host"),
+        pl.coalesce("source_facility", pl.when(to_node).then("location")).alias("source_facility"),
+        pl.coalesce("destination_facility", pl.when(~to_node).then("location")).alias("destination_facility"),
         pl.coalesce(
             "destination_name",
             "destination_at_host",

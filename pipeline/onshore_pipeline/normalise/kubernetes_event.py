@@ -18,8 +18,9 @@
 
 An image's name without a registry is Docker Hub's only where the runtime's mirrors do not say otherwise: unknown.
 
-The Collector's k8sobjects receiver puts the object beside the watch's verb (`{"type": "ADDED", "object": {...}}`); its
-k8s_events receiver makes attributes of it and keeps the message as body.
+The Collector's k8sobjects receiver puts the object beside the watch's verb (`{"type": "ADDED", "object": {...}}`), or
+alone when it only pulls; its k8s_events receiver makes attributes of it and keeps the message as body. Records of both
+are recognised: by the resource `events` that was watched, by an event's reason and uid.
 
 Checked against kubernetes/api v0.36.3 (core/v1 and events/v1 types.go, testdata/HEAD), kubernetes/kubernetes
 (pkg/kubelet/events/event.go, pkg/kubelet/images/image_manager.go, pkg/controller/util/node) and
@@ -86,6 +87,7 @@ _SENT_BY_RESOURCE: Final = {
     "part": "k8s.object.fieldpath",
     "node": "k8s.node.name",
 }
+_WATCHED, _EVENTS = "k8s.resource.name", "events"
 _VERBS: Final = ("ADDED", "MODIFIED", "DELETED")
 _LOST: Final = "reportingComponent,reportingInstance,related"
 _ATTRIBUTES: Final = {
@@ -159,7 +161,9 @@ def _sent(records: Records) -> dict[str, pl.Expr]:
 
 
 def _recognised(records: Records) -> pl.Expr:
-    return records.text(_REASON).is_not_null() & records.text(_UID).is_not_null()
+    watched = (records.text(_WATCHED) == _EVENTS) & pl.col("body").str.starts_with("{")
+    told = records.text(_REASON).is_not_null() & records.text(_UID).is_not_null()
+    return watched | told
 
 
 def _action() -> pl.Expr:
@@ -195,5 +199,5 @@ def _described() -> list[pl.Expr]:
 
 
 SHAPE: Final = Shape(
-    FORMAT, tuple(_SENT.values()), describe, _recognised, resource_keys=tuple(_SENT_BY_RESOURCE.values())
+    FORMAT, (*_SENT.values(), _WATCHED), describe, _recognised, resource_keys=tuple(_SENT_BY_RESOURCE.values())
 )
