@@ -3,8 +3,9 @@
 column              from (plain form: see `plain_form`)
 action              plain events backup and copy are backup.write, restore and verify data.read, delete and prune
                     data.delete. restic: a backup's summary and a snapshot are backup.write, the summaries of restore
-                    and check data.read. Velero: by kind (`_KINDS`); a Backup in phase Deleting is data.delete. A dry
-                    run, and a record that is none of these, stays a log record
+                    and check data.read, a group of forget that removed snapshots data.delete, init config.change.
+                    Velero: by kind (`_KINDS`); a Backup in phase Deleting is data.delete. A dry run of a backup, and a
+                    record that is none of these, stays a log record
 outcome             plain form; of restic's summaries success, of check failure when it counts errors; error and
                     exit_error failure; Velero's status.phase (`_PHASES`). PartiallyFailed is unknown: something was
                     written, and not all
@@ -13,7 +14,7 @@ source_host         hostname of a restic snapshot; the node that read the volume
 actor_id            username of a restic snapshot: the account on that host
 destination_*       plain form: where the backup is. restic does not say; Velero's storage location is the facility
                     (of what is restored the source's): registered under its name, it has a place; of a volume kept by
-                    restic the host is that of an S3 store
+                    restic, and of restic's init, the host is the repository's
 dataset             plain form; Velero's schedule, else the namespace where there is one: a Backup's own name is another
                     one every night
 bytes               restic's data_added_packed, else data_added; bytes_restored; Velero's status.incrementalBytes, else
@@ -23,8 +24,9 @@ occurred_at         time; backup_end of restic; Velero's completionTimestamp, el
                     a Backup that is being deleted the log record's time
 
 Checked against restic v0.19.1 (doc/075_scripting.rst, internal/ui/backup/json.go, internal/ui/restore/json.go,
-internal/data/snapshot.go, cmd/restic/cmd_check.go, main.go) and velero v1.18.1 (pkg/apis/velero/v1 and v2alpha1,
-labels_annotations.go). restic's restore does not say that it was a dry run.
+internal/data/snapshot.go, cmd/restic/cmd_check.go, cmd_forget.go, cmd_init.go, main.go) and velero v1.18.1
+(pkg/apis/velero/v1 and v2alpha1, labels_annotations.go). restic's restore and forget do not say that they were dry
+runs; what forget removed is gone from the repository only when it is pruned.
 """
 
 from __future__ import annotations
@@ -43,13 +45,21 @@ if TYPE_CHECKING:
 FORMAT: Final = "backup.job"
 
 _LABELS: Final = "metadata labels velero.io/"
+
+
+def _velero(*places: str) -> str:
+    """Where one of Velero's objects holds it, which a watch of the Collector's puts below `object`."""
+    return " | ".join([*places, *(f"object {place}" for place in places)])
+
+
 _SPELLED: Final = plain_form.spelled(
-    time="backup_end | status completionTimestamp | status startTimestamp | metadata creationTimestamp",
-    reason="message | error message | status failureReason | status message",
+    time=f"backup_end | {_velero('status completionTimestamp', 'status startTimestamp', 'metadata creationTimestamp')}",
+    reason=f"message | error message | {_velero('status failureReason', 'status message')}",
     actor="username",
     source_name="hostname",
-    moved="data_added_packed | data_added | bytes_restored | status incrementalBytes | status progress bytesDone",
-    items="files_restored | status progress itemsBackedUp | status progress itemsRestored",
+    moved="data_added_packed | data_added | bytes_restored | "
+    + _velero("status incrementalBytes", "status progress bytesDone"),
+    items="files_restored | " + _velero("status progress itemsBackedUp", "status progress itemsRestored"),
     said="message_type",
     dry="dry_run",
     new="files_new",
@@ -62,24 +72,28 @@ _SPELLED: Final = plain_form.spelled(
     summary_moved="summary data_added_packed | summary data_added",
     summary_new="summary files_new",
     summary_changed="summary files_changed",
-    snapshot="snapshot_id | status snapshotID | spec snapshotID",
+    forgotten="remove [] id",
+    kept="keep [] id",
+    host="host",
+    snapshot="snapshot_id | " + _velero("status snapshotID", "spec snapshotID"),
     during="during",
     item="item",
     code="code",
-    api="apiVersion",
-    kind="kind",
-    phase="status phase",
-    name="metadata name",
-    schedule=f"{_LABELS}schedule-name | spec scheduleName",
-    backup=f"spec backupName | {_LABELS}backup-name",
-    namespaces="spec includedNamespaces []",
-    namespace="spec sourceNamespace | spec pod namespace | spec targetVolume namespace",
-    volume="spec sourcePVC | spec volume | spec targetVolume pvc",
-    node="spec node | status node",
-    location=f"spec storageLocation | spec backupStorageLocation | {_LABELS}storage-location",
-    repository="spec repoIdentifier",
-    invalid="status validationErrors []",
-    undone="status errors []",
+    verb="type",
+    api=_velero("apiVersion"),
+    kind=_velero("kind"),
+    phase=_velero("status phase"),
+    name=_velero("metadata name"),
+    schedule=_velero(f"{_LABELS}schedule-name", "spec scheduleName"),
+    backup=_velero("spec backupName", f"{_LABELS}backup-name"),
+    namespaces=_velero("spec includedNamespaces []"),
+    namespace=_velero("spec sourceNamespace", "spec pod namespace", "spec targetVolume namespace"),
+    volume=_velero("spec sourcePVC", "spec volume", "spec targetVolume pvc"),
+    node=_velero("spec node", "status node"),
+    location=_velero("spec storageLocation", "spec backupStorageLocation", f"{_LABELS}storage-location"),
+    repository="repository | " + _velero("spec repoIdentifier"),
+    invalid=_velero("status validationErrors []"),
+    undone=_velero("status errors []"),
 )
 _ATTRIBUTES: Final = {
     "event": "backup.event",
@@ -98,6 +112,7 @@ _ATTRIBUTES: Final = {
     "item": "restic.item",
     "code": "restic.exit_code",
     "faults": "backup.errors",
+    "forgotten": "backup.forgotten",
 }
 _ACTIONS: Final = {
     "backup": "backup.write",
@@ -120,7 +135,9 @@ _PHASES: Final = {
     "Canceled": "failure",
 }
 _ANY: Final = "*"
-_S3_HOST: Final = r"^s3:(?:https?://)?([^/]+)/"
+_GONE: Final = "DELETED"  # a watch's verb: the object is gone, whatever became of the backup
+# As restic writes repositories: s3:https://host/..., rest:https://host:8000/, sftp:user@host:/path, sftp://user@host/.
+_REPOSITORY: Final = r"^(?:s3|rest|sftp):(?:[a-z]+:)?(?://)?(?:[^@/]*@)?([^/:]+)[/:]"
 
 
 def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -128,10 +145,14 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
     fields = source_fields(records, _SPELLED, {})
     summary = pl.col("said") == "summary"
     told = fields.with_columns(
-        velero=pl.when(pl.col("api").str.starts_with("velero.io/").fill_null(True)).then("kind"),
+        velero=pl.when(
+            pl.col("api").str.starts_with("velero.io/").fill_null(True) & (pl.col("verb") != _GONE).fill_null(True)
+        ).then("kind"),
         stored=(pl.col("tree").is_not_null() & pl.col("paths").is_not_null()).fill_null(False),
         backed_up=(summary & pl.col("new").is_not_null()).fill_null(False),
         checked=(summary & pl.col("errors").is_not_null()).fill_null(False),
+        begun=(pl.col("said") == "initialized").fill_null(False),
+        source_name=pl.coalesce("source_name", pl.when(_weeded()).then("host")),
     ).with_columns(
         read=_was_restored(),
         dry=(values.flag_of(pl.col("dry")) & pl.col("backed_up")).fill_null(False),
@@ -143,7 +164,12 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         faults=pl.coalesce("errors", pl.when(~pl.col("deletion")).then(pl.col("undone").list.first())),
         moved=pl.when(~pl.col("dry")).then(pl.coalesce("moved", "summary_moved")),
         items=pl.when(~pl.col("dry")).then(
-            pl.coalesce(_files("new", "changed"), _files("summary_new", "summary_changed"), "items")
+            pl.coalesce(
+                _files("new", "changed"),
+                _files("summary_new", "summary_changed"),
+                "items",
+                pl.col("forgotten").list.len().cast(pl.String),
+            )
         ),
         reason=pl.coalesce(
             "reason",
@@ -152,6 +178,11 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         ),
     )
     return plain_form.columns(told, FORMAT, _described()), added(told, _ATTRIBUTES)
+
+
+def _weeded() -> pl.Expr:
+    """Whether it is a group of `restic forget`: which snapshots were kept, and which removed."""
+    return pl.col("forgotten").is_not_null() | pl.col("kept").is_not_null()
 
 
 def _was_restored() -> pl.Expr:
@@ -177,7 +208,7 @@ def _described() -> list[pl.Expr]:
         pl.coalesce(
             "destination_name",
             "destination_at_host",
-            pl.when(to_node).then("node").otherwise(pl.col("repository").str.extract(_S3_HOST)),
+            pl.when(to_node).then("node").otherwise(pl.col("repository").str.extract(_REPOSITORY)),
         ).alias("destination_host"),
     ]
 
@@ -193,14 +224,16 @@ def _action() -> pl.Expr:
         pl.when("dry").then(pl.lit("log.record")),
         pl.when(pl.col("backed_up") | pl.col("stored")).then(pl.lit("backup.write")),
         pl.when(pl.col("read") | pl.col("checked")).then(pl.lit("data.read")),
-        pl.when("deleting").then(pl.lit("data.delete")),
+        pl.when(pl.col("deleting") | pl.col("forgotten").is_not_null()).then(pl.lit("data.delete")),
+        pl.when("begun").then(pl.lit("config.change")),
         pl.col("velero").replace_strict(_KINDS, default=None, return_dtype=pl.String),
         pl.lit("log.record"),
     )
 
 
 def _outcome() -> pl.Expr:
-    done = (pl.col("backed_up") & ~pl.col("dry")) | pl.col("stored") | pl.col("read")
+    written = (pl.col("backed_up") & ~pl.col("dry")) | pl.col("stored")
+    done = written | pl.col("read") | pl.col("begun") | pl.col("forgotten").is_not_null()
     undone = pl.col("undone").list.len().fill_null(0) > 0
     processed = pl.col("deletion") & (pl.col("phase") == "Processed")
     return plain_form.outcome_of(
