@@ -23,6 +23,8 @@
     approval_id, _by       of decisions on Access Approval requests: the request, and the caller, who decided
     model_*                Vertex AI: publisher's model, or endpoint, in the resource's name; the called service
 
+Entries of the logs of Access Transparency, flows, firewalls and DNS among them are read as those formats are.
+
 Added attributes: the decoder's names, gcp.audit.authentication.delegation (who delegated to the service account, the
 real caller first), gcp.audit.bigquery.destination, gcp.audit.violation.reason. The decoder drops metadata (BigQuery
 jobs, perimeters), request, response, serviceData, delegation and third-party principals.
@@ -34,7 +36,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.normalise import gcp_names, values
+from onshore_pipeline.normalise import gcp_access, gcp_dns, gcp_firewall, gcp_names, gcp_vpcflow, values
 from onshore_pipeline.normalise.addresses import split_addresses
 from onshore_pipeline.normalise.described import begun
 from onshore_pipeline.normalise.gcp_audit_actions import ACTIONS, JOBS, LEAVES, OBJECTS, READING, SERVICES
@@ -46,14 +48,39 @@ if TYPE_CHECKING:
     from onshore_pipeline.normalise.fields import Records
 
 FORMAT: Final = "gcp.audit"
+# A sink may carry several logs; the entry's log says which it is of.
+_OTHERS: Final = {
+    "access_transparency": gcp_access.describe_transparency,
+    "vpc_flows": gcp_vpcflow.describe,
+    "firewall": gcp_firewall.describe,
+    "dns_queries": gcp_dns.describe,
+}
+_OTHER_LOG: Final = (
+    r"(?:cloudaudit|compute|dns|networkmanagement)\.googleapis\.com(?:%2F|%2f|/)"
+    r"(access_transparency|vpc_flows|firewall|dns_queries)$"
+)
 _DENIED: Final = ("7", "16")  # google.rpc.Code PERMISSION_DENIED, UNAUTHENTICATED
 _SERVICE_ACCOUNT: Final = r"(?i)\.gserviceaccount\.com$|^serviceAccount:|^system:|^system@google\.com$"
 _PERSON: Final = r"(?i)^user:|^[^:@/ ]+@[^@ ]+$"
 
 
 def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The columns of audit log entries, row by row, and attributes to add where the sender set none of that name."""
-    calls = _calls(fields_of(records))
+    """The columns of log entries, row by row, and attributes to add where the sender set none of that name."""
+    fields = fields_of(records)
+    logs = fields["log"].str.extract(_OTHER_LOG)
+    present = [name for name in _OTHERS if (logs == name).any()]
+    if not present:
+        return _described(fields)
+    parts = [
+        _described(fields.filter(logs.is_null())),
+        *(_OTHERS[name](records.filtered((logs == name).fill_null(False))) for name in present),
+    ]
+    columns, attributes = zip(*parts, strict=True)
+    return pl.concat(columns, how="diagonal_relaxed").sort("row"), pl.concat(attributes)
+
+
+def _described(fields: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    calls = _calls(fields)
     columns = calls.select(
         *begun(FORMAT, first_time("time", "received")), *_what(), *_who(), *_where(), *_data(), *_model()
     )

@@ -13,7 +13,7 @@
       declared_country         remote_location.country (alpha-3): what Google believes, asserted
 
 A record is of one connection, without an amount. Which side is whose is unknown without the rule's direction. Rules
-write only when logging is switched on for them, and refusals only of TCP and UDP.
+write only when logging is switched on for them, and only of TCP and UDP.
 
 Checked against Google's "VPC firewall rules logging format" and "Firewall policy rules logging format" (2026).
 """

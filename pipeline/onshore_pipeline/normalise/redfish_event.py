@@ -18,7 +18,8 @@ takes envelopes apart, a Collector should do so, too.
 
 Checked against DMTF's schemas Event v1.13.0 and LogEntry v1.21.0, its message registries Base, ResourceEvent, Update,
 License, LogService and Platform, and OpenBMC's (openbmc/bmcweb of 2026-08, redfish-core). The words of log-ins are each
-vendor's own (iDRAC, iLO, OpenBMC), which no schema fixes.
+vendor's own, which no schema fixes: OpenBMC's stand in its registry, those of iDRAC and iLO were seen in records that
+others published.
 """
 
 from __future__ import annotations
