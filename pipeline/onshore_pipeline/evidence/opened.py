@@ -67,7 +67,7 @@ def check_openings(events: pl.DataFrame, lines: pl.Series, message: NDArray[np.i
     spelled = frame.select(pl.lit("{") + pl.concat_str(pl.all()).str.strip_prefix(",") + "}").to_series()
     if not (spelled == lines).all():
         raise Fallback
-    return {name: number for name, number in opened.items() if number}
+    return opened
 
 
 def _binary(texts_in_hex: pl.Series, size: int) -> NDArray[np.uint8]:
