@@ -27,12 +27,15 @@ EVENTS = ("otlp_logs", "otlp_spans", "otlp_traces", "otlp_metrics")
 RAW = "raw."  # raw.FORMAT, written by whoever the operator allows
 LOG, DEAD_LETTERS, STORES = "onshore_evidence_log", "onshore_dead_letters", "onshore_stores"
 FINDINGS = "onshore_findings"  # for a SIEM, whose user the operator allows to read it
-ACTIONS = "onshore_actions"  # what operators do: findings, waivers, controls, exports
+ACTIONS = "onshore_actions"  # what operators do: findings, waivers, controls, exports; and seals of controls' runs
 USERS = ("onshore-admin", "onshore-receiver", "onshore-worker", "onshore-sequencer", "onshore-operator")
 
 
 def grants(group: str) -> list[list[ACL]]:
-    """Who may do what: only the receiver writes events, the worker the evidence log, operators actions."""
+    """Who may do what: only the receiver writes events, the worker the evidence log, operators actions.
+
+    The sequencer records once an hour which controls ran, beside what operators do.
+    """
     topic, groups, transactions = ResourceType.TOPIC, ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID
     return [
         *(_allow("onshore-receiver", topic, name, "WRITE", "DESCRIBE") for name in EVENTS),
@@ -46,7 +49,8 @@ def grants(group: str) -> list[list[ACL]]:
         _allow("onshore-worker", topic, FINDINGS, "DESCRIBE", "DESCRIBE_CONFIGS"),
         _allow("onshore-worker", groups, group, "READ", "DESCRIBE"),
         _allow("onshore-worker", transactions, "onshore", "WRITE", "DESCRIBE", prefix=True),
-        *(_allow("onshore-sequencer", topic, name, "DESCRIBE") for name in (*EVENTS, ACTIONS, DEAD_LETTERS)),
+        *(_allow("onshore-sequencer", topic, name, "DESCRIBE") for name in (*EVENTS, DEAD_LETTERS)),
+        _allow("onshore-sequencer", topic, ACTIONS, "READ", "WRITE", "DESCRIBE"),
         _allow("onshore-sequencer", topic, RAW, "DESCRIBE", prefix=True),
         _allow("onshore-sequencer", topic, LOG, "READ", "DESCRIBE"),
         _allow("onshore-sequencer", topic, STORES, "READ", "DESCRIBE"),

@@ -41,6 +41,7 @@ class Action:
         who: the person, as `--as` named them.
         reason: why; '' where none was asked for.
         attributes: what else there is to say, by its published name (onshore.finding.id, ...).
+        actor_type: 'user' for a person, 'service' for what the deployment does by itself.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Action:
     who: str
     reason: str
     attributes: Mapping[str, str]
+    actor_type: str = "user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def encoded(action: Action, action_id: UUID) -> bytes:
         "onshore.action": action.name,
         "onshore.outcome": "success",
         "onshore.actor.id": action.who,
-        "onshore.actor.type": "user",
+        "onshore.actor.type": action.actor_type,
         ACTION_ID: str(action_id),
         **({"onshore.reason": action.reason} if action.reason else {}),
     }

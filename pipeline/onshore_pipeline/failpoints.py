@@ -60,9 +60,11 @@ DELETING_POINTS: Final = (
     "14.leaves", "14.planned", "14.sealing", "14.tombstone", "14.sealed", "14.events", "14.metric_points",
     "14.windowed_facts", "14.deleted",
 )  # fmt: skip
+# Of the sequencer, too, once an hour of control runs is complete.
+RUNS_POINTS: Final = ("15.before", "15.derived", "15.recorded", "15.after")
 POINTS: Final = (
     *WORKER_POINTS, *SEQUENCER_POINTS, *RESTORE_POINTS, *AMENDING_POINTS, *COLLECTING_POINTS, *RECEIVING_POINTS,
-    *SIGNING_POINTS, *DELETING_POINTS,
+    *SIGNING_POINTS, *DELETING_POINTS, *RUNS_POINTS,
 )  # fmt: skip
 
 Action = Literal["kill", "pause"]

@@ -22,6 +22,7 @@ from onshore_pipeline.broker import TENANT_HEADER, Outgoing
 from onshore_pipeline.context.expected_sources import Register
 from onshore_pipeline.jobs.aggregate import attempts_behind, rebuild
 from onshore_pipeline.jobs.measure import Measurer
+from onshore_pipeline.jobs.windowed import Windows
 from onshore_pipeline.sequencer import Sequencer
 from onshore_pipeline.settings import Settings, load_settings
 from onshore_pipeline.stack import DataDir
@@ -103,6 +104,17 @@ class Pipeline:
             pass
         rebuild(self.client, attempts_behind(self.client), sequencer.position, sequencer.log_id)
         sequencer.close()
+
+    def judge_windows(self, now: datetime | None = None) -> int:
+        """Judge the windowed controls of what is rolled up; how many units came out differently."""
+        reader = assembly.entry_reader(self.settings)
+        sequencer = Sequencer(reader, self.client)
+        clock = now or datetime.now(UTC)
+        controls = self.judgement.controls.windowed
+        windows = Windows(self.client, lambda: controls, clock=lambda: int(clock.timestamp() * 1e9))
+        changed = windows.judge(sequencer.position, sequencer.log_id)
+        sequencer.close()
+        return changed
 
     def measure(self, register: Register | None = None, now: datetime | None = None) -> int:
         """Measure coverage of what is rolled up; how many findings changed."""

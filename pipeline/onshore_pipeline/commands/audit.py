@@ -84,6 +84,7 @@ def _print(done: Audited, notes: list[str], took_s: float, *, as_json: bool) -> 
         told = {"problems": [asdict(each) for each in done.problems], "counts": done.counts, "not_checked": notes}
         seen = {"size": done.seen.size, "by": sorted(done.seen.by), "at": done.seen.at}
         sums = {"events": done.events, "entries": done.entries, "took_s": round(took_s, 1)}
+        sums |= {"hours_of_runs": done.runs.hours, "hours_of_windows_open": done.runs.windows_open}
         typer.echo(json.dumps({**told, **sums, "witnessed": seen}))
         return
     for each in done.problems[:_SHOWN]:
@@ -94,6 +95,13 @@ def _print(done: Audited, notes: list[str], took_s: float, *, as_json: bool) -> 
     for note in notes:
         typer.echo(f"NOT CHECKED: {note}")
     typer.echo(done.seen)
+    if done.runs.hours:
+        left = (
+            f"; of {done.runs.windows_open:,} what windows came to can no longer be derived"
+            if done.runs.windows_open
+            else ""
+        )
+        typer.echo(f"runs of controls in {done.runs.hours:,} sealed hours{left}")
     looked = f"{done.events:,} events and {done.entries or 0:,} log entries in {took_s:.1f} s"
     typer.echo(f"{looked}: " + (f"{total:,} problems" if total else "all is as it was sealed"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -20,28 +21,33 @@ if TYPE_CHECKING:
 
 _RUNS: Final = """
 SELECT toString(r.hour) AS hour, toString(control_id) AS control, control_version AS version,
-    lower(hex(control_digest)) AS sha256, events_seen, in_scope, satisfied, violated, undetermined,
-    toString(watermark) AS watermark
+    lower(hex(control_digest)) AS sha256, toString(looks_at) AS looks_at, events_seen, in_scope, satisfied, violated,
+    undetermined, toString(watermark) AS watermark,
+    r.hour IN (SELECT toDateTime64(s.hour, 0, 'UTC') FROM control_run_seals AS s) AS sealed
 FROM control_runs AS r
 WHERE r.hour >= {since:DateTime64(0, 'UTC')} AND r.hour < {until:DateTime64(0, 'UTC')}
     AND ({control:String} = '' OR control_id = {control:String})
 ORDER BY hour, control, version
 """
 _BY_CONTROL: Final = """
-SELECT control, toString(maxIf(at, seen > 0)) AS last_run, countIf(seen > 0) AS hours_run, count() AS hours_expected,
-    arraySort(groupArrayIf(toString(at), seen = 0)) AS gaps
-FROM (
-    SELECT toString(known.control_id) AS control, total.hour AS at, ifNull(run.seen, 0) AS seen
-    FROM (SELECT t.hour AS hour FROM control_runs_and_totals AS t WHERE control_id = ''
-        AND t.hour >= {since:DateTime64(0, 'UTC')} AND t.hour < {until:DateTime64(0, 'UTC')}) AS total
-    CROSS JOIN (SELECT control_id, min(hour) AS first FROM control_runs GROUP BY control_id) AS known
-    LEFT JOIN (SELECT hour, control_id, sum(events_seen) AS seen FROM control_runs GROUP BY hour, control_id) AS run
-        ON run.hour = total.hour AND run.control_id = known.control_id
-    WHERE total.hour >= known.first AND ({control:String} = '' OR known.control_id = {control:String})
-)
+SELECT control_id AS control, any(h.looks_at) AS looks_at, toString(maxIf(h.hour, seen > 0)) AS last_run,
+    countIf(seen > 0) AS hours_run, count() AS hours_expected,
+    arraySort(groupArrayIf(toString(h.hour), missed > 0)) AS gaps
+FROM control_hours AS h
+WHERE h.hour >= {since:DateTime64(0, 'UTC')} AND h.hour < {until:DateTime64(0, 'UTC')}
+    AND ({control:String} = '' OR control_id = {control:String})
 GROUP BY control ORDER BY control
 """
+_SEALS: Final = """
+SELECT toString(s.hour) AS hour, rows, events, root, windowed_root, toString(event_id) AS event_id,
+    toString(sealed_at) AS sealed_at
+FROM control_run_seals AS s
+WHERE s.hour >= {since:DateTime64(0, 'UTC')} AND s.hour < {until:DateTime64(0, 'UTC')} ORDER BY hour
+"""
 _GAPS_SHOWN: Final = 5
+_COUNTED: Final = {"window": " windows", "sequence": " sequences", "absence": " absences"}
+_NO_RUNS: Final = "no control ran in this period; runs are counted once a minute, after the log was copied"
+_NO_SEALS: Final = "no hour of this period is sealed; one is ten minutes after its end, once all of it is counted"
 _TEXTS: Final = """
 SELECT control_version AS version, lower(hex(control_digest)) AS sha256, toString(min(hour)) AS first_hour,
     toString(max(hour)) AS last_hour, sum(events_seen) AS events_seen
@@ -62,29 +68,44 @@ def list_runs(
     by_control: Annotated[
         bool, typer.Option("--by-control", help="A line a control: its last run, hours run and expected, and gaps")
     ] = False,
+    seals: Annotated[
+        bool, typer.Option("--seals", help="A line an hour: what the evidence log commits to, and in which event")
+    ] = False,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> int:
-    """List for each hour and control how many sealed events it was put to and what it said; exit 1 if --check fails."""
+    """List for each hour and control how many sealed events it was put to and what it said; exit 1 if --check fails.
+
+    What windows, sequences and absences came to is counted in the hour in which it was said.
+    """
     now = datetime.now(UTC)
     start = moment("--from", since) if since else now - timedelta(days=1)
     end = moment("--to", until) if until else now + timedelta(hours=1)
     if check:
         return _check(data_dir, start, end, as_json=as_json)
     within = {"since": start.replace(minute=0, second=0, microsecond=0), "until": end, "control": control}
-    rows = reader_of(data_dir).rows(_BY_CONTROL if by_control else _RUNS, within)
+    asked = _SEALS if seals else _BY_CONTROL if by_control else _RUNS
+    rows = reader_of(data_dir).rows(asked, within)
     if as_json:
         typer.echo(json.dumps(rows))
         return 0
     if not rows:
-        typer.echo("no control ran in this period; runs are counted once a minute, after the log was copied")
+        typer.echo(_NO_SEALS if seals else _NO_RUNS)
+    if seals:
+        for row in rows:
+            typer.echo(
+                f"{row['hour'][:16]}  {row['rows']:,} rows, {row['events']:,} events, sealed {row['sealed_at'][:19]}"
+                f" UTC as event {row['event_id']}\n    root {row['root']}\n    of windows {row['windowed_root']}"
+            )
+        return 0
     if by_control:
         _print_gaps(rows)
         return 0
     for row in rows:
         said = f"{row['violated']:,} violated, {row['undetermined']:,} undetermined, {row['satisfied']:,} satisfied"
         typer.echo(
-            f"{row['hour'][:16]}  {row['control']:<16} v{row['version']:<2} {row['events_seen']:,} events: {said}"
+            f"{row['hour'][:16]}  {row['control']:<16} v{row['version']:<2} {row['events_seen']:,} events:"
+            f" {said}{_COUNTED.get(row['looks_at'], '')}"
         )
     return 0
 
@@ -111,11 +132,13 @@ def _check(data_dir: Path | None, since: datetime, until: datetime, *, as_json: 
     finally:
         client.close()
     if as_json:
-        typer.echo(json.dumps([list(row) for row in found], default=str))
+        typer.echo(json.dumps([asdict(run) | {"digest": run.digest.hex()} for run in found], default=str))
     else:
-        for row in found:
+        for run in found:
+            counts = f"{run.events_seen} events, {run.satisfied} satisfied, {run.violated} violated"
             typer.echo(
-                f"{row[0]:%Y-%m-%d %H:%M}  {row[1] or 'all'}: does not follow from the log: {row[4:9]}", err=True
+                f"{run.hour:%Y-%m-%d %H:%M}  {run.control_id or 'all'}: does not follow from the log: {counts}",
+                err=True,
             )
         typer.echo(f"{len(found):,} rows do not follow from the log's entries and verdicts")
     return 1 if found else 0

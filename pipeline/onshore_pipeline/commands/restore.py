@@ -42,12 +42,14 @@ def restore(
     Worker and sequencer may go on. Messages that nobody has any more are named in the evidence log as lost.
     """
     from onshore_pipeline import assembly
+    from onshore_pipeline.jobs.control_runs import restore_runs
     from onshore_pipeline.jobs.incomplete import incomplete
     from onshore_pipeline.jobs.lost import seal_lost
     from onshore_pipeline.jobs.restore import Restorer
     from onshore_pipeline.log_check import refuse_older_log
     from onshore_pipeline.log_ties import refuse_log_of_another
     from onshore_pipeline.sequencer import stands
+    from onshore_pipeline.store.connect import store_errors
 
     settings = load_settings({"data_dir": data_dir})
     at = at_failpoint(failpoint)
@@ -64,18 +66,21 @@ def restore(
         restorer = Restorer(client, messages, judgement, plan=plan, hashes=hashes, at=at, say=_Progress())
         at("9.before")
         done = restorer.run()
-        sealed = hours = 0
+        sealed = hours = runs = 0
         if not plan:
             if done.lost:
                 producer = opened.enter_context(contextlib.closing(assembly.producer(settings)))
                 sealed = seal_lost(done.lost, producer, log, stands(client, log.log_id)[0], judgement.pipeline)
             at("9.lost")
             hours = restorer.roll_up(log.log_id)
+            with store_errors():
+                runs = restore_runs(client, log.log_id)
             at("9.after")
         behind = _not_copied(client, log)
         report = _report(done, plan=plan) | {
             "lost_entries": sealed,
             "hours_rebuilt": hours,
+            "hours_of_runs_rebuilt": runs,
             "log_entries_behind": behind,
         }
         # what was just called lost counts as missing until the sequencer has copied the entry that says so

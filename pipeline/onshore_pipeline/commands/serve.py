@@ -136,6 +136,7 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
     from onshore_pipeline import assembly
     from onshore_pipeline.context.expected_sources import read_register
     from onshore_pipeline.findings.standing import folders
+    from onshore_pipeline.jobs.control_run_seals import RunSeals
     from onshore_pipeline.jobs.finding_states import FindingStates
     from onshore_pipeline.jobs.keep import keep
     from onshore_pipeline.jobs.measure import Measurer
@@ -160,13 +161,20 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
         states = FindingStates(
             read, client, where, in_force, siem.send if siem else None, f"onshore {metadata.version('onshore')}"
         )
+        runs = RunSeals(
+            client,
+            lambda: contextlib.closing(assembly.message_reader(settings)),
+            lambda: contextlib.closing(assembly.recorder(settings)),
+            lambda: bool(in_force().windowed),
+            at=at,
+        )
         while not over.is_set():
             try:
                 sequencer = Sequencer(reader, client, at)
                 heads = assembly.head_keeper(settings, client, sequencer.log_id, at)
                 keep(
                     sequencer, client, over, measurer=measurer, windows=windows, heads=heads, states=states,
-                    status_file=said, at=at,
+                    runs=runs, status_file=said, at=at,
                 )  # fmt: skip
                 heads.close()
             except (StoreUnavailable, BrokerUnavailable) as error:

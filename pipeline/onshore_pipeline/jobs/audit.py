@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from onshore_pipeline.jobs.audit_events import Problem
 from onshore_pipeline.jobs.audit_log import Seen, audit_heads, audit_log
 from onshore_pipeline.jobs.audit_portions import audit_events
+from onshore_pipeline.jobs.audit_runs import SealedRuns, audit_runs
 from onshore_pipeline.jobs.incomplete import incomplete
 from onshore_pipeline.jobs.sweep import FACT_TABLES
 from onshore_pipeline.store.connect import store_errors
@@ -50,6 +51,7 @@ class Audited:
         events: events whose rows were looked at.
         entries: entries that were held against the log; None where there was none to hold them against.
         seen: how far witnesses have seen the log.
+        runs: hours whose runs of controls were derived again.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -57,6 +59,7 @@ class Audited:
     events: int = 0
     entries: int | None = None
     seen: Seen = field(default_factory=Seen)
+    runs: SealedRuns = field(default_factory=SealedRuns)
 
     def add(self, problems: Iterator[Problem]) -> None:
         """Take problems up."""
@@ -104,6 +107,8 @@ def audit(
     done.add(_unknown(client))
     done.add(_incomplete(client, done))
     done.add(_findings(client))
+    told("runs of controls", 0, None)
+    done.add(audit_runs(client, since, until, done.runs))
     return done
 
 

@@ -1,125 +1,107 @@
-"""Proof that controls ran: a row an hour and control, derived from entries and sealed verdicts and nothing else.
-
-The hour is that in which entries were sealed, for it is about what the worker did. An entry names the digest of the set
-of controls that its message was judged by; `rule_sets` says which texts those were. Whoever derives it again, here or
-from a copy of log and store, gets the same rows: what they rest on is under the entries' own roots.
-"""
+"""Proof that controls ran: `control_runs`, a row an hour and control, derived anew until the hour is sealed."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from onshore_pipeline.jobs.aggregate import claim
+from onshore_pipeline.jobs.control_run_rows import Run, derive, stored, write
 from onshore_pipeline.jobs.coverage_rows import NOT_RUN, UNKNOWN, Covered, Found, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
     import polars as pl
     from clickhouse_connect.driver.client import Client
 
-# A control of more than one event is judged by a job of its own, whose runs stand in `windowed_runs`.
-_DERIVED: Final = """
-WITH sealed AS (
-    SELECT toDateTime64(toStartOfHour(appended_at), 0, 'UTC') AS run_hour, assumeNotNull(attempt_id) AS attempt,
-        topic_id, partition, offset, events, appended_at, lower(JSONExtractString(entry, 'controls')) AS rules
-    FROM evidence_log
-    WHERE kind IN ('message', 'amends') AND appended_at >= {since:DateTime64(0, 'UTC')}
-        AND appended_at < {until:DateTime64(0, 'UTC')}
-    LIMIT 1 BY topic_id, partition, log_index
-),
-parts AS (
-    SELECT DISTINCT lower(hex(digest)) AS rules, substring(toString(name), 9) AS control, toUInt32OrZero(version) AS v,
-        sha256
-    FROM rule_sets
-    WHERE kind = 'controls' AND startsWith(name, 'control/') AND sha256 IN (
-        SELECT digest FROM controls WHERE status = 'executable' AND NOT match(text, '(?m)^(window|sequence|absence):')
-    )
-),
-said AS (
-    SELECT run_hour, rules, control_id, control_version, sumIf(judged.events, verdict = 'satisfied') AS satisfied,
-        sumIf(judged.events, verdict = 'violated') AS violated,
-        sumIf(judged.events, verdict = 'undetermined') AS undetermined
-    FROM message_verdicts_current AS judged
-    INNER JOIN sealed ON judged.attempt_id = sealed.attempt AND judged.topic_id = sealed.topic_id
-        AND judged.kafka_partition = sealed.partition AND judged.kafka_offset = sealed.offset
-    WHERE judged.attempt_id IN (SELECT attempt FROM sealed)
-    GROUP BY run_hour, rules, control_id, control_version
-)
-SELECT runs.run_hour AS at, control, v, sha256, sum(entries), sum(seen), sum(satisfied), sum(violated),
-    sum(undetermined), max(newest)
-FROM (
-    SELECT run_hour, rules, control, v, sha256, count() AS entries, sum(events) AS seen, max(appended_at) AS newest
-    FROM sealed INNER JOIN parts USING (rules) GROUP BY run_hour, rules, control, v, sha256
-) AS runs
-LEFT JOIN said ON said.run_hour = runs.run_hour AND said.rules = runs.rules AND said.control_id = runs.control
-    AND said.control_version = runs.v
-GROUP BY at, control, v, sha256
-UNION ALL
-SELECT run_hour AS at, '', 0, toFixedString('', 32), count(), sum(events), 0, 0, 0, max(appended_at)
-FROM sealed GROUP BY at
-"""
-_BUILT: Final = """
-SELECT hour, toString(control_id), control_version, control_digest, entries, events_seen, satisfied, violated,
-    undetermined, watermark
-FROM control_runs_and_totals
-WHERE hour >= {since:DateTime64(0, 'UTC')} AND hour < {until:DateTime64(0, 'UTC')}
-"""
+HOUR: Final = timedelta(hours=1)
 _NEWEST: Final = "SELECT max(hour), count() FROM control_runs_and_totals"
-_HOURS: Final = """
-SELECT DISTINCT toDateTime64(toStartOfHour(appended_at), 0, 'UTC') AS hour FROM evidence_log
-WHERE appended_at >= {since:DateTime64(0, 'UTC')} ORDER BY hour LIMIT 24
+# Windows that nobody has judged yet, or not since their tables were emptied: their rows would be missing for ever.
+_UNJUDGED: Final = """
+SELECT (SELECT count() FROM windowed_runs WHERE notEmpty(texts)) = 0 AND (
+    SELECT count() FROM controls WHERE status = 'executable' AND match(text, '(?m)^(window|sequence|absence):')
+) > 0
 """
-_HOUR: Final = timedelta(hours=1)
-_COLUMNS: Final = (
-    "hour", "generation", "control_id", "control_version", "control_digest", "entries", "events_seen", "satisfied",
-    "violated", "undetermined", "watermark",
-)  # fmt: skip
-# Sealed without a control that an earlier hour was judged by. In its own first hour a control may come late.
-_UNSEEN: Final = """
-SELECT control_id, min(hour) AS since, max(hour) AS until, sum(sealed) AS expected, sum(unseen) AS missing,
-    count() AS hours
-FROM (
-    SELECT toString(known.control_id) AS control_id, total.hour AS hour, total.events_seen AS sealed,
-        total.events_seen - ifNull(run.seen, 0) AS unseen
-    FROM (SELECT hour, events_seen FROM control_runs_and_totals
-        WHERE control_id = '' AND hour >= {since:DateTime64(0, 'UTC')}) AS total
-    CROSS JOIN (SELECT control_id, min(hour) AS first FROM control_runs GROUP BY control_id) AS known
-    LEFT JOIN (SELECT hour, control_id, sum(events_seen) AS seen FROM control_runs GROUP BY hour, control_id) AS run
-        ON run.hour = total.hour AND run.control_id = known.control_id
-    WHERE total.hour > known.first
+# A sealed hour stays as it was sealed.
+_HOURS: Final = """
+SELECT DISTINCT toDateTime64(toStartOfHour(moment), 0, 'UTC') AS hour FROM (
+    SELECT appended_at AS moment FROM evidence_log WHERE appended_at >= {since:DateTime64(0, 'UTC')}
+    UNION ALL
+    SELECT stated_at AS moment FROM windowed_verdicts_built WHERE stated_at >= {since:DateTime64(0, 'UTC')}
+        AND stated_at < now64(9, 'UTC')
 )
-WHERE unseen > 0 GROUP BY control_id ORDER BY control_id
+WHERE hour NOT IN (SELECT toDateTime64(sealed.hour, 0, 'UTC') FROM control_run_seals AS sealed)
+    OR hour NOT IN (SELECT built.hour FROM control_runs_and_totals AS built)
+ORDER BY hour LIMIT 24
+"""
+_ALL_HOURS: Final = """
+SELECT DISTINCT hour FROM (
+    SELECT toDateTime64(toStartOfHour(appended_at), 0, 'UTC') AS hour FROM evidence_log
+    UNION ALL
+    SELECT hour FROM control_runs_and_totals
+) WHERE hour >= {since:DateTime64(0, 'UTC')} AND hour < {until:DateTime64(0, 'UTC')} ORDER BY hour
+"""
+ROLLED_UP: Final = "SELECT argMax(log_position, generation) FROM rollup_runs WHERE log_id = {log:UUID}"
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Sealed without a control that an earlier hour was judged by, and that nobody took out of force.
+_UNSEEN: Final = """
+SELECT control_id, min(hour) AS since, max(hour) AS until, sum(sealed) AS expected, sum(missed) AS missing,
+    count() AS hours
+FROM control_hours WHERE missed > 0 AND hour >= {since:DateTime64(0, 'UTC')}
+GROUP BY control_id ORDER BY control_id
 """
 
 
 def build_control_runs(client: Client, generation: int, since: datetime) -> int:
-    """Derive the newest hour that was derived before and those behind it, a day of them at a time; how many rows.
+    """Derive the newest two hours that were derived before and those behind them, 24 at a time; how many rows.
 
-    Older hours never change. Readers see the rows once `generation` is finished.
+    Two, because what windows come to is known some minutes after their hour. Readers see the rows once `generation` is
+    finished.
     """
+    if int(client.query(_UNJUDGED).result_rows[0][0]):
+        return 0
     newest, rows = client.query(_NEWEST).result_rows[0]
-    start = max(since, newest.replace(tzinfo=UTC)) if rows else since
-    derived: list[tuple[Any, ...]] = []
+    start = max(since, newest.replace(tzinfo=UTC) - HOUR) if rows else since
+    runs: list[Run] = []
     for (hour,) in client.query(_HOURS, parameters={"since": start}).result_rows:
         began = hour.replace(tzinfo=UTC)
-        derived += derive(client, began, began + _HOUR)  # one at a time: the join of a month would not fit into memory
-    if derived:
-        rows_of = [[hour, generation, *rest] for hour, *rest in derived]
-        client.insert("control_runs_built", rows_of, column_names=_COLUMNS)
-    return len(derived)
+        runs += derive(client, began, began + HOUR)  # one at a time: the join of a month would not fit into memory
+    write(client, runs, generation)
+    return len(runs)
 
 
-def derive(client: Client, since: datetime, until: datetime) -> list[tuple[Any, ...]]:
-    """The rows of these hours from entries and sealed verdicts, by hour and control."""
-    found = client.query(_DERIVED, parameters={"since": since, "until": until}).result_rows
-    return sorted(tuple(row) for row in found)
-
-
-def differences(client: Client, since: datetime, until: datetime) -> list[tuple[Any, ...]]:
+def differences(client: Client, since: datetime, until: datetime) -> list[Run]:
     """Rows that are there and cannot be derived, or can be derived and are not there, for hours that are over."""
-    built = {tuple(row) for row in client.query(_BUILT, parameters={"since": since, "until": until}).result_rows}
-    return sorted(built ^ set(derive(client, since, until)))
+    found: set[Run] = set()
+    for (at,) in client.query(_ALL_HOURS, parameters={"since": since, "until": until}).result_rows:
+        hour = at.replace(tzinfo=UTC)
+        found |= set(stored(client, hour, hour + HOUR)) ^ set(derive(client, hour, hour + HOUR))
+    return sorted(found)
+
+
+def restore_runs(client: Client, log_id: UUID) -> int:
+    """Write the rows of every hour again that are not what entries and verdicts give; how many hours.
+
+    What windows came to stays as it stands, where anything does: a restore has them judged again, and later. The
+    present hour is counted once a minute anyway.
+    """
+    over = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    hours = sorted({run.hour for run in differences(client, _FIRST, over)})
+    wrong = 0
+    generation = claim(client)
+    for hour in hours:
+        derived, stands = derive(client, hour, hour + HOUR), stored(client, hour, hour + HOUR)
+        windowed = [run for run in stands if run.looks_at != "event"]
+        rows = [run for run in derived if run.looks_at == "event" or not windowed] + windowed
+        if sorted(rows) != stands:
+            write(client, rows, generation)
+            wrong += 1
+    if wrong:
+        position = client.query(ROLLED_UP, parameters={"log": str(log_id)}).result_rows[0][0]
+        client.insert("rollup_runs", [[generation, datetime.now(UTC), position, 0, 0, 0, log_id]])
+    return wrong
 
 
 def of_control_runs(frame: Callable[[str, dict[str, Any]], pl.DataFrame], since: datetime) -> Measured:

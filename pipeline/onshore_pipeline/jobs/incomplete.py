@@ -137,12 +137,13 @@ class Incomplete:
     tables: tuple[str, ...]
 
 
-def incomplete(client: Client) -> list[Incomplete]:
-    """Every committed attempt whose rows differ, in the log's order.
+def incomplete(client: Client, among: Collection[UUID] | None = None) -> list[Incomplete]:
+    """Every committed attempt, or of those `among` them, whose rows differ; in the log's order.
 
     Facts are written before their entry, but one statement may read them in the other order: each find is asked again.
     """
-    found = [each.attempt_id for each in _compare(client, None)]
+    asked: list[Collection[UUID] | None] = [None] if among is None else [*portions(among)]
+    found = [each.attempt_id for some in asked for each in _compare(client, some)]
     return [each for some in portions(found) for each in _compare(client, some)]
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.head_keeper import HeadKeeper
+    from onshore_pipeline.jobs.control_run_seals import RunSeals
     from onshore_pipeline.jobs.finding_states import FindingStates
     from onshore_pipeline.jobs.measure import Measurer
     from onshore_pipeline.jobs.windowed import Windows
@@ -43,6 +44,7 @@ _SHORTEST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 3.0
 _LONGEST_WINDOWS_PAUSE_S: Final = 30.0
 _LONGEST_STATES_PAUSE_S: Final = 30.0
+_SEAL_RUNS_EVERY_S: Final = 30.0
 
 
 def keep(
@@ -54,10 +56,13 @@ def keep(
     windows: Windows | None = None,
     heads: HeadKeeper | None = None,
     states: FindingStates | None = None,
+    runs: RunSeals | None = None,
     status_file: Path | None = None,
     at: Callable[[str], None] = nowhere,
 ) -> None:
     """Sequence and sign until `stop`; rebuild, judge and tell what became visible; measure, sweep; say how far it is.
+
+    Hours of control runs that are complete are sealed.
 
     Raises:
         StoreUnavailable, BrokerUnavailable: start again with a new sequencer.
@@ -65,16 +70,16 @@ def keep(
     """
     touched: set[UUID] = set(attempts_behind(client))
     sweeper = Sweeper(client, at)
-    rollup_due = sweep_due = say_due = measure_due = windows_due = windows_soon = states_due = time.monotonic()
+    rollup_due = sweep_due = say_due = measure_due = windows_due = windows_soon = states_due = runs_due = (
+        time.monotonic()
+    )
     while not stop.is_set():
         sequenced = sequencer.step(max_entries=_MAX_ENTRIES, timeout_s=_READ_TIMEOUT_S)
         touched |= sequenced.attempts
         if heads is not None:
             heads.look(copied=sequenced.entries)
         now = time.monotonic()
-        if status_file is not None and now >= say_due:
-            say(status_file, sequencer.position)
-            say_due = now + _SAY_EVERY_S
+        say_due = _reported(status_file, sequencer, say_due)
         if touched and now >= rollup_due:
             rebuilt = rebuild(client, touched, sequencer.position, sequencer.log_id, at)
             if not rebuilt.overtaken:
@@ -91,9 +96,20 @@ def keep(
             windows_soon = judged + _pause_s(judged - now, _LONGEST_WINDOWS_PAUSE_S)
             windows_due = max(windows_soon, judged + _CLOSE_EVERY_S)
         states_due = _told(states, states_due)
+        if not touched and sequenced.entries < _MAX_ENTRIES:
+            runs_due = _sealed(runs, sequencer, runs_due)
         if now >= sweep_due:
             _sweep(sequencer, sweeper, client, at)
             sweep_due = time.monotonic() + _SWEEP_EVERY_S
+
+
+def _reported(status_file: Path | None, sequencer: Sequencer, due: float) -> float:
+    """Say how far the sequencer is, if it is time; when it is time again."""
+    now = time.monotonic()
+    if status_file is None or now < due:
+        return due
+    say(status_file, sequencer.position)
+    return now + _SAY_EVERY_S
 
 
 def _told(states: FindingStates | None, due: float) -> float:
@@ -104,6 +120,14 @@ def _told(states: FindingStates | None, due: float) -> float:
     states.look()
     ended = time.monotonic()
     return ended + _pause_s(ended - began, _LONGEST_STATES_PAUSE_S)
+
+
+def _sealed(runs: RunSeals | None, sequencer: Sequencer, due: float) -> float:
+    """Seal hours of control runs, if it is time to look for some; when it is time again."""
+    if runs is None or time.monotonic() < due:
+        return due
+    runs.look(sequencer.position, sequencer.log_id)
+    return time.monotonic() + _SEAL_RUNS_EVERY_S
 
 
 def _sweep(sequencer: Sequencer, sweeper: Sweeper, client: Client, at: Callable[[str], None]) -> None:

@@ -20,6 +20,7 @@ from onshore_pipeline.errors import EvidenceAltered
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.aggregate import rebuild
 from onshore_pipeline.jobs.amending import note_again
+from onshore_pipeline.jobs.control_runs import ROLLED_UP
 from onshore_pipeline.jobs.deleted_rows import ROWS_OF_EVENTS, deleted_events, messages_with_deleted, without
 from onshore_pipeline.jobs.incomplete import incomplete
 from onshore_pipeline.jobs.kept_messages import assess_again, read_kept, sealed_messages
@@ -52,7 +53,6 @@ SELECT DISTINCT topic_id, kafka_partition, kafka_offset FROM (
     SELECT topic_id, kafka_partition, kafka_offset FROM dead_letters WHERE attempt_id = {attempt:UUID}
 )
 """
-_ROLLED_UP: Final = "SELECT argMax(log_position, generation) FROM rollup_runs WHERE log_id = {log:UUID}"
 
 
 @dataclass(slots=True)
@@ -144,7 +144,7 @@ class Restorer:
             if not attempts:
                 self._forget_ended()
                 return 0
-            position = self._client.query(_ROLLED_UP, parameters={"log": str(log_id)}).result_rows[0][0]
+            position = self._client.query(ROLLED_UP, parameters={"log": str(log_id)}).result_rows[0][0]
         for _ in range(_REBUILDS):
             rebuilt = rebuild(self._client, attempts, position, log_id)
             if not rebuilt.overtaken:

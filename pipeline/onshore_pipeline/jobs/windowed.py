@@ -119,7 +119,8 @@ class Windows:
             self._client.insert("rollup_runs", [seen])
             rules = [control.rule for control in self._controls]
             moments = [_moment(run.watermark_ns), _moment(run.now_ns)]
-            done = [run.generation, finished, log_id, dict(log_position), rules, *moments, 0, units, took_ms]
+            texts = [control.control.digest for control in self._controls]
+            done = [run.generation, finished, log_id, dict(log_position), rules, *moments, 0, units, took_ms, texts]
             self._client.insert("windowed_runs", [done])
         return units
 
