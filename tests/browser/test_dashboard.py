@@ -12,6 +12,7 @@ import pytest
 
 import coverage_history
 import dashboard_history
+import runs_history
 from dashboard_stack import RunningStore, running_dashboard, running_store
 from onshore_pipeline.controls.load import load_controls
 from onshore_pipeline.rule_texts import keep_controls
@@ -68,6 +69,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         admin = store.admin()
         dashboard_history.fill(admin, datetime.now(UTC).replace(microsecond=0))
         coverage_history.fill(admin, datetime.now(UTC).replace(microsecond=0))
+        runs_history.fill(admin, datetime.now(UTC).replace(microsecond=0))
         keep_controls(admin, load_controls())
         admin.close()
         with running_dashboard(tmp_path_factory.mktemp("shipped-dashboard"), store.url, store.credentials) as url:
@@ -93,7 +95,7 @@ def test_the_controls_that_ship_can_be_read_searched_and_narrowed(shipped: str, 
     assert parse_qs(urlsplit(page.url).query)["search"] == ["weights"]
 
 
-@pytest.mark.parametrize("width", [1440, 420])
+@pytest.mark.parametrize("width", [1440, 800, 420])
 def test_coverage_says_who_is_silent_and_what_to_do_and_fits_a_telephone(
     shipped: str, watch: Watch, width: int
 ) -> None:
@@ -103,6 +105,10 @@ def test_coverage_says_who_is_silent_and_what_to_do_and_fits_a_telephone(
     page.get_by_text("Ask the owner that the register names").wait_for()
     page.get_by_text("Rows of the register that would expect them").click()
     page.get_by_text("edge-9").last.wait_for()
+    page.get_by_text("Runs of controls, hour by hour").wait_for()
+    page.get_by_text("1,200 sealed events, last in the hour from").first.wait_for()
+    page.get_by_text("Every control (").click()
+    page.get_by_text("it counts windows").wait_for()
     assert _fits(page)
 
 

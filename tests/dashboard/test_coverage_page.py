@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,8 +10,9 @@ import streamlit as st
 
 import coverage_history
 import dashboard_history
+import runs_history
 from dashboard_stack import running_store
-from onshore_dashboard import coverage_figures, coverage_queries
+from onshore_dashboard import coverage_figures, coverage_queries, run_queries
 from onshore_dashboard.coverage_figures import Figures, Seen
 from onshore_pipeline.context.expected_sources import Sender, read_register
 from onshore_pipeline.controls.load import load_controls
@@ -33,6 +35,7 @@ def covered(tmp_path_factory: pytest.TempPathFactory, now: datetime) -> Iterator
         admin = store.admin()
         dashboard_history.fill(admin, now, events=100)
         coverage_history.fill(admin, now)
+        runs_history.fill(admin, now)
         keep_controls(admin, load_controls())
         admin.close()
         yield store
@@ -100,3 +103,25 @@ def test_a_page_that_cannot_show_every_row_says_so(covered: RunningStore, monkey
     monkeypatch.setattr(coverage_queries, "MOST_ROWS", 3)
     st.cache_data.clear()
     assert "the 3 worst rows stand here" in words_of(open_page(covered.url, covered.credentials, "coverage"))
+
+
+def test_runs_are_told_by_control_with_hours_expected_run_and_missing(reader: Reader, now: datetime) -> None:
+    runs = {row["control_id"]: row for row in run_queries.runs(reader, now - timedelta(days=1)).to_dicts()}
+    assert set(runs) == {*runs_history.RUNNING, runs_history.MISSED, "SOV-19-01"}
+    missed = runs[runs_history.MISSED]
+    assert (missed["expected"], missed["run"], missed["missing"], missed["events_missed"]) == (3, 2, 1, 1200)
+    assert missed["title"]
+    assert {runs[name]["missing"] for name in (*runs_history.RUNNING, "SOV-19-01")} == {0}
+    assert run_queries.runs(reader, now + timedelta(days=1)).is_empty()
+    [sealed] = run_queries.seals(reader, now - timedelta(days=1)).to_dicts()
+    assert (sealed["hours"], sealed["sealed"]) == (3, 1)
+
+
+def test_the_page_names_the_control_that_missed_an_hour_and_says_when_none_has_run(
+    covered: RunningStore, empty_store: RunningStore
+) -> None:
+    words = words_of(open_page(covered.url, covered.credentials, "coverage"))
+    for said in ("1 of 3", "1,200 sealed events, last in the hour from", "SOV-19-01", "it counts windows"):
+        assert said in words
+    empty = words_of(open_page(empty_store.url, empty_store.credentials, "coverage"))
+    assert "No control has run yet" in empty

@@ -12,6 +12,7 @@ from onshore_dashboard import coverage_figures, coverage_queries, session
 from onshore_dashboard.coverage_figures import MOST_SUGGESTED, Seen
 from onshore_dashboard.formats import NOTHING, ago, duration, moment, number, share
 from onshore_dashboard.markup import Column, Html, Tile, chip, paragraph, table, text, tiles
+from onshore_dashboard.views import control_runs
 from onshore_dashboard.views.notices import explained
 from onshore_dashboard.views.scope import ANY
 
@@ -26,7 +27,7 @@ _KINDS: Final = {
     "register": "the register", "heard": "heard in time", "silence": "silence", "sequence": "numbers",
     "sequence_gap": "numbers", "dropped": "lost by the sender", "digests": "digests", "digest_gap": "digests",
     "clock": "clock", "losses": "lost by a decoder", "skipped": "skipped by the source", "offsets": "log",
-    "unregistered": "not registered",
+    "unregistered": "not registered", "control_run": "controls not run",
 }  # fmt: skip
 _UNITS: Final = {"s": "the time", "hours": "hours"}
 _CODE: Final = re.compile(r"`([^`]+)`")
@@ -41,6 +42,7 @@ def show() -> None:
         found = coverage_queries.tenants(session.CALM)
         chosen = tenant.selectbox("Tenant", [ANY, *found], key="tenant", bind="query-params")
         _measured(None if chosen in {ANY, None} else chosen)
+    control_runs.section()
 
 
 @st.fragment(run_every="10s")
