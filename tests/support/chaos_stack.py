@@ -48,9 +48,11 @@ PATIENCE_S: Final = 120.0
 SESSION_S: Final = 6  # of members of Kafka's groups, the shortest there is: one that is silent for longer is replaced
 _CLOCK: Final = Path(__file__).with_name("shifted_clock")
 _NOT_NOW: Final = (ClickHouseError, HTTPError, OSError, StoreUnavailable)
+# Nobody sent the seals of an hour's runs that the sequencer records itself.
 _COVERED: Final = """
 SELECT ifNull(sum(span), 0) FROM (
     SELECT DISTINCT log_position, end_offset - offset AS span FROM evidence_log WHERE kind IN ('message', 'gap')
+        AND (topic_id, offset) NOT IN (SELECT topic_id, kafka_offset FROM message_actions WHERE action = 'control.seal')
 )
 """
 
@@ -65,6 +67,7 @@ class ChaosStack:
         parts: the newest process of each name; "worker-2" is a second worker.
         failpoints: the point that each was started with.
         clock: see `shift_clocks`.
+        settings_told: further settings of every part, by name.
     """
 
     folder: Path
@@ -72,6 +75,7 @@ class ChaosStack:
     parts: dict[str, Process] = field(default_factory=dict)
     failpoints: dict[str, str] = field(default_factory=dict)
     clock: Path | None = None
+    settings_told: dict[str, str] = field(default_factory=dict)
     _ports: dict[str, int] = field(default_factory=dict)
     _client: Client | None = None
 
@@ -94,6 +98,7 @@ class ChaosStack:
                 "ONSHORE_KAFKA_MAX_POLL_INTERVAL_S": str(SESSION_S),
                 "ONSHORE_KAFKA_TRUSTED_TOPICS": json.dumps(EVENT_TOPICS),
             }
+        told |= self.settings_told
         if self.clock is not None:
             told |= {"SHIFTED_CLOCK": str(self.clock), "PYTHONPATH": os.pathsep.join([str(_CLOCK), *sys.path])}
         return told

@@ -94,8 +94,6 @@ def _refuse_unfit(compiled: Compiled, text: Path) -> None:
     control = compiled.control
     if control.status != "executable":
         raise OnshoreError(f"{control.id} is {control.status}: only what is executable can be put into force")
-    if compiled.windowed is not None:
-        raise OnshoreError(f"{control.id} looks at more than one event: put its file into the folder instead")
     failed = next((result for result in run_examples(compiled) if not result.passed), None)
     if failed is not None:
         why = f"the example {failed.example.name!r} gives {failed.verdict}, not {failed.example.verdict}"

@@ -116,15 +116,18 @@ def spans(
             if not decision.digest:
                 continue
             text = by_digest.get(decision.digest)
-            if text is not None and text.windowed is not None:
-                why = f"{control_id} looks at more than one event, and has one text at a time: take its lines out"
-                problems.append(ControlError(path, None, why))
-            elif text is None:
+            if text is None:
                 why = f"{control_id}: no file holds the text that was activated (sha256 {decision.digest}); put it back"
                 problems.append(ControlError(path, None, why))
             else:
                 judged.append((text, Span(since, until)))
-        problems += _repeated_versions(path, control_id, [each for each, _ in judged if each.control.id == control_id])
+        own = [each for each, _ in judged if each.control.id == control_id]
+        problems += _repeated_versions(path, control_id, own)
+        if len({each.windowed is None for each in own}) > 1:
+            why = (
+                f"{control_id}: one text looks at single events and another at more than one: their findings cannot be"
+            )
+            problems.append(ControlError(path, None, f"{why} counted together; give the new text an id of its own"))
     return judged, problems
 
 

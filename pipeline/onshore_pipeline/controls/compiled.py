@@ -7,7 +7,7 @@ satisfied; anything else → undetermined.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.controls.condition import (
@@ -80,7 +80,7 @@ class Span:
     until_ns: int | None = None
 
 
-_ALWAYS: Final = Span()
+ALWAYS: Final = Span()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +119,7 @@ class Compiled:
     gate_columns: tuple[Column, ...]
     limits_ns: tuple[int, ...] | None
     windowed: WindowedControl | None = None
-    span: Span = _ALWAYS
+    span: Span = ALWAYS
 
 
 def compile_control(control: Control, lists: Mapping[str, DatedList]) -> Compiled:
@@ -130,11 +130,13 @@ def compile_control(control: Control, lists: Mapping[str, DatedList]) -> Compile
 
 
 def within(compiled: Compiled, span: Span) -> Compiled:
-    """The same control, judging events of this span only."""
+    """The same control, judging events of this span only, or what begins in it where it looks at more than one."""
+    if compiled.windowed is not None:
+        return replace(compiled, span=span, windowed=replace(compiled.windowed, span=span))
     return compile_conditions(compiled.control, compiled.applies, compiled.violated, span)
 
 
-def compile_conditions(control: Control, applies: Condition, violated: Condition, span: Span = _ALWAYS) -> Compiled:
+def compile_conditions(control: Control, applies: Condition, violated: Condition, span: Span = ALWAYS) -> Compiled:
     """Compile a control whose conditions have been checked."""
     read = tuple(dict.fromkeys((*columns_in(applies), *columns_in(violated))))
     about = (*(_party(column.name) for column in read), *parties_questioned(And((applies, violated))))

@@ -122,7 +122,7 @@ def _in_their_time(
             problems.append(error)
     judged, wrong = spans(file, texts, decided)
     problems += wrong
-    return [each if each.windowed is not None or span == Span() else within(each, span) for each, span in judged]
+    return [each if span == Span() else within(each, span) for each, span in judged]
 
 
 def control_set(

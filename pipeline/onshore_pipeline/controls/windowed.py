@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from onshore_pipeline.controls.compiled import Compiled, compile_conditions
+from onshore_pipeline.controls.compiled import ALWAYS, Compiled, Span, compile_conditions
 from onshore_pipeline.controls.condition import TYPE_OF_KIND, Column, Truth, Type, conjunction
 from onshore_pipeline.domain.event import COLUMNS_BY_NAME
 
@@ -37,6 +37,7 @@ class WindowedControl:
         values: the columns that enter the aggregates, each once.
         condition: a window's `violated`; None for the others.
         rule: SHA-256 over all that decides its verdicts, hexadecimal. Facts of another rule are none of its.
+        span: when what this text judges begins: another may come before or behind it.
     """
 
     control: Control
@@ -46,6 +47,7 @@ class WindowedControl:
     values: tuple[Column, ...]
     condition: WindowCondition | None
     rule: str
+    span: Span = ALWAYS
 
     @property
     def span_ns(self) -> int:

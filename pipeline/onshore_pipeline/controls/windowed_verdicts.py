@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import polars as pl
+
 from onshore_pipeline.controls.windowed_chains import judge_chains
 from onshore_pipeline.controls.windowed_units import judge_windows
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from onshore_pipeline.controls.windowed import WindowedControl
 
 
@@ -27,3 +27,10 @@ def judge_windowed(control: WindowedControl, facts: pl.DataFrame, *, watermark_n
     """
     judged = judge_windows if control.windowed.kind == "window" else judge_chains
     return judged(control, facts, watermark_ns=watermark_ns, now_ns=now_ns)
+
+
+def begins_within(control: WindowedControl) -> pl.Expr:
+    """Whether a unit that begins at `since` is this text's to judge: its beginning decides, wherever it ends."""
+    since, span = pl.col("since"), control.span
+    after = pl.lit(value=True) if span.since_ns is None else since >= span.since_ns
+    return after if span.until_ns is None else after & (since < span.until_ns)

@@ -16,7 +16,7 @@ import polars as pl
 
 from onshore_pipeline.controls.windowed_facts import FACTS_SCHEMA, facts_select
 from onshore_pipeline.controls.windowed_history import nothing
-from onshore_pipeline.controls.windowed_verdicts import judge_windowed
+from onshore_pipeline.controls.windowed_verdicts import begins_within, judge_windowed
 from onshore_pipeline.domain.verdict import Verdict
 from onshore_pipeline.jobs.backtest import Day, Estimate, agreement_of, by_verdict, days_of, nanoseconds
 from onshore_pipeline.jobs.windowed_statements import ARRIVED
@@ -165,7 +165,7 @@ class WindowedBacktest:
             found.append(_last(history.join(own, on="keys", how="semi")))
         units = pl.concat([_last(nothing()), *found])
         low, high = nanoseconds(since), nanoseconds(until)
-        return units.filter(pl.col("since").is_between(low, high, closed="left"))
+        return units.filter(pl.col("since").is_between(low, high, closed="left") & begins_within(control))
 
     def _stored(self, since: datetime, until: datetime) -> dict[str, dict[int, Counts]]:
         """What the windows' own job said, by day, version and verdict."""

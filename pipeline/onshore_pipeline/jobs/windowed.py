@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 import structlog
 
+from onshore_pipeline.controls.compiled import ALWAYS
 from onshore_pipeline.controls.windowed_facts import FACTS_SCHEMA
-from onshore_pipeline.controls.windowed_verdicts import judge_windowed
+from onshore_pipeline.controls.windowed_verdicts import begins_within, judge_windowed
 from onshore_pipeline.domain.verdict import Verdict
 from onshore_pipeline.jobs import windowed_statements as sql
 from onshore_pipeline.jobs.aggregate import claim
@@ -44,6 +45,7 @@ log = structlog.get_logger("windowed")
 ROWS_AT_ONCE: Final = 100_000
 # Questions in one statement.
 _ROLES_AT_ONCE: Final = 8
+_FOREVER_NS: Final = (1 << 63) - 1
 # How often it is asked what has been waited for long enough.
 _CLOSE_EVERY_NS: Final = 15_000_000_000
 _STANDING_SCHEMA: Final = pl.Schema(
@@ -107,7 +109,9 @@ class Windows:
                 return 0
             new = [control for control in self._controls if control.rule not in run.known_rules]
             fresh = self._taken(new, run)
-            units = sum(self._judge(control, run, fresh) for control in self._controls)
+            came = {control.rule: self._judge(control, run, fresh) for control in self._controls}
+            units = sum(each.units for each in came.values())
+            self._find(run, came)
             if int(self._client.query("SELECT max(generation) FROM rollup_claims").result_rows[0][0]) > run.generation:
                 return (
                     units  # another one began and may have read less: nobody sees this, and the next run does it again
@@ -151,8 +155,8 @@ class Windows:
             fresh.update(rule for (rule,) in rows)
         return frozenset(fresh)
 
-    def _judge(self, control: WindowedControl, run: _Run, fresh: Collection[str]) -> int:
-        """Judge what new facts of one control bear on, and what is over; how many units came out differently."""
+    def _judge(self, control: WindowedControl, run: _Run, fresh: Collection[str]) -> _Came:
+        """Judge what new facts of one text bear on, and what is over."""
         came = _Came()
         if control.rule not in run.known_rules:
             self._again(control, run, {}, came, everything=True)
@@ -162,8 +166,8 @@ class Windows:
                 closed_from = run.now_ns if number else run.closed_from_ns
                 within = {"attempts": some, "closed_from": closed_from, "closed_to": run.now_ns}
                 self._again(control, run, within, came, everything=False)
-        self._find(control, run, came.findings)
-        return came.units
+        self._withdraw(control, run, came)
+        return came
 
     def _again(
         self, control: WindowedControl, run: _Run, within: Mapping[str, Any], came: _Came, *, everything: bool
@@ -202,6 +206,7 @@ class Windows:
         whole = history.join(reached, on="keys").filter(
             (pl.col("since") > pl.col("first") - control.span_ns - _inclusive(control))
             & (pl.col("since") <= pl.col("last"))
+            & begins_within(control)
         )
         if whole.is_empty():
             return
@@ -232,13 +237,33 @@ class Windows:
         )  # fmt: skip
         return rows.join(equal, on="unit_id", how="anti"), standing
 
-    def _find(self, control: WindowedControl, run: _Run, findings: Collection[bytes]) -> None:
-        asked = {
-            "rule": control.rule, "generation": run.generation, "domain": control.control.domains[0],
-            "kind": control.control.kind, "severity": control.control.severity,
-        }  # fmt: skip
-        for some in portions(sorted(_uuid(each) for each in findings)):
-            self._client.command(sql.FINDINGS, parameters={**asked, "findings": some})
+    def _withdraw(self, control: WindowedControl, run: _Run, came: _Came) -> None:
+        """Take back what was said about units that begin outside of the text's time: it was not known in time."""
+        if control.span == ALWAYS:
+            return
+        since, until = control.span.since_ns, control.span.until_ns
+        low, high = -_FOREVER_NS if since is None else since, _FOREVER_NS if until is None else until
+        within = {"rule": control.rule, "low": low, "high": high}
+        rows = self._client.query(sql.OUTSIDE, parameters=within).result_rows
+        for some in portions(rows):
+            asked = {"rule": control.rule, "generation": run.generation, "now": run.now_ns}
+            units = [str(unit) for unit, _ in some]
+            self._client.command(sql.WITHDRAW, parameters={**asked, "units": units})
+            came.findings.update(finding.bytes for _, finding in some)
+            came.units += len(units)
+
+    def _find(self, run: _Run, came: Mapping[str, _Came]) -> None:
+        """Count findings again: of all texts of a control together, since they share its findings."""
+        for control_id in dict.fromkeys(control.control.id for control in self._controls):
+            texts = [control for control in self._controls if control.control.id == control_id]
+            about = texts[-1].control
+            findings = set[bytes]().union(*(came[text.rule].findings for text in texts))
+            asked = {
+                "rules": [text.rule for text in texts], "generation": run.generation, "domain": about.domains[0],
+                "kind": about.kind, "severity": about.severity,
+            }  # fmt: skip
+            for some in portions(sorted(_uuid(each) for each in findings)):
+                self._client.command(sql.FINDINGS, parameters={**asked, "findings": some})
 
     def _frame(self, statement: str, parameters: Mapping[str, Any]) -> pl.DataFrame:
         frame = pl.from_arrow(self._client.query_arrow(statement, parameters=dict(parameters), use_strings=True))

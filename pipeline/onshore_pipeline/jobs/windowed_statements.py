@@ -136,18 +136,43 @@ WHERE rule = {rule:String} AND key_hash % {portions:UInt32} = {portion:UInt32}
     )
 """
 
-# A finding counts the windows, sequences or absences of the rule in force that are violated now.
+# Units that stand and begin outside of a text's time.
+_OUTSIDE_NOW: Final = """
+    SELECT * FROM windowed_verdicts_built WHERE rule = {rule:String} AND (unit_id, generation) IN (
+        SELECT unit_id, max(generation) FROM windowed_verdicts_built
+        WHERE rule = {rule:String} AND generation IN (SELECT generation FROM rollup_runs) GROUP BY unit_id
+    )
+"""
+OUTSIDE: Final = f"""
+SELECT unit_id, any(finding_id) FROM ({_OUTSIDE_NOW}
+    AND (toUnixTimestamp64Nano(since) < {{low:Int64}} OR toUnixTimestamp64Nano(since) >= {{high:Int64}})
+) GROUP BY unit_id HAVING argMax(verdict, stated_at) != 'not_applicable'
+"""  # noqa: S608 - fixed text
+# What was said stays, and behind it stands that the text does not apply.
+WITHDRAW: Final = f"""
+INSERT INTO windowed_verdicts_built
+SELECT * REPLACE ({{generation:UInt64}} AS generation) FROM ({_OUTSIDE_NOW} AND unit_id IN {{units:Array(UUID)}})
+UNION ALL
+SELECT * EXCEPT was REPLACE ({{generation:UInt64}} AS generation, '' AS missing,
+    fromUnixTimestamp64Nano({{now:Int64}}, 'UTC') AS stated_at, was AS before, 'not_applicable' AS verdict)
+FROM (
+    SELECT *, verdict AS was FROM ({_OUTSIDE_NOW} AND unit_id IN {{units:Array(UUID)}})
+    ORDER BY stated_at DESC LIMIT 1 BY unit_id
+)
+"""  # noqa: S608 - fixed text
+
+# A finding counts the windows, sequences or absences of its control's texts that are violated now.
 FINDINGS: Final = """
 INSERT INTO findings_built
-SELECT finding_id, {generation:UInt64}, any(tenant), {domain:String}, any(control_id), any(control_version),
+SELECT finding_id, {generation:UInt64}, any(tenant), {domain:String}, any(control_id), max(control_version),
     {kind:String}, {severity:String}, any(fingerprint), ifNull(minOrNullIf(first_at, is_violated), min(first_at)),
     ifNull(maxOrNullIf(last_at, is_violated), max(last_at)), countIf(is_violated), 0,
     arraySlice(arrayDistinct(arrayFlatten(groupArrayIf(10)(sample_event_ids, is_violated))), 1, 10)
 FROM (
     SELECT *, verdict = 'violated' AS is_violated FROM windowed_verdicts_built
-    WHERE rule = {rule:String} AND finding_id IN {findings:Array(UUID)} AND (unit_id, generation) IN (
+    WHERE rule IN {rules:Array(String)} AND finding_id IN {findings:Array(UUID)} AND (unit_id, generation) IN (
         SELECT unit_id, max(generation) FROM windowed_verdicts_built
-        WHERE rule = {rule:String} AND finding_id IN {findings:Array(UUID)}
+        WHERE rule IN {rules:Array(String)} AND finding_id IN {findings:Array(UUID)}
             AND (generation = {generation:UInt64} OR generation IN (SELECT generation FROM rollup_runs))
         GROUP BY unit_id
     )

@@ -10,9 +10,11 @@ import pytest
 
 from onshore_pipeline.controls.activating import Planned, plan_activation, plan_retirement
 from onshore_pipeline.controls.activations import FILE_NAME, read_activations
+from onshore_pipeline.controls.compiled import Span
 from onshore_pipeline.controls.engine import judge
 from onshore_pipeline.controls.examples import example_events, run_examples
 from onshore_pipeline.controls.load import PACKS, ControlSet, check_controls, load_controls
+from onshore_pipeline.controls.windowed_verdicts import begins_within
 from onshore_pipeline.errors import ControlError, OnshoreError
 
 if TYPE_CHECKING:
@@ -135,13 +137,6 @@ def test_two_texts_of_which_nobody_decided_are_refused(folder: Path, text: Path)
         (NEXT.replace("transfer_basis = 'none'", "transfer_basis = 'consent'"), AT, "the example "),
         (NEXT.replace("violated: ", "violated: no_column = 'x' AND ", 1), AT, "there is no column no_column"),
         (NEXT.replace("confidence: sure", "confidence: check"), AT, "only what is executable"),
-        (
-            (PACKS / "sovereignty" / "SOV-19-01.yaml")
-            .read_text(encoding="utf-8")
-            .replace("version: 1", "version: 2", 1),
-            AT,
-            "looks at more than one event",
-        ),
     ],
 )
 def test_what_cannot_be_put_into_force_changes_nothing(
@@ -151,6 +146,33 @@ def test_what_cannot_be_put_into_force_changes_nothing(
     with pytest.raises(OnshoreError, match=why):
         _activate(text, folder, at)
     assert [file.name for file in folder.iterdir()] == ["OWN-01.yaml"]
+
+
+def test_a_text_that_looks_at_more_than_one_event_judges_what_begins_in_its_time(folder: Path, text: Path) -> None:
+    shipped = (PACKS / "sovereignty" / "SOV-19-01.yaml").read_text(encoding="utf-8")
+    (folder.parent / "shipped" / "SOV-19-01.yaml").write_text(shipped, encoding="utf-8")
+    text.write_text(shipped.replace("version: 1\n", "version: 2\n", 1), encoding="utf-8")
+    before = _loaded(folder)
+    _activate(text, folder)
+    plan_retirement(
+        "SOV-19-01", folder, "grace", "over", AT + timedelta(days=9), NOW, shipped=folder.parent / "shipped"
+    ).carry_out()
+    controls = _loaded(folder)
+    assert controls.digest != before.digest
+    texts = [each for each in controls.windowed if each.control.id == "SOV-19-01"]
+    at_ns, end_ns = (int(moment.timestamp()) * 10**9 for moment in (AT, AT + timedelta(days=9)))
+    assert [(each.control.version, each.span) for each in texts] == [(1, Span(None, at_ns)), (2, Span(at_ns, end_ns))]
+    begins = pl.DataFrame({"since": [at_ns - 1, at_ns, end_ns - 1, end_ns]})
+    judged = [begins.select(begins_within(each)).to_series().to_list() for each in texts]
+    assert judged == [[True, False, False, False], [False, True, True, False]]
+
+
+def test_a_text_for_single_events_does_not_follow_one_for_windows(folder: Path, text: Path) -> None:
+    windowed = (PACKS / "sovereignty" / "SOV-19-01.yaml").read_text(encoding="utf-8")
+    (folder.parent / "shipped" / "SOV-19-01.yaml").write_text(windowed, encoding="utf-8")
+    text.write_text(NEXT.replace(f"id: {CONTROL}\n", "id: SOV-19-01\n", 1), encoding="utf-8")
+    with pytest.raises(OnshoreError, match="looks at single events and another at more than one"):
+        _activate(text, folder)
 
 
 def test_an_earlier_time_than_the_last_decisions_is_refused(folder: Path, text: Path) -> None:
