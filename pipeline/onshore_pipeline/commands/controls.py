@@ -12,6 +12,7 @@ import typer
 
 from onshore_pipeline.commands.activate import activate_control, retire_control
 from onshore_pipeline.commands.backtest import backtest_control
+from onshore_pipeline.commands.control_as_of import check_in_force, text_as_of
 from onshore_pipeline.commands.control_runs import list_runs, show_history
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
 from onshore_pipeline.domain.control import STATUSES
@@ -66,10 +67,18 @@ def list_controls(
 @app.command("show")
 def show_control(
     control_id: Annotated[str, typer.Argument(metavar="ID", help="For example AU-APP8-01")],
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", metavar="DATE", help="The text that judges events of this day (of its end), or time"),
+    ] = None,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
-    """Show one control: its file as it stands, or with --json its fields and the SQL made from it."""
+    """Show one control: its file as it stands, or with --json its fields and the SQL made from it.
+
+    Of several texts it is the one that judges the latest events, or with --as-of those of a day, as the files in force
+    say; `onshore controls history --as-of` tells which text judged, also where a file was changed in place.
+    """
     from onshore_pipeline.controls.suggestions import did_you_mean
 
     controls = _loaded(data_dir)
@@ -77,10 +86,16 @@ def show_control(
     if control is None:
         known = [each.id for each in controls.controls]
         raise OnshoreError(f"no control has the id {control_id}{did_you_mean(control_id.upper(), known)}")
+    told: dict[str, str] = {}
+    if as_of is not None:
+        compiled, told = text_as_of(check_in_force(_folders(data_dir)), control_id, as_of)
+        control = compiled.control
     if as_json:
-        typer.echo(json.dumps(_as_json(control, controls), default=str, ensure_ascii=False))
+        typer.echo(json.dumps({**_as_json(control, controls), **told}, default=str, ensure_ascii=False))
         return
-    typer.echo(Path(control.file).read_text(encoding="utf-8").rstrip())
+    typer.echo(control.text.rstrip())
+    for name, value in told.items():
+        typer.echo(f"# {name.replace('_', ' ')}: {value}")
     typer.echo(f"# status: {control.status}\n# file: {control.file}\n# sha256: {control.digest}")
 
 
@@ -175,7 +190,7 @@ def _loaded(data_dir: Path | None) -> ControlSet:
 
 
 def _as_json(control: Control, controls: ControlSet) -> dict[str, Any]:
-    texts = next((each for each in controls.executable if each.control is control), None)
+    texts = next((each for each in controls.executable if each.control == control), None)
     sql = None if texts is None else {"polars": texts.polars.verdict, "clickhouse": texts.clickhouse.verdict}
     return {**asdict(control), "sql": sql}
 
