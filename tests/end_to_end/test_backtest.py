@@ -96,6 +96,55 @@ def test_a_control_of_more_than_one_event_runs_over_history_too(
     assert sum(day["old"]["violated"] for day in json.loads(done.stdout)["days"]) > 0
 
 
+def test_days_of_windows_are_told_to_be_as_sealed_and_what_is_counted_is_named(
+    played: RunningStack, period: tuple[datetime, datetime]
+) -> None:
+    done = _backtest(played, period, control="SOV-19-01")
+    assert done.returncode == 0, done.stderr
+    days = [line for line in done.stdout.splitlines() if line[:4].isdecimal()]
+    assert days
+    assert all("(as sealed)" in line for line in days if "0 violated, 0 undetermined, 0 satisfied" not in line)
+    assert "windows, sequences or absences in" in done.stdout.splitlines()[-1]
+
+
+def test_a_window_that_was_said_otherwise_is_no_longer_as_sealed(
+    played: RunningStack, period: tuple[datetime, datetime]
+) -> None:
+    writer = played.writer()
+    units = "rule, since, unit_id FROM windowed_verdicts_built WHERE control_id = 'SOV-19-01' AND verdict = 'violated'"
+    [(rule, since, unit)] = writer.query(f"SELECT {units} ORDER BY since LIMIT 1").result_rows
+    which = f"rule = '{rule}' AND unit_id = '{unit}'"
+    writer.command("CREATE TABLE kept_units AS windowed_verdicts_built")
+    writer.command(f"INSERT INTO kept_units SELECT * FROM windowed_verdicts_built WHERE {which}")
+    writer.command(
+        "INSERT INTO windowed_verdicts_built SELECT * REPLACE ('satisfied' AS verdict, stated_at + 1 AS stated_at)"
+        " FROM kept_units WHERE verdict = 'violated'"
+    )
+    done = _backtest(played, period, control="SOV-19-01")
+    writer.command(f"DELETE FROM windowed_verdicts_built WHERE {which}")
+    writer.command("INSERT INTO windowed_verdicts_built SELECT * FROM kept_units")
+    writer.command("DROP TABLE kept_units")
+    writer.close()
+    assert done.returncode == 1
+    [wrong] = [line for line in done.stdout.splitlines() if "SEALED OTHERWISE: v1:" in line]
+    assert wrong.startswith(f"{since:%Y-%m-%d}")
+
+
+def test_a_text_for_single_events_is_not_compared_with_one_for_windows(
+    played: RunningStack, period: tuple[datetime, datetime], tmp_path: Path
+) -> None:
+    file = tmp_path / "SOV-19-01.yaml"
+    file.write_text(TEXT.replace(f"id: {CONTROL}\n", "id: SOV-19-01\n"))
+    done = _backtest(played, period, "--against", str(file), control="SOV-19-01")
+    assert done.returncode == 2
+    assert "one text looks at single events and the other at more than one" in done.stderr
+    assert "run the new text with an id of its own" in done.stderr
+    assert not done.stdout
+    windowed = (PACKS / "sovereignty" / "SOV-19-01.yaml").read_text(encoding="utf-8")
+    file.write_text(windowed.replace("id: SOV-19-01\n", f"id: {CONTROL}\n"))
+    assert _backtest(played, period, "--against", str(file)).returncode == 2
+
+
 def test_a_text_that_says_something_else_under_the_same_version_is_found_out(
     played: RunningStack, period: tuple[datetime, datetime]
 ) -> None:

@@ -82,6 +82,7 @@ def _body(control: dict[str, Any]) -> Html:
         ("How sure", f"{control['confidence']}, checked on {control['checked_on']}"),
         ("In force", _in_force(control)),
         ("Applies to", _code(written.get("applies"))),
+        *_looks_at(written),
         ("Violated if", _code(written.get("violated"))),
         ("Deadline", _deadline(written.get("clock"))),
         ("Clocks", ", ".join(map(str, written.get("clocks") or ())) or None),
@@ -90,9 +91,34 @@ def _body(control: dict[str, Any]) -> Html:
         ("First thing to do", control["remediation"]),
         ("Maps to", ", ".join(map(str, written.get("maps_to") or ())) or None),
     ]
-    examples = [(str(each["name"]), str(each["verdict"]).replace("_", " ")) for each in written.get("examples") or ()]
+    examples = [(str(each["name"]), _expected(each)) for each in written.get("examples") or ()]
     shown = facts([pair for pair in pairs if pair[1]])
     return Html(f"{paragraph(control['rationale'])}{shown}{facts(examples) if examples else ''}")
+
+
+def _looks_at(written: dict[str, Any]) -> list[tuple[str, str | Html | None]]:
+    """What a control that looks at more than one event looks at, in the order of its file."""
+    if window := written.get("window"):
+        every = "" if window["every"] == window["period"] else f", a new one every {window['every']}"
+        return [("Looks at", f"windows of {window['period']}{every}, by {_listed(window.get('group_by'))}")]
+    if absence := written.get("absence"):
+        lacks = f"{_code(absence['of'])} does not come again within {text(str(absence['longer_than']))}"
+        return [("Violated if", Html(f"{lacks}, by {text(_listed(absence.get('group_by')))}"))]
+    steps = [
+        f"{'then, within ' + text(str(step['within'])) + ', ' if 'within' in step else ''}{_code(step['when'])}"
+        for step in written.get("sequence") or ()
+    ]
+    by = text(_listed(written.get("group_by")))
+    return [("Violated if", Html(f"by {by}: {'; '.join(steps)}"))] if steps else []
+
+
+def _listed(names: object) -> str:
+    return ", ".join(map(str, names)) if isinstance(names, list) else str(names)
+
+
+def _expected(example: dict[str, Any]) -> str:
+    missing = f", {example['missing']} missing" if example.get("missing") else ""
+    return f"{str(example['verdict']).replace('_', ' ')}{missing}"
 
 
 def _written(source: str) -> dict[str, Any]:
