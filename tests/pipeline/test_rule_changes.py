@@ -30,6 +30,8 @@ _HOUR = timedelta(hours=1)
 def stack(tmp_path: Path) -> Iterator[ChaosStack]:
     controls = tmp_path / "controls"
     controls.mkdir()
+    own = SHIPPED.replace(f"id: {CONTROL}\n", "id: OWN-01\n", 1).replace("clocks: [", "#clocks: [")
+    (controls / "OWN-01.yaml").write_text(own, encoding="utf-8")
     with chaos_stack(tmp_path) as running:
         running.settings_told["ONSHORE_CONTROLS_DIR"] = str(controls)
         yield running
@@ -64,7 +66,7 @@ def test_a_batch_that_a_killed_worker_judged_is_judged_again_and_each_event_by_t
     stack.start("worker", "5.before:kill")
     wait_until(lambda: in_force(stack), "the worker says what it judges by")
     old = in_force(stack)
-    changes = datetime.now(UTC) + timedelta(seconds=30)
+    changes = (datetime.now(UTC) + timedelta(seconds=30)).replace(microsecond=0)
     if seen:
         activate(stack, changes)
         wait_until(lambda: in_force(stack) != old, "the worker judges by the new rules")
