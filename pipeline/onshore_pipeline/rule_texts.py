@@ -44,7 +44,7 @@ class RuleTexts:
 
 
 def keep_controls(client: Client, controls: ControlSet) -> None:
-    """The controls' texts, those that are not there yet, and which of them and which lists make up the set."""
+    """The controls' texts, those that are not there yet, which of them and which lists make up the set, and when."""
     with store_errors():
         known = {bytes(row[0]) for row in client.query("SELECT digest FROM controls").result_rows}
     now = datetime.now(UTC)
@@ -54,7 +54,8 @@ def keep_controls(client: Client, controls: ControlSet) -> None:
     parts = [(f"control/{control.id}", str(control.version), control.digest) for control in controls.controls]
     lists = controls.lists.values()
     parts += [(f"list/{each.name}", "", each.digest) for each in lists]
-    _keep_set(client, "controls", controls.digest, parts, {each.digest: each.content for each in lists}, now)
+    contents = {each.digest: each.content for each in lists} | {controls.digest: controls.stated.encode()}
+    _keep_set(client, "controls", controls.digest, parts, contents, now)
 
 
 def keep_context(client: Client, context: Context) -> None:

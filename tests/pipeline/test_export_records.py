@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,13 @@ import bundles
 import exporting
 import recorded
 from embedded_pipeline import Pipeline, running_pipeline
+from onshore_pipeline.controls.activating import plan_activation
+from onshore_pipeline.controls.load import PACKS, load_controls
 from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.keyring import Keyring, SigningKey
 from onshore_pipeline.evidence.verify import verify_bundle
+from onshore_pipeline.jobs.export_rules import RulesInForce
+from onshore_pipeline.rule_texts import keep_controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,3 +120,24 @@ def test_what_is_left_out_or_altered_is_missed(bundle: Path, name: str) -> None:
         except standalone.Problem as problem:
             codes.append(problem.exit_code)
     assert codes == [expected, expected]
+
+
+def test_a_set_whose_controls_change_at_a_set_time_is_told_whole(filled: Pipeline, tmp_path: Path) -> None:
+    shipped = (PACKS / "au" / "AU-APP8-01.yaml").read_text(encoding="utf-8")
+    (tmp_path / "OWN-01.yaml").write_text(shipped.replace("id: AU-APP8-01\n", "id: OWN-01\n"), encoding="utf-8")
+    changed = shipped.replace("id: AU-APP8-01\n", "id: OWN-01\n").replace("version: 2\n", "version: 3\n")
+    (tmp_path / "next.yml").write_text(changed, encoding="utf-8")
+    at = datetime(2026, 12, 1, tzinfo=UTC)
+    now = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    (tmp_path / "controls").mkdir()
+    (tmp_path / "OWN-01.yaml").rename(tmp_path / "controls" / "OWN-01.yaml")
+    plan_activation(tmp_path / "next.yml", tmp_path / "controls", "ada", "the law changed", at, now).carry_out()
+    controls = load_controls(tmp_path / "controls")
+    keep_controls(filled.client, controls)
+    rules = RulesInForce(exporting.reader_of(filled), {"controls": {controls.digest}, "context": set()})
+    said = rules.sets["controls"][controls.digest]
+    assert hashlib.sha256(said.encode()).hexdigest() == controls.digest
+    assert [span[2:] for span in json.loads(said)["spans"]] == [
+        [None, 1_796_083_200 * 10**9],
+        [1_796_083_200 * 10**9, None],
+    ]

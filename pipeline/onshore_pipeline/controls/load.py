@@ -56,6 +56,7 @@ class ControlSet:
         digest: SHA-256 over ids, versions, status, digests and spans of controls and digests of lists, hexadecimal.
         windowed: those that look at more than one event and are judged by a job, by id.
         gates: which of the executable ones a batch has any business with.
+        stated: the text that `digest` is of.
     """
 
     controls: tuple[Control, ...]
@@ -64,6 +65,7 @@ class ControlSet:
     digest: str
     gates: Gates = field(repr=False, compare=False)
     windowed: tuple[WindowedControl, ...] = ()
+    stated: str = field(default="", repr=False, compare=False)
 
     def control(self, control_id: str) -> Control | None:
         """The control of this id; of several texts the one that judges the latest events."""
@@ -143,11 +145,12 @@ def control_set(
     ]
     if parted:
         identity["spans"] = parted
-    digest = hashlib.sha256(json.dumps(identity, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+    stated = json.dumps(identity, separators=(",", ":"), ensure_ascii=False)
+    digest = hashlib.sha256(stated.encode()).hexdigest()
     running = [each for each in ordered if each.control.status in runs]
     executable = tuple(each for each in running if each.windowed is None)
     windowed = tuple(each.windowed for each in running if each.windowed is not None)
-    return ControlSet(controls, executable, lists, digest, Gates(executable), windowed)
+    return ControlSet(controls, executable, lists, digest, Gates(executable), windowed, stated)
 
 
 def read_control(path: Path, lists: Mapping[str, DatedList]) -> tuple[Compiled | None, tuple[ControlError, ...]]:

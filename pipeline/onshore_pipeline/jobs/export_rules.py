@@ -58,15 +58,17 @@ class RulesInForce:
         }
 
     def _text(self, kind: str, digest: str) -> str | None:
-        """What the digest is of; None where the store cannot say it (controls that change at a set time)."""
+        """What the digest is of; None where the store cannot say it."""
         parts = self._reader.rows(_PARTS, {"digest": digest, "kind": kind})
-        text = _lines(parts) if kind == "context" else self._identity(parts)
+        stated = self._reader.rows(_FILES, {"digests": [digest]})
+        text = stated[0]["text"] if stated else _lines(parts) if kind == "context" else self._identity(parts)
         if hashlib.sha256(text.encode()).hexdigest() != digest:
             return None
         self._names |= {str(row["sha256"]): str(row["name"]) for row in parts}
         return text
 
     def _identity(self, parts: Sequence[dict[str, Any]]) -> str:
+        """Of stores that kept the parts only; with controls that change at a set time it is another text."""
         digests = [row["sha256"] for row in parts if str(row["name"]).startswith(_CONTROL)]
         rows = self._reader.rows(_STATUS, {"digests": digests})
         status = {row["sha256"]: row["status"] for row in rows}
