@@ -27,14 +27,14 @@ EVENTS = ("otlp_logs", "otlp_spans", "otlp_traces", "otlp_metrics")
 RAW = "raw."  # raw.FORMAT, written by whoever the operator allows
 LOG, DEAD_LETTERS, STORES = "onshore_evidence_log", "onshore_dead_letters", "onshore_stores"
 FINDINGS = "onshore_findings"  # for a SIEM, whose user the operator allows to read it
-ACTIONS = "onshore_actions"  # what operators do: findings, waivers, controls, exports; and seals of controls' runs
+ACTIONS = "onshore_actions"  # what operators do: findings, waivers, controls, exports; and what the sequencer records
 USERS = ("onshore-admin", "onshore-receiver", "onshore-worker", "onshore-sequencer", "onshore-operator")
 
 
 def grants(group: str) -> list[list[ACL]]:
     """Who may do what: only the receiver writes events, the worker the evidence log, operators actions.
 
-    The sequencer records once an hour which controls ran, beside what operators do.
+    The sequencer records once an hour which controls ran, and changes of the registries, beside what operators do.
     """
     topic, groups, transactions = ResourceType.TOPIC, ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID
     return [

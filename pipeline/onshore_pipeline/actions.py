@@ -38,7 +38,7 @@ class Action:
     Attributes:
         name: a dotted verb: finding.acknowledge, waiver.approve, control.activate, context.change, evidence.export ...
         tenant: whose data it is about.
-        who: the person, as `--as` named them.
+        who: the person, as `--as` named them; a process where nobody did it by a command.
         reason: why; '' where none was asked for.
         attributes: what else there is to say, by its published name (onshore.finding.id, ...).
         actor_type: 'user' for a person, 'service' for what the deployment does by itself.
@@ -75,14 +75,18 @@ def record_action(recorder: Recorder, action: Action) -> Recorded:
         if len(text) > _LONGEST:
             raise OnshoreError(f"{what}: {len(text):,} characters, {_LONGEST:,} are allowed")
     action_id = uuid4()
-    headers = ((TENANT_HEADER, action.tenant.encode()), (ENCODING_HEADER, b"otlp_proto"))
-    place = recorder.record(ACTIONS_TOPIC, Outgoing(encoded(action, action_id), headers))
+    place = recorder.record(ACTIONS_TOPIC, Outgoing(encoded(action, action_id), headers_of(action)))
     return Recorded(place, event_id_of(place), action_id)
 
 
-def encoded(action: Action, action_id: UUID) -> bytes:
-    """The deed as one OTLP log record."""
-    now_ns = time.time_ns()
+def headers_of(action: Action) -> tuple[tuple[str, bytes], ...]:
+    """The headers of the message that holds a deed."""
+    return ((TENANT_HEADER, action.tenant.encode()), (ENCODING_HEADER, b"otlp_proto"))
+
+
+def encoded(action: Action, action_id: UUID, at_ns: int | None = None) -> bytes:
+    """The deed as one OTLP log record, done at `at_ns` (since 1970) or now."""
+    now_ns = time.time_ns() if at_ns is None else at_ns
     told = {
         **action.attributes,
         "onshore.domain": "infrastructure",

@@ -1,12 +1,14 @@
 """What verdicts depend on, kept in the store under the digests that log entries name.
 
 An entry names the digest of the registries and of the controls that its message was judged by. Here is what they were:
-`rule_sets` has the parts of each digest, `rule_files` the bytes of each part, `controls` the controls' own texts.
+`rule_sets` has the parts of each digest, `rule_files` the bytes of each part, `controls` the controls' own texts. A row
+of kind 'in force' says since when a worker judges by registries, so that whoever sequences records each change once.
 Geolocation data is named by its digest only: it is large, and others publish it.
 """
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
 
     from onshore_pipeline.assess import Judgement
     from onshore_pipeline.context import Context
+    from onshore_pipeline.context.changes import Written
     from onshore_pipeline.controls.load import ControlSet
     from onshore_pipeline.domain.control import Control
 
+IN_FORCE: Final = "in force"
 _KNOWN_SET: Final = "SELECT count() FROM rule_sets WHERE digest = unhex({digest:String})"
 
 
@@ -63,6 +67,32 @@ def keep_context(client: Client, context: Context) -> None:
     contents = {each.sha256: found for each in context.sources if (found := context.contents.of(each)) is not None}
     parts = [(each.name, each.version, each.sha256) for each in context.sources]
     _keep_set(client, "context", context.digest, parts, contents, datetime.now(UTC))
+
+
+def tell_in_force(client: Client, by: str, context: Context, written: Written | None) -> None:
+    """Have the store say that a process judges by these registries from now on, and hold what they are.
+
+    Args:
+        client: a writing connection.
+        by: the process.
+        context: the registries.
+        written: the newest of the user's files; None without files.
+
+    Raises:
+        StoreUnavailable: try again later.
+    """
+    keep_context(client, context)
+    now = datetime.now(UTC)
+    told = {"by": by} | ({"written_at": written.at.isoformat(), "written_by": written.by} if written else {})
+    row = {
+        "digest": bytes.fromhex(context.digest),
+        "kind": IN_FORCE,
+        "name": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}",  # each telling is a row of its own
+        "version": json.dumps(told),
+        "sha256": bytes(32),
+        "loaded_at": now,
+    }
+    insert(client, "rule_sets", pa.Table.from_pylist([row], schema=SCHEMAS["rule_sets"]))
 
 
 def _keep_set(

@@ -7,16 +7,19 @@ Geolocation data is read once: it is large, and a restart takes seconds.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import structlog
 
-from onshore_pipeline.errors import ContextError, ControlError
+from onshore_pipeline.context.changes import Written
+from onshore_pipeline.errors import ContextError, ControlError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
     from onshore_pipeline.assess import Judgement
     from onshore_pipeline.context import Context
@@ -25,9 +28,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger("rules")
 
 _LOOK_EVERY_S: Final = 1.0
+_LAST_ANSWER_S: Final = 2.0
 _SUFFIXES: Final = frozenset({".csv", ".yaml", ".yml"})
 
 Read = TypeVar("Read")
+Tell = Callable[["Context", Written | None], None]
 Signature = tuple[tuple[str, int, int, int], ...]
 
 
@@ -70,17 +75,25 @@ class ChangingRules:
         self._judgement = judgement
         self._context, self._controls = Folder(*context), Folder(*controls)
         self._stop = threading.Event()
+        self._tell: Tell | None = None
+        self._told = ""
         self._watching = threading.Thread(target=self._watch, name="rules", daemon=True)
 
-    def start(self) -> None:
-        """Look at the folders from time to time, in a thread of its own, until `close`."""
+    def start(self, tell: Tell | None = None) -> None:
+        """Look at the folders from time to time, in a thread of its own, until `close`.
+
+        `tell` is told which registries are in force, and who wrote their newest file when: at once and after every
+        change. Where it raises `StoreUnavailable` it is told again.
+        """
+        self._tell = tell
+        self._say()  # before anything is judged
         self._watching.start()
 
     def close(self) -> None:
         """Stop looking."""
         self._stop.set()
         if self._watching.is_alive():
-            self._watching.join()
+            self._watching.join(_LAST_ANSWER_S)  # a store that hangs ends with the process
 
     def in_force(self) -> Judgement:
         """See `Rules`."""
@@ -110,6 +123,19 @@ class ChangingRules:
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_EVERY_S):
             self.look()
+            self._say()
+
+    def _say(self) -> None:
+        """Tell what is in force, unless that was told last."""
+        context = self._judgement.context
+        if self._tell is None or self._told == context.digest:
+            return
+        try:
+            self._tell(context, self._context.written)
+        except StoreUnavailable as error:
+            log.warning("registries in force not told", reason=str(error))
+        else:
+            self._told = context.digest
 
 
 class Folder(Generic[Read]):
@@ -120,6 +146,14 @@ class Folder(Generic[Read]):
         self._folder, self._read = folder, read
         self._read_as = self._seen = _signature(folder)
         self.trouble = ""
+
+    @property
+    def written(self) -> Written | None:
+        """When the newest file that was read last was written, and whose it is; None where there is none."""
+        newest = max(self._read_as, key=lambda stamp: stamp[2], default=None)
+        if newest is None:
+            return None
+        return Written(datetime.fromtimestamp(newest[2] // 1_000_000_000, UTC), _owner(Path(newest[0])))
 
     def renewed(self) -> Read | None:
         """What the folder says now, if that is new, and nobody has written to it since the last look."""
@@ -136,6 +170,13 @@ class Folder(Generic[Read]):
             return None
         self.trouble = ""
         return read
+
+
+def _owner(file: Path) -> str:
+    try:
+        return file.owner()
+    except (KeyError, OSError):  # a user without a name, or the file is gone
+        return ""
 
 
 def _signature(folder: Path | None) -> Signature:

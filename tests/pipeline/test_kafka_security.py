@@ -86,6 +86,7 @@ def test_receiver_worker_and_sequencer_do_their_work(secured: SecuredKafka) -> N
     with closing(KafkaEntryReader(sequencer)) as reader:
         (logged,) = reader.read(after={}, max_entries=10, timeout_s=10)
     assert json.loads(logged.value) == entry
+    send(sequencer, "onshore_actions")  # changes of the registries
 
 
 def test_an_operator_records_an_action_and_is_told_where_it_lies(secured: SecuredKafka) -> None:

@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -53,7 +54,7 @@ def worker(
     from onshore_pipeline.log_check import refuse_older_log
     from onshore_pipeline.log_ties import claim_log
     from onshore_pipeline.memory import leave_out_pandas
-    from onshore_pipeline.rule_texts import RuleTexts
+    from onshore_pipeline.rule_texts import RuleTexts, tell_in_force
     from onshore_pipeline.worker import Worker
     from onshore_pipeline.worker_status import say_stopped
 
@@ -75,7 +76,7 @@ def worker(
         consumer = assembly.consumer(settings, member, at, check)
         try:
             _ready(ready_file)
-            rules.start()
+            rules.start(partial(tell_in_force, client, f"worker {socket.gethostname()}:{os.getpid()}"))
             worker = Worker(consumer, client, rules, limits, status_file=status, dead_letters=watch, at=at)
             answered = worker.run(stop)
         except StaysDown as error:
@@ -136,6 +137,7 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
     from onshore_pipeline import assembly
     from onshore_pipeline.context.expected_sources import read_register
     from onshore_pipeline.findings.standing import folders
+    from onshore_pipeline.jobs.context_changes import ContextChanges
     from onshore_pipeline.jobs.control_run_seals import RunSeals
     from onshore_pipeline.jobs.finding_states import FindingStates
     from onshore_pipeline.jobs.keep import keep
@@ -155,8 +157,9 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
         stack.callback(client.close)
         stack.callback(reader.close)
         read = stack.enter_context(contextlib.closing(assembly.store_reader(settings, store_url)))
+        producer = stack.enter_context(contextlib.closing(assembly.producer(settings)))
         # A SIEM reads Kafka; where there is none, nobody would read the topic.
-        siem = settings.kafka_bootstrap_servers and stack.enter_context(contextlib.closing(assembly.producer(settings)))
+        siem = producer if settings.kafka_bootstrap_servers else None
         where = folders(settings.context_dir, settings.data_dir)
         states = FindingStates(
             read, client, where, in_force, siem.send if siem else None, f"onshore {metadata.version('onshore')}"
@@ -168,13 +171,14 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
             lambda: bool(in_force().windowed),
             at=at,
         )
+        registries = ContextChanges(read, producer.send, assembly.DEFAULT_TENANT)
         while not over.is_set():
             try:
                 sequencer = Sequencer(reader, client, at)
                 heads = assembly.head_keeper(settings, client, sequencer.log_id, at)
                 keep(
                     sequencer, client, over, measurer=measurer, windows=windows, heads=heads, states=states,
-                    runs=runs, status_file=said, at=at,
+                    runs=runs, registries=registries, status_file=said, at=at,
                 )  # fmt: skip
                 heads.close()
             except (StoreUnavailable, BrokerUnavailable) as error:

@@ -41,7 +41,13 @@ SETS = "context/sets.json"
 NEEDED = (HEAD, LOG_PROOF, MESSAGES, ENTRIES, EVENTS, OPENINGS, VERDICTS, VERDICTS_CSV)
 NEEDED_SINCE_2 = (FINDINGS, ACTIONS, WAIVERS, DELETIONS, SETS)
 ACTIONS_TOPIC = "onshore_actions"
-RECORDED = ("finding.", "waiver.", "hold.", "evidence.delete")  # actions that `actions.ndjson` has, every one
+RECORDED = (
+    "finding.",
+    "waiver.",
+    "hold.",
+    "evidence.delete",
+    "context.change",
+)  # actions that `actions.ndjson` has, every one
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STEPS = {
     1: "container",

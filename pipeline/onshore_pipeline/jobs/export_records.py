@@ -1,4 +1,4 @@
-"""What people did about findings, waivers, holds and deletions, and windows judged again, as a bundle says it.
+"""What was done about findings, waivers, holds, deletions and registries, and windows judged again, as a bundle says.
 
 The operator's word, but for what the log shows: a verifier counts findings against sealed verdicts, and looks for every
 shown action of these kinds among `actions.ndjson`, so that one that was left out is missed.
@@ -17,6 +17,7 @@ from onshore_pipeline.evidence.redaction import repeats
 from onshore_pipeline.findings.life import FINDING_ID
 from onshore_pipeline.findings.standing import Wanted, all_waivers, standings
 from onshore_pipeline.findings.waivers import PROPOSE, WAIVER_ID
+from onshore_pipeline.jobs.context_changes import DIGEST as REGISTRIES
 from onshore_pipeline.jobs.export_leaves import deletions
 from onshore_pipeline.jobs.export_tables import REDACTED, replaced_finding_id
 from onshore_pipeline.jobs.holds import HOLD_ID
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.store.reader import Reader
 
 _DELETION_ID: Final = "onshore.deletion.id"
-_ABOUT: Final = (WAIVER_ID, FINDING_ID, HOLD_ID, _DELETION_ID)
+_ABOUT: Final = (WAIVER_ID, FINDING_ID, HOLD_ID, _DELETION_ID, REGISTRIES)
 _ACTIONS: Final = """
 SELECT toString(topic_id) AS topic_id, kafka_offset AS offset, record_index, toString(tenant) AS tenant,
     toString(action) AS action, toUnixTimestamp64Nano(received_at) AS at, toValidUTF8(who) AS who,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.head_keeper import HeadKeeper
+    from onshore_pipeline.jobs.context_changes import ContextChanges
     from onshore_pipeline.jobs.control_run_seals import RunSeals
     from onshore_pipeline.jobs.finding_states import FindingStates
     from onshore_pipeline.jobs.measure import Measurer
@@ -43,7 +44,7 @@ _SHARE: Final = 10
 _SHORTEST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 3.0
 _LONGEST_WINDOWS_PAUSE_S: Final = 30.0
-_LONGEST_STATES_PAUSE_S: Final = 30.0
+_LONGEST_TELLING_PAUSE_S: Final = 30.0
 _SEAL_RUNS_EVERY_S: Final = 30.0
 
 
@@ -57,12 +58,13 @@ def keep(
     heads: HeadKeeper | None = None,
     states: FindingStates | None = None,
     runs: RunSeals | None = None,
+    registries: ContextChanges | None = None,
     status_file: Path | None = None,
     at: Callable[[str], None] = nowhere,
 ) -> None:
     """Sequence and sign until `stop`; rebuild, judge and tell what became visible; measure, sweep; say how far it is.
 
-    Hours of control runs that are complete are sealed.
+    Hours of control runs that are complete are sealed; changes of the registries are recorded.
 
     Raises:
         StoreUnavailable, BrokerUnavailable: start again with a new sequencer.
@@ -70,9 +72,8 @@ def keep(
     """
     touched: set[UUID] = set(attempts_behind(client))
     sweeper = Sweeper(client, at)
-    rollup_due = sweep_due = say_due = measure_due = windows_due = windows_soon = states_due = runs_due = (
-        time.monotonic()
-    )
+    rollup_due = sweep_due = say_due = measure_due = windows_due = windows_soon = time.monotonic()
+    states_due = registries_due = runs_due = rollup_due
     while not stop.is_set():
         sequenced = sequencer.step(max_entries=_MAX_ENTRIES, timeout_s=_READ_TIMEOUT_S)
         touched |= sequenced.attempts
@@ -96,6 +97,7 @@ def keep(
             windows_soon = judged + _pause_s(judged - now, _LONGEST_WINDOWS_PAUSE_S)
             windows_due = max(windows_soon, judged + _CLOSE_EVERY_S)
         states_due = _told(states, states_due)
+        registries_due = _told(registries, registries_due)
         if not touched and sequenced.entries < _MAX_ENTRIES:
             runs_due = _sealed(runs, sequencer, runs_due)
         if now >= sweep_due:
@@ -112,14 +114,14 @@ def _reported(status_file: Path | None, sequencer: Sequencer, due: float) -> flo
     return now + _SAY_EVERY_S
 
 
-def _told(states: FindingStates | None, due: float) -> float:
-    """Tell where findings stand, if it is time; when it is time again."""
+def _told(telling: FindingStates | ContextChanges | None, due: float) -> float:
+    """Tell where findings stand or how registries changed, if it is time; when it is time again."""
     began = time.monotonic()
-    if states is None or began < due:
+    if telling is None or began < due:
         return due
-    states.look()
+    telling.look()
     ended = time.monotonic()
-    return ended + _pause_s(ended - began, _LONGEST_STATES_PAUSE_S)
+    return ended + _pause_s(ended - began, _LONGEST_TELLING_PAUSE_S)
 
 
 def _sealed(runs: RunSeals | None, sequencer: Sequencer, due: float) -> float:
