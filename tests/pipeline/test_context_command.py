@@ -59,6 +59,16 @@ def test_one_file_is_checked_alone_and_a_missing_one_is_an_error(folder: Path) -
         said("validate", str(folder / "nothing.yaml"))
 
 
+def test_the_registers_that_judge_nothing_are_checked_with_the_others(folder: Path) -> None:
+    (folder / "tenants.yaml").write_text(TENANTS)
+    (folder / "retention.yaml").write_text("- {keep: 7y, why: records act}\n")
+    (folder / "expected_sources.yaml").write_text("- {source: a, tenant: b, heard_every: soon, owner: c, why: d}\n")
+    checked = json.loads(said("validate", str(folder), "--json", code=1))
+    assert checked["good"] == {"tenants.yaml": 2, "retention.yaml": 1}
+    assert "column 'since' is empty" in checked["problems"][0]["why"]
+    assert said("validate", str(folder / "retention.yaml")) == "good: retention.yaml 1 row; 0 problems\n"
+
+
 def test_what_only_all_files_together_get_wrong_is_found(folder: Path) -> None:
     (folder / "tenants.yaml").write_text(TENANTS)
     (folder / "tenants.csv").write_text("tenant,home\nx,AU\n")
@@ -90,6 +100,7 @@ def test_rows_are_as_they_were_true_on_a_day_and_known_at_a_time(folder: Path) -
 def test_the_schema_of_one_registry_or_all_is_printed(folder: Path) -> None:
     del folder
     assert json.loads(said("schema", "tenants"))["title"] == "tenants"
+    assert json.loads(said("schema", "retention"))["items"]["required"] == ["keep", "why"]
     assert "$schema" in json.loads(said("schema"))
     with pytest.raises(OnshoreError, match="no registry has the name nonsense; known: addresses"):
         said("schema", "nonsense")

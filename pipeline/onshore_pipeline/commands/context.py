@@ -1,4 +1,4 @@
-"""`onshore context`: the registries that places and permissions are looked up in. None of it needs a running stack."""
+"""`onshore context`: the registries that places and permissions are looked up in; only `history` asks the store."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onshore_pipeline.commands.context_history import context_history
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
 from onshore_pipeline.errors import ContextError, OnshoreError
 from onshore_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from onshore_pipeline.context import Context
 
 app = typer.Typer(help="Registries: what is known about the world.", no_args_is_help=True, add_completion=False)
+app.command("history")(context_history)
 
 _NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="One registry, for example datasets")]
 _KnownOption = Annotated[
@@ -34,6 +36,11 @@ def validate_context(
     """Check registries; every problem is a line FILE:LINE on standard error. Exit 1 if there is one."""
     files = _existing(path)
     good, problems = _checked(files)
+    for name, read in _registers(path).items():
+        try:
+            good[name] = read()
+        except ContextError as error:
+            problems.append(error)
     if as_json:
         listed = [{"file": str(each.file), "line": each.line, "why": each.why} for each in problems]
         typer.echo(json.dumps({"good": good, "problems": listed}))
@@ -85,11 +92,23 @@ def context_as_of(
 @app.command("schema")
 def context_schema(name: _NameArgument = None) -> None:
     """Print the JSON Schema of the registries, or of one, for editors that check while you write."""
-    from onshore_pipeline.context.declared import REGISTRIES, schema, schema_of
+    from onshore_pipeline.context.json_schema import ALL, schema, schema_of
 
-    if name is not None and name not in REGISTRIES:
-        raise _unknown(name)
-    typer.echo(json.dumps(schema() if name is None else schema_of(REGISTRIES[name]), ensure_ascii=False, indent=2))
+    if name is not None and name not in ALL:
+        raise _unknown(name, ALL)
+    typer.echo(json.dumps(schema() if name is None else schema_of(ALL[name]), ensure_ascii=False, indent=2))
+
+
+def _registers(path: Path) -> dict[str, Callable[[], int]]:
+    """What reads each register that is there and that no event is judged by, and counts its rows."""
+    from onshore_pipeline.context import expected_sources, retention
+
+    folder = path if path.is_dir() else path.parent
+    readers: dict[str, Callable[[], int]] = {
+        expected_sources.FILE_NAME: lambda: len(expected_sources.read_register(folder).sources),
+        retention.FILE_NAME: lambda: len(retention.read_retention(folder).rules),
+    }
+    return {name: read for name, read in readers.items() if (path / name).is_file() or path.name == name}
 
 
 def _checked(files: Mapping[Path, bytes]) -> tuple[dict[str, int], list[ContextError]]:
@@ -118,7 +137,7 @@ def _show_rows(context: Context, name: str | None, day: date, *, as_json: bool) 
     from onshore_pipeline.context.declared import REGISTRIES
 
     if name is not None and name not in REGISTRIES:
-        raise _unknown(name)
+        raise _unknown(name, REGISTRIES)
     chosen = {
         each: [dated for dated in rows if dated.first <= day <= dated.last]
         for each, rows in sorted(context.own.items())
@@ -162,13 +181,13 @@ def _existing(path: Path) -> dict[Path, bytes]:
 
     if not path.exists():
         raise OnshoreError(f"{path} does not exist: name a folder of registries or a file of it")
-    return files_in(path) if path.is_dir() else {path: read_bytes(path)}
+    if path.is_dir():
+        return files_in(path)
+    return {} if _registers(path) else {path: read_bytes(path)}
 
 
-def _unknown(name: str) -> OnshoreError:
-    from onshore_pipeline.context.declared import REGISTRIES
-
-    return OnshoreError(f"no registry has the name {name}; known: {', '.join(sorted(REGISTRIES))}")
+def _unknown(name: str, known: Iterable[str]) -> OnshoreError:
+    return OnshoreError(f"no registry has the name {name}; known: {', '.join(sorted(known))}")
 
 
 def _day(text: str) -> date:

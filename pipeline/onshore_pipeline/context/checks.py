@@ -29,6 +29,15 @@ def check_row(row: Row, registry: Registry, countries: Countries) -> None:
             raise row.error(f"column '{field.name}' is empty{hint}", field.name)
 
 
+def check_filled(row: Row, registry: Registry) -> None:
+    """Refuse a row that leaves out what it must say. Raises `ContextError`."""
+    for field in registry.fields:
+        if field.required and not field.blank:
+            row.require(field.name)
+    if registry.one_of and all(row.get(name) is None for name in registry.one_of):
+        raise row.error(f"none of {', '.join(registry.one_of)} is filled: give one at least")
+
+
 def read_countries_of(row: Row, column: str, countries: Countries) -> tuple[str, ...]:
     """Several countries as alpha-2, sorted; ('none',) where the cell says so. Raises `ContextError`."""
     found = []

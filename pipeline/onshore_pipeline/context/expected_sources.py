@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
+from onshore_pipeline.context.checks import check_filled
+from onshore_pipeline.context.registers import DURATION, REGISTERS
 from onshore_pipeline.context.yaml_table import read_yaml
 from onshore_pipeline.coverage_names import NAMING_KEYS
 from onshore_pipeline.errors import ContextError
@@ -35,12 +37,9 @@ if TYPE_CHECKING:
     from onshore_pipeline.context.csv_table import Row
 
 FILE_NAME: Final = "expected_sources.yaml"
-COLUMNS: Final = (
-    "source", "tenant", "collector", "source_format", "topic", "resource", "heard_every", "late_by", "clock_within",
-    "since", "until", "owner", "why",
-)  # fmt: skip
+REGISTER: Final = REGISTERS["expected_sources"]
 
-_DURATION: Final = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d)")
+_DURATION: Final = re.compile(DURATION)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHORTEST_SILENCE: Final = timedelta(minutes=1)  # who was heard is counted by the minute
 _LATE_BY, _CLOCK_WITHIN = timedelta(minutes=5), timedelta(seconds=60)
@@ -124,7 +123,7 @@ def read_register(directory: Path | None) -> Register:
         content = file.read_bytes()
     except OSError as error:
         raise ContextError(file, None, f"cannot be read: {error.strerror}") from error
-    table = read_yaml(file, content, COLUMNS)
+    table = read_yaml(file, content, REGISTER.columns)
     return Register(tuple(read_sources(table)), table.version, hashlib.sha256(content).hexdigest())
 
 
@@ -140,16 +139,14 @@ def read_sources(rows: Iterable[Row]) -> Iterable[ExpectedSource]:
 
 
 def _source(row: Row) -> ExpectedSource:
+    check_filled(row, REGISTER)
     since, until = _moment(row, "since"), _moment(row, "until")
-    if since is None:
-        raise row.error("column 'since' is empty: from when on is it expected?")
+    assert since is not None
     if until is not None and until <= since:
         raise row.error("'until' is not after 'since'")
-    columns = ("tenant", "collector", "source_format", "topic")
-    patterns = {name: _pattern(text) for name in columns if (text := row.get(name)) is not None}
+    named = (name for name in REGISTER.one_of if name != "resource")
+    patterns = {name: _pattern(text) for name in named if (text := row.get(name)) is not None}
     resource = _resource(row)
-    if not patterns and not resource:
-        raise row.error("nothing says how it is recognised: give tenant, collector, source_format, topic or resource")
     heard_every = _duration(row, "heard_every", None)
     if heard_every < _SHORTEST_SILENCE:
         raise row.error("'heard_every' must be a minute (1m) at least: who was heard is counted by the minute")

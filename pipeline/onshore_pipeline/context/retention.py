@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from onshore_pipeline.context.checks import check_filled
+from onshore_pipeline.context.registers import KEEP, REGISTERS
 from onshore_pipeline.context.yaml_table import read_yaml
 from onshore_pipeline.domain.event import DOMAINS
 from onshore_pipeline.errors import ContextError
@@ -30,9 +32,8 @@ if TYPE_CHECKING:
     from onshore_pipeline.context.csv_table import Row
 
 FILE_NAME: Final = "retention.yaml"
-COLUMNS: Final = ("tenant", "domain", "classification", "keep", "why")
-_KEEP: Final = re.compile(r"([1-9][0-9]{0,4})(d|y)")
-_MOST_YEARS: Final = 200
+REGISTER: Final = REGISTERS["retention"]
+_KEEP: Final = re.compile(KEEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +59,7 @@ class RetentionRule:
 
     def keeps_since(self, now: datetime) -> datetime:
         """What the broker took before this is due."""
-        days = _KEEP.fullmatch(self.keep)
-        assert days is not None
-        return _earlier(now, int(days[1]), days[2])
+        return _earlier(now, int(self.keep[:-1]), self.keep[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +91,15 @@ def read_retention(directory: Path | None) -> Retention:
         content = file.read_bytes()
     except OSError as error:
         raise ContextError(file, None, f"cannot be read: {error.strerror}") from error
-    rules = tuple(_rules(read_yaml(file, content, COLUMNS)))
+    rules = tuple(_rules(read_yaml(file, content, REGISTER.columns)))
     return Retention(rules, hashlib.sha256(content).hexdigest())
 
 
 def _rules(rows: Iterable[Row]) -> Iterable[RetentionRule]:
     seen: dict[tuple[str | None, ...], int] = {}
     for row in rows:
-        scope = tuple(row.get(name) for name in ("tenant", "domain", "classification"))
+        check_filled(row, REGISTER)
+        scope = tuple(row.get(name) for name in REGISTER.key)
         if scope in seen:
             raise row.error(f"line {seen[scope]} speaks of the same events")
         seen[scope] = row.line
@@ -107,8 +107,7 @@ def _rules(rows: Iterable[Row]) -> Iterable[RetentionRule]:
         if domain is not None and domain not in DOMAINS:
             raise row.error(f"'domain' is one of {', '.join(DOMAINS)}, not {domain!r}")
         keep = row.require("keep")
-        match = _KEEP.fullmatch(keep)
-        if match is None or (match[2] == "y" and int(match[1]) > _MOST_YEARS):
+        if _KEEP.fullmatch(keep) is None:
             raise row.error(f"'keep' is written 400d or 7y, not {keep!r}")
         place = f"{row.file.name}:{row.line}"
         yield RetentionRule(tenant, domain, classification, keep, row.require("why"), place)

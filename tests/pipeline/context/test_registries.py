@@ -12,7 +12,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from onshore_pipeline.context import load
-from onshore_pipeline.context.declared import REGISTRIES, schema, schema_of
+from onshore_pipeline.context.declared import REGISTRIES
+from onshore_pipeline.context.json_schema import ALL, schema, schema_of
 from onshore_pipeline.errors import ContextError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ GOOD = {
     "approvals": "- {approval: CR-1, approved_by: Kim, actor: pat, action: admin.session, valid_to: 2026-12-31}",
     "attestors": f"- {{attestor: Notary, public_key: {KEY}, countries: [AU, NZ]}}",
     "cloud_regions": "- {provider: acme, region: south-1, country: NO}",
+    "collectors": "- {collector: syd-1/host, host: gpu-1.acme.example, country: AU}",
     "datasets": "- {dataset: patients, categories: [personal, health], home: [AU]}",
     "entities": "- {name: Acme, country: AU, control_country: SG, valid_from: 2026-01-01}",
     "facilities": "- {facility: SYD1, country: AU, entity: Acme}",
@@ -85,7 +87,7 @@ def test_a_good_file_keeps_to_the_published_schema(name: str) -> None:
 
 def test_the_schemas_are_valid_and_refuse_a_column_that_is_none() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
-    for name, registry in REGISTRIES.items():
+    for name, registry in ALL.items():
         jsonschema.Draft202012Validator.check_schema(schema_of(registry))
         row: dict[str, Any] = {"no such column": "x"}
         assert not jsonschema.Draft202012Validator(schema_of(registry)).is_valid([row]), name
