@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from onshore_pipeline.domain.axes import AXES, SUBJECTS, Axis, axes_of
+from onshore_pipeline.domain.axes import AXES, SUBJECTS, Axis, Stated, axes_of
 
 CONTEXT = "c0" * 32
+LAW, RUN_FROM = Stated(("JP", "US"), "own/entities.yaml:2", "7"), Stated(("AU", "IN"), "own/facilities.yaml:4", "9")
 PLACED: dict[str, Any] = {
     "source_format": "otlp.log",
     "schema_url": "https://opentelemetry.io/schemas/1.40.0",
@@ -24,8 +25,8 @@ PLACED: dict[str, Any] = {
 }
 
 
-def axes(**changes: Any) -> dict[tuple[str, str], Axis]:
-    return {(axis.subject, axis.axis): axis for axis in axes_of({**PLACED, **changes}, CONTEXT)}
+def axes(stated: dict[tuple[str, str], Stated] | None = None, **changes: Any) -> dict[tuple[str, str], Axis]:
+    return {(axis.subject, axis.axis): axis for axis in axes_of({**PLACED, **changes}, CONTEXT, stated)}
 
 
 def test_every_subject_has_all_seven_axes_and_what_nothing_is_known_about_is_unknown() -> None:
@@ -51,9 +52,9 @@ def test_a_basis_names_its_source_and_what_the_registries_said_names_their_versi
     told = axes()
     assert told["key", "physical location"].source == "a statement signed by a registered attestor"
     assert told["destination", "operating entity"].version == CONTEXT
-    assert told["source", "transit path"] == Axis(
-        "source", "transit path", ("SG", "AU"), "observed", "our own sensor", PLACED["schema_url"]
-    )
+    transit = told["source", "transit path"]
+    assert (transit.values, transit.basis, transit.version) == (("SG", "AU"), "observed", CONTEXT)
+    assert transit.source == "our own collector on the machine, as own registries place it"
     assert told["key", "transit path"].values == ()
 
 
@@ -80,3 +81,32 @@ def test_a_destination_is_administered_from_where_its_administrator_stands_and_e
     assert session["destination", "administration location"].values == ("IN",)
     copied = axes(actor_country="IN", actor_country_basis="asserted")
     assert copied["destination", "administration location"].values == ()
+
+
+def test_further_law_that_a_registry_states_reaches_the_party_too_and_makes_no_place_known() -> None:
+    reach = axes({("destination", "governing-law reach"): LAW})["destination", "governing-law reach"]
+    assert (reach.values, reach.basis, reach.note) == (("AU", "US", "JP"), "inferred", "")
+    assert reach.source.endswith(", own/entities.yaml:2")
+    alone = axes({("source", "governing-law reach"): LAW})["source", "governing-law reach"]
+    assert alone == Axis(
+        "source", "governing-law reach", ("JP", "US"), "asserted", "own/entities.yaml:2", "7", "at least these"
+    )
+
+
+def test_a_facility_is_administered_from_where_its_row_says() -> None:
+    where = axes({("destination", "administration location"): RUN_FROM})["destination", "administration location"]
+    assert where == Axis(
+        "destination", "administration location", ("AU", "IN"), "asserted", "own/facilities.yaml:4", "9"
+    )
+
+
+def test_one_who_administers_from_elsewhere_than_the_registry_says_is_told_beside_it() -> None:
+    stated = {("destination", "administration location"): RUN_FROM}
+    session = {"action": "admin.session", "actor_country_basis": "inferred"}
+    allowed = axes(stated, **session, actor_country="IN")["destination", "administration location"]
+    assert (allowed.values, allowed.source, allowed.note) == (("AU", "IN"), RUN_FROM.source, "")
+    other = axes(stated, **session, actor_country="PH")["destination", "administration location"]
+    assert (other.values, other.basis) == (("AU", "IN", "PH"), "inferred")
+    assert other.note == "disputed: destination:registry=AU+IN,actor=PH"
+    several = axes(stated, **session, actor_country_candidates=["IN", "PH"])["destination", "administration location"]
+    assert several.values == ("AU", "IN", "PH")

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import typer
 
+from onshore_pipeline.axis_facts import context_of, stated_of
 from onshore_pipeline.commands.dead_letters import reader_of
 from onshore_pipeline.commands.event_proof import prove
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
@@ -25,7 +26,7 @@ app = typer.Typer(help="Single events.", no_args_is_help=True, add_completion=Fa
 _WORDS: Final = (
     *("tenant", "domain", "action", "outcome", "source_format", "schema_url", "kafka_topic"),
     *(f"{party}_{name}" for party in PARTIES for name in ("country", "country_basis", "entity", "entity_country")),
-    *(f"{party}_control_country" for party in PARTIES),
+    *(f"{party}_{name}" for party in PARTIES for name in ("control_country", "facility")),
     *("key_custodian", "key_country", "key_country_basis", "transit_basis"),
 )
 _LISTS: Final = (*(f"{party}_country_candidates" for party in PARTIES), "transit_countries", "contradictions")
@@ -38,12 +39,6 @@ _COLUMNS: Final = ", ".join(
     )
 )
 _SHOW: Final = f"SELECT {_COLUMNS} FROM events_current WHERE event_id = {{event:UUID}} LIMIT 1"  # noqa: S608 - ours
-_CONTEXT: Final = """
-SELECT JSONExtractString(entry, 'context') AS context FROM evidence_log
-WHERE topic_id = {topic:UUID} AND partition = {partition:UInt32} AND offset = {offset:UInt64}
-    AND attempt_id = {attempt:UUID}
-ORDER BY log_index DESC LIMIT 1
-"""
 
 
 @app.callback()
@@ -71,10 +66,8 @@ def show(
     if not rows:
         raise OnshoreError(f"{asked}: no such event is committed; one that just arrived takes a few seconds")
     row = rows[0]
-    message = {"topic": row["topic"], "partition": row["kafka_partition"], "offset": row["kafka_offset"]}
-    entries = reader.rows(_CONTEXT, {**message, "attempt": row["attempt"]})
-    digest = str(entries[0]["context"]) if entries else ""
-    axes = axes_of(row, digest)
+    digest = context_of(reader, row["topic"], row["kafka_partition"], row["kafka_offset"], row["attempt"])
+    axes = axes_of(row, digest, stated_of(reader, row, digest))
     if as_json:
         told = {**_plain(row), "context_digest": digest, "axes": [asdict(axis) for axis in axes]}
         typer.echo(json.dumps(told, ensure_ascii=False))

@@ -3,7 +3,8 @@
 Physical location, operating entity, ultimate parent's country, reach of governing law, key custodian, administration
 location and transit path; each with its basis, the source that said it, and that source's version. Unknown is said as
 unknown and never left out. An event keeps a basis for places and none for owners: an owner is told with the weakest
-basis that it can have.
+basis that it can have. Neither does it keep whose further law reaches an organisation, nor from where a facility is
+administered: that is what the registries say that it was located with (`Stated`), looked up when it is asked for.
 """
 
 from __future__ import annotations
@@ -49,24 +50,41 @@ class Axis:
     note: str = ""
 
 
-def axes_of(event: Mapping[str, Any], context_digest: str) -> list[Axis]:
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What a row of the user's registries says about one subject on one axis; it is *asserted*.
+
+    Attributes:
+        countries: alpha-2, sorted; all of them are meant, not one of them.
+        source: file and line.
+        version: of the file.
+    """
+
+    countries: tuple[str, ...]
+    source: str
+    version: str
+
+
+def axes_of(
+    event: Mapping[str, Any], context_digest: str, stated: Mapping[tuple[str, str], Stated] | None = None
+) -> list[Axis]:
     """The seven axes of actor, source, destination and key, in that order.
 
     Args:
         event: columns of `events`; null or an empty list is unknown.
         context_digest: of the registries that the event was located with, as its log entry names it.
+        stated: by subject and axis, what these registries say beside that (`axis_facts.stated_of`).
     """
-    said = _Said(event, context_digest)
+    said = _Said(event, context_digest, stated or {})
     return [axis for subject in SUBJECTS for axis in said.of(subject)]
 
 
 class _Said:
     """One event, asked for axes."""
 
-    def __init__(self, event: Mapping[str, Any], context_digest: str) -> None:
-        self._event = event
-        self._context = context_digest
-        self._sender = str(event.get("source_format") or "sender"), str(event.get("schema_url") or "")
+    def __init__(self, event: Mapping[str, Any], context_digest: str, stated: Mapping[tuple[str, str], Stated]) -> None:
+        self._event, self._context, self._stated = event, context_digest, stated
+        self._sender = str(event.get("source_format") or "sender")
 
     def of(self, subject: str) -> list[Axis]:
         """The seven, in the order of `AXES`."""
@@ -104,17 +122,19 @@ class _Said:
         )
 
     def _reach(self, subject: str, place: Axis, parent: Axis) -> Axis:
-        """Whose law reaches it: where it is, where its operator is registered, and who controls that operator."""
+        """Whose law reaches it: of its place, of its operator's registration and owner, and as the registries state."""
         registered = self._told(subject, AXES[3], self._values(f"{subject}_entity_country"), "inferred")
         parts = (place, registered, parent)
-        known = [part for part in parts if part.values]
+        further = [self._from_registry(subject, AXES[3])]
+        known = [part for part in (*parts, *further) if part.values]
         if not known:
             return Axis(subject, AXES[3])
         values = tuple(dict.fromkeys(value for part in known for value in part.values))
-        is_whole = len(known) == len(parts) and not place.note
+        is_whole = all(part.values for part in parts) and not place.note
         weakest = max((part.basis for part in known), key=_STRENGTH.index)
         source = ", ".join(dict.fromkeys(part.source for part in known if part.source))
-        return Axis(subject, AXES[3], values, weakest, source, self._context, "" if is_whole else "at least these")
+        version = known[0].version if known == further else self._context
+        return Axis(subject, AXES[3], values, weakest, source, version, "" if is_whole else "at least these")
 
     def _custodian(self, subject: str) -> Axis:
         """Who holds the key of the data; an actor has none."""
@@ -122,12 +142,30 @@ class _Said:
         return self._told(subject, AXES[4], values, "asserted")
 
     def _administration(self, subject: str) -> Axis:
-        """From where it is administered, as far as this event tells: where the one stood who administered it."""
+        """From where it is administered: as its facility's row says, and where the one stood who administered it now.
+
+        Where one administers from elsewhere than the registry says, both are told, and that they disagree.
+        """
+        registered = self._from_registry(subject, AXES[5])
         does = str(self._event.get("action") or "").startswith(_ADMINISTRATION)
         if subject not in {"destination", "key"} or not does:
-            return Axis(subject, AXES[5])
+            return registered
         actor = self._place("actor")
-        return Axis(subject, AXES[5], actor.values, actor.basis, actor.source, actor.version, actor.note)
+        if not registered.values:
+            return Axis(subject, AXES[5], actor.values, actor.basis, actor.source, actor.version, actor.note)
+        if not actor.values or (set(actor.values) <= set(registered.values) and not actor.note):
+            return registered
+        values = tuple(dict.fromkeys((*registered.values, *actor.values)))
+        weakest = max((registered.basis, actor.basis), key=_STRENGTH.index)
+        claims = f"registry={'+'.join(registered.values)},actor={'+'.join(actor.values)}"
+        source = f"{registered.source}, {actor.source}" if actor.source else registered.source
+        return Axis(subject, AXES[5], values, weakest, source, self._context, f"disputed: {subject}:{claims}")
+
+    def _from_registry(self, subject: str, axis: str) -> Axis:
+        stated = self._stated.get((subject, axis))
+        if stated is None or not stated.countries:
+            return Axis(subject, axis)
+        return Axis(subject, axis, stated.countries, "asserted", stated.source, stated.version)
 
     def _transit(self, subject: str) -> Axis:
         """The countries on the way; a key does not travel."""
@@ -141,11 +179,10 @@ class _Said:
     def _told(self, subject: str, axis: str, values: tuple[str, ...], basis: str, note: str = "") -> Axis:
         if not values:
             return Axis(subject, axis, note=note)
-        sender, schema = self._sender
         by_basis = {
             "attested": ("a statement signed by a registered attestor", self._context),
-            "observed": ("our own sensor", schema),
-            "asserted": (f"{sender} or own registries", self._context),
+            "observed": ("our own collector on the machine, as own registries place it", self._context),
+            "asserted": (f"{self._sender} or own registries", self._context),
             "inferred": (_REGISTRIES, self._context),
         }
         source, version = by_basis.get(basis, ("", ""))

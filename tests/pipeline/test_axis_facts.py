@@ -1,0 +1,87 @@
+"""What the registries say about law and administration, as of the event and by the digest that its log entry names."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import otlp_messages as otlp
+from embedded_pipeline import Pipeline, running_pipeline
+from onshore_pipeline import assembly
+from onshore_pipeline.axis_facts import context_of, stated_of
+from onshore_pipeline.domain.axes import Stated
+from onshore_pipeline.store.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENTITIES = """# version: 7
+- {name: Acme Singapore, country: SG, law: [US, SG], valid_from: 2020-01-01}
+- {name: Acme Singapore, country: SG, law: [JP], valid_from: 2019-01-01, valid_to: 2019-12-31}
+- {name: Guess, country: SG, law: [US], confidence: check}
+- {name: Harbour Keys, country: AU, law: [none]}
+"""
+FACILITIES = "facility,country,administered_from\nSIN1,SG,IN AU\nMEL1,AU,\n"
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    folder = tmp_path_factory.mktemp("axes")
+    (folder / "context").mkdir()
+    (folder / "context" / "entities.yaml").write_text(ENTITIES)
+    (folder / "context" / "facilities.csv").write_text(FACILITIES)
+    with running_pipeline(folder / "data") as running:
+        running.settings = running.settings.model_copy(update={"context_dir": folder / "context"})
+        running.judgement = assembly.judgement(running.settings)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def event(pipeline: Pipeline) -> dict[str, Any]:
+    moved = otlp.movement() | {
+        "onshore.destination.entity": "acme SINGAPORE", "onshore.destination.facility": "sin1",
+        "onshore.source.entity": "Guess", "onshore.source.facility": "MEL1",
+    }  # fmt: skip
+    pipeline.send("otlp_logs", [otlp.logs([moved])])
+    pipeline.work()
+    pipeline.sequence()
+    columns = "toString(topic_id) AS topic, kafka_partition, kafka_offset, toString(attempt_id) AS attempt, occurred_at"
+    parties = "destination_entity, destination_facility, source_entity, source_facility"
+    (row,) = reader(pipeline).rows(f"SELECT {columns}, {parties} FROM events_current")
+    return row
+
+
+def reader(pipeline: Pipeline) -> Reader:
+    known = json.loads((pipeline.settings.data_dir / "credentials.json").read_text())["reader"]
+    return Reader(pipeline.url, known["user"], known["password"])
+
+
+def digest(pipeline: Pipeline, event: dict[str, Any]) -> str:
+    return context_of(
+        reader(pipeline), event["topic"], event["kafka_partition"], event["kafka_offset"], event["attempt"]
+    )
+
+
+def test_law_and_administration_follow_from_the_rows_of_the_day(pipeline: Pipeline, event: dict[str, Any]) -> None:
+    named = digest(pipeline, event)
+    assert named == pipeline.judgement.context.digest
+    said = stated_of(reader(pipeline), event, named)
+    file = next(each for each in pipeline.judgement.context.sources if each.name == "own/facilities.csv")
+    assert said == {
+        ("destination", "governing-law reach"): Stated(("SG", "US"), "own/entities.yaml:2", "7"),
+        ("destination", "administration location"): Stated(("AU", "IN"), "own/facilities.csv:2", file.sha256[:12]),
+    }
+    earlier = stated_of(reader(pipeline), {**event, "occurred_at": "2019-05-01 00:00:00"}, named)
+    assert earlier["destination", "governing-law reach"].countries == ("JP",)
+
+
+def test_what_is_said_to_be_none_or_has_no_row_or_no_digest_adds_nothing(
+    pipeline: Pipeline, event: dict[str, Any]
+) -> None:
+    named = digest(pipeline, event)
+    key = {"occurred_at": event["occurred_at"], "key_custodian": "Harbour Keys", "actor_entity": "nobody knows"}
+    assert stated_of(reader(pipeline), key, named) == {}
+    assert stated_of(reader(pipeline), event, "") == {}
+    assert stated_of(reader(pipeline), event, "00" * 32) == {}
