@@ -181,17 +181,24 @@ def sockets(
 def add(
     name: Annotated[str, typer.Argument(help="a-z, 0-9, '.', '_', '-'; at most 63 characters")],
     *,
+    collector: Annotated[
+        str | None,
+        typer.Option("--collector", metavar="NAME", help="The one collector that gets this token; as in `collectors`"),
+    ] = None,
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add a tenant, or another token for one, and print the token, which is kept nowhere."""
+    """Add a tenant, or another token for one, and print the token, which is kept nowhere.
+
+    Whoever shows the token of a collector is that collector: where the registry `collectors` places it is observed.
+    """
     from onshore_collectors.receiver.tenants import add_tenant
 
     data = data_folder(data_dir)
     data.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    token = add_tenant(data.tenants, name)
+    token = add_tenant(data.tenants, name, collector=collector)
     if as_json:
-        print_json({"name": name, "token": token})
+        print_json({"name": name, "token": token} | ({"collector": collector} if collector else {}))
         return
     typer.echo(token)
     say(f"this is the only time the token of {name} is shown; {data.tenants} holds its digest")

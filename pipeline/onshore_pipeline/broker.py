@@ -28,6 +28,7 @@ ENCODING_HEADER: Final = "onshore-encoding"
 COLLECTOR_HEADER: Final = "onshore-collector"
 SEQUENCE_HEADER: Final = "onshore-sequence"
 RUN_HEADER: Final = "onshore-run"
+SENSOR_HEADER: Final = "onshore-sensor"  # the collector whose credential it came with; set by the receiver alone
 
 Clock = Literal["broker", "sender"]
 

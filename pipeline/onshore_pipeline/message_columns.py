@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from onshore_pipeline.broker import COLLECTOR_HEADER, RUN_HEADER, SEQUENCE_HEADER
+from onshore_pipeline.broker import COLLECTOR_HEADER, RUN_HEADER, SENSOR_HEADER, SEQUENCE_HEADER
 from onshore_pipeline.evidence import seal
 from onshore_pipeline.isolate import header
 
@@ -43,6 +43,7 @@ def message_frame(
             "header_collector": headers(COLLECTOR_HEADER),
             "header_sequence": headers(SEQUENCE_HEADER).cast(pl.UInt64, strict=False),
             "header_run": headers(RUN_HEADER),
+            "sensor": headers(SENSOR_HEADER),
             "kafka_topic": pl.Series([message.topic for message in messages], dtype=pl.String),
             "topic_id": pl.Series([message.topic_id.bytes for message in messages], dtype=pl.Binary),
             "kafka_partition": pl.Series([message.partition for message in messages], dtype=pl.UInt32),
@@ -54,7 +55,10 @@ def message_frame(
 def with_message_columns(
     events: pl.DataFrame, about: pl.DataFrame, sealed: Sequence[seal.SealedMessage], attempt_id: UUID
 ) -> pl.DataFrame:
-    """Add what is constant for a message, the event's id, and the time of events that claim none."""
+    """Add what is constant for a message, the event's id, and the time of events that claim none.
+
+    `sensor` is the collector that a message came from by its credential, for `locate` alone, which drops it.
+    """
     appended = pl.col("append_ns").cast(pl.Datetime("ns", "UTC"))
     joined = events.join(about, on="message", how="left", maintain_order="left")
     return joined.with_columns(

@@ -32,7 +32,7 @@ def _exporter(intake: Intake, signal: Signal) -> Callable[[bytes, grpc.ServicerC
     def export(body: bytes, context: grpc.ServicerContext) -> bytes:
         try:
             with intake.reservation() as held:
-                held.tenant = intake.tenant_of(_authorization(context))
+                held.identify(_authorization(context))
                 held.grow(len(body))
                 intake.accept(signal, body, held, coding=_coding(body), encoding="otlp_proto")
         except Refusal as refusal:

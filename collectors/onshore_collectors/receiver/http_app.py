@@ -77,7 +77,7 @@ class OtlpHttp:
         with self._intake.reservation() as held:
             if media_type not in _ENCODINGS:
                 raise _unsupported(f"Content-Type {media_type!r} is none of {', '.join(_ENCODINGS)}")
-            held.tenant = self._intake.tenant_of(request.headers.get("authorization"))
+            held.identify(request.headers.get("authorization"))
             coding = request.headers.get("content-encoding", "identity").strip().lower()
             if coding not in CODINGS:
                 raise _unsupported(f"Content-Encoding {coding!r} is none of {', '.join(CODINGS)}")

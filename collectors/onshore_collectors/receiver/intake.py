@@ -15,7 +15,7 @@ import structlog
 from onshore_collectors.receiver.bodies import check_json, check_protobuf, unpack
 from onshore_collectors.receiver.pace import Pace, wait_s
 from onshore_collectors.receiver.refusals import MIB, Refusal, busy, overtaken, too_large_to_store, unavailable
-from onshore_pipeline.broker import COLLECTOR_HEADER, ENCODING_HEADER, TENANT_HEADER, Outgoing
+from onshore_pipeline.broker import COLLECTOR_HEADER, ENCODING_HEADER, SENSOR_HEADER, TENANT_HEADER, Outgoing
 from onshore_pipeline.errors import BrokerFull, BrokerUnavailable, MessageTooLarge, OutOfSequence
 from onshore_pipeline.failpoints import nowhere
 
@@ -66,11 +66,17 @@ class Reservation:
 
     Attributes:
         tenant: whose request it is; set before anything is held.
+        collector: the collector that the credential names; '' for none.
     """
 
     def __init__(self, intake: Intake) -> None:
         self._intake, self._held = intake, 0
-        self.tenant = ""
+        self.tenant = self.collector = ""
+
+    def identify(self, authorization: str | None) -> None:
+        """Find out who sends. Raises `Refusal` (401)."""
+        sender = self._intake.tenants.sender_of(authorization)
+        self.tenant, self.collector = sender.tenant, sender.collector
 
     def grow(self, size: int) -> None:
         """Take `size` bytes more. Raises `Refusal` (429) when there is no room."""
@@ -104,7 +110,8 @@ class Intake:
     ) -> None:
         self._at = at
         self.limits = limits
-        self._producer, self._tenants, self._collector = producer, tenants, collector_id.encode()
+        self.tenants = tenants
+        self._producer, self._collector = producer, collector_id.encode()
         self._lock = threading.Lock()
         self._held: Counter[str] = Counter()
         self._pace = Pace()
@@ -155,10 +162,6 @@ class Intake:
             if not self._held[tenant]:
                 del self._held[tenant]
 
-    def tenant_of(self, authorization: str | None) -> str:
-        """The sender's tenant. Raises `Refusal` (401)."""
-        return self._tenants.tenant_of(authorization)
-
     def accept(
         self,
         signal: Signal,
@@ -186,6 +189,7 @@ class Intake:
             (ENCODING_HEADER, encoding.encode()),
             (TENANT_HEADER, held.tenant.encode()),
             *(sender.headers if sender is not None else ((COLLECTOR_HEADER, self._collector),)),
+            *(((SENSOR_HEADER, held.collector.encode()),) if held.collector else ()),
         )
         numbered = sender.numbered(held.tenant, value) if sender is not None else None
         self._at("12.before")

@@ -54,6 +54,7 @@ class Registered:
         keys: key, custodian, country.
         people: person, employer, nationality, country.
         tenants: tenant, home.
+        collectors: collector, host, facility, country.
         transfer_bases: what transfers may rest on.
         approvals: what is approved.
         approvals_by_id: id in lower case → what its newest row says.
@@ -66,6 +67,7 @@ class Registered:
     keys: pl.DataFrame | None = None
     people: pl.DataFrame | None = None
     tenants: pl.DataFrame | None = None
+    collectors: pl.DataFrame | None = None
     transfer_bases: Rules | None = None
     approvals: Rules | None = None
     approvals_by_id: Mapping[str, Answer] | None = None
@@ -91,6 +93,7 @@ def register(rows: Mapping[str, Sequence[Dated]], countries: Countries) -> Regis
     by_digest = settled((each.row for each in models or () if each.row.get("digest")), ("digest",))
     approvals = rows.get("approvals")
     bases = rows.get("transfer_bases")
+    _check_places(rows.get("collectors", ()), rows.get("facilities", ()))
 
     def frame(name: str, key: str, columns: dict[str, pl.DataType], *places: str) -> pl.DataFrame | None:
         def read(each: Dated) -> dict[str, object]:
@@ -113,6 +116,7 @@ def register(rows: Mapping[str, Sequence[Dated]], countries: Countries) -> Regis
             {"home": _LIST},
             lambda each: {"home": list(read_countries_of(each.row, "home", countries))},
         ),
+        collectors=frame("collectors", "collector", texts("host", "facility", "country"), "country"),
         transfer_bases=None if bases is None else transfer_rules(bases, countries),
         approvals=None if approvals is None else approval_rules(approvals, countries),
         approvals_by_id=None
@@ -129,6 +133,17 @@ def register(rows: Mapping[str, Sequence[Dated]], countries: Countries) -> Regis
             for each in rows.get("attestors", ())
         ),
     )
+
+
+def _check_places(collectors: Sequence[Dated], facilities: Sequence[Dated]) -> None:
+    """Each collector sits in one country: its own, or its facility's. Raises `ContextError`."""
+    known = {each.row.require("facility").lower() for each in facilities}
+    for each in collectors:
+        facility = each.row.get("facility")
+        if (facility is None) == (each.row.get("country") is None):
+            raise each.row.error("says where it sits by a facility or by a country: fill one of the two")
+        if facility is not None and facility.lower() not in known:
+            raise each.row.error(f"facility '{facility}' is not in facilities", "facility")
 
 
 def _data_frame(

@@ -3,7 +3,8 @@
 The claims, strongest first:
 
     attested     a statement signed by somebody whose key is registered       attested
-    declared     what the sender says outright                                asserted, observed by our own sensor
+    sensor       where a collector of ours sits, known by its credential      observed
+    declared     what the sender says outright                                asserted
     attestation  a statement whose signature could not be verified            asserted
     registered   the user's registry of keys (about keys)                     asserted
     region       the cloud region the sender names (one country or a set)     asserted
@@ -28,7 +29,18 @@ from typing import Final
 import polars as pl
 
 CLAIMS: Final = (
-    *("attested", "declared", "attestation", "registered", "region", "resource", "facility", "person", "network"),
+    *(
+        "attested",
+        "sensor",
+        "declared",
+        "attestation",
+        "registered",
+        "region",
+        "resource",
+        "facility",
+        "person",
+        "network",
+    ),
     *("host", "profile", "geoip", "registry"),
 )
 BASES: Final = ("attested", "observed", "asserted", "inferred")  # strongest first

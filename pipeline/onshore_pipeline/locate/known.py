@@ -23,7 +23,7 @@ _FACILITY: Final[dict[str, pl.DataType]] = {"country": pl.String(), "entity": pl
 _OPERATOR: Final[dict[str, pl.DataType]] = {"operator": pl.String(), "is_hosting": pl.Boolean()}
 # Where a call enters, when a host passes it on or a model is served by several regions.
 _ENTRY: Final = ("region", "region_set", "resource", "resource_set", "host", "host_set", "network", "geoip", "registry")
-_ASSERTED: Final = ("attestation", "region", "resource", "facility", "person", "network")
+_ASSERTED: Final = ("declared", "attestation", "region", "resource", "facility", "person", "network")
 
 
 class Known:
@@ -62,10 +62,10 @@ class Known:
     def _claims(self) -> pl.DataFrame:
         """The claims about the party's place, as `claims.weigh` takes them."""
         kinds = self._kinds
-        observed = pl.when(kinds["observed"].fill_null(False)).then(pl.lit("observed"))
         claims = pl.DataFrame(
             [
-                *kinds.select("attested", "attestation", "person", "network", "geoip", "registry").get_columns(),
+                *kinds.select("attested", "sensor", "attestation", "person", "network").get_columns(),
+                *kinds.select("geoip", "registry").get_columns(),
                 codes.country_codes(kinds["declared_country"], self._context.countries).alias("declared"),
                 *self._region.select("region", "region_set").get_columns(),
                 kinds["region"].alias("region_label"),
@@ -75,8 +75,8 @@ class Known:
                 *self._host.select("host", "host_set", "host_label", "host_basis").get_columns(),
             ]
         ).with_columns(
-            observed.otherwise(pl.lit("asserted")).alias("declared_basis"),
             pl.lit("attested").alias("attested_basis"),
+            pl.lit("observed").alias("sensor_basis"),
             *(pl.lit("asserted").alias(f"{name}_basis") for name in _ASSERTED),
         )
         claims = claims.with_columns(self._without_registry(claims))

@@ -21,6 +21,7 @@ from onshore_pipeline.locate.combinations import combinations
 from onshore_pipeline.locate.custody import key_places
 from onshore_pipeline.locate.party import Spread, party_answers
 from onshore_pipeline.locate.round_trips import impossible_round_trips
+from onshore_pipeline.locate.sensors import sensed_countries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
     from onshore_pipeline.context import Context
 
 CLAIM_COLUMNS: Final = (
-    *(f"{party}_{claim}" for party in PARTIES for claim in ("declared_country", "provider", "observed")),
+    *(f"{party}_{claim}" for party in PARTIES for claim in ("declared_country", "provider")),
     "attestation",
     "rtt_ms",
 )
 _LIST: Final = pl.List(pl.String)
-_SENT: Final = ("declared_country", "observed", "provider", "region", "facility", "host", "asn", "entity")
+_SENT: Final = ("declared_country", "provider", "region", "facility", "host", "asn", "entity")
 # Formats whose records name a region for a cross-region model only where they say that it ran there.
 _SAY_WHERE_IT_RAN: Final = ["aws.bedrock", "aws.cloudtrail"]
 
@@ -44,8 +45,8 @@ def locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
     """Add place, ownership and key custody to events, and what the user's registries say about them.
 
     Args:
-        events: normalised events, claim columns (`P_declared_country`, `P_provider`, `P_observed`, `attestation`,
-            `rtt_ms`) included.
+        events: normalised events, claim columns (`P_declared_country`, `P_provider`, `attestation`, `rtt_ms`) included;
+            and `sensor`, where it is known by which collector of ours a message was sent.
         context: what is known about the world.
 
     Returns:
@@ -73,7 +74,7 @@ def locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
 
 def _locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
     events, person = registered.with_people(events, context)
-    statements = attested_countries(events, context)
+    statements, sensed = attested_countries(events, context), sensed_countries(events, context)
     located: list[pl.Series] = []
     disputes: list[Spread] = []
     looked_up: list[tuple[pl.Series, addresses.AddressPlaces]] = []  # an actor's address is often the source's
@@ -82,6 +83,8 @@ def _locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
         inputs |= _inputs_of(events, party, context)
         if person is not None and party == "actor":
             inputs["person"] = person
+        if party in sensed:
+            inputs["sensor"] = sensed[party]
         if party in statements:
             inputs["attested"], inputs["attestation"] = statements[party]
         address = events[f"{party}_address"]
@@ -96,13 +99,17 @@ def _locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
     found = {column.name: column for column in located}
     shorter = impossible_round_trips(events["rtt_ms"], found["source_country"], found["destination_country"], context)
     texts = [key_dispute, *(shorter or ())]
-    whole = events.drop(CLAIM_COLUMNS).with_columns(
-        *located,
-        *key,
-        *_transit(events, context),
-        codes.country_codes(events["actor_nationality"], context.countries),
-        codes.country_lists(events["home_jurisdictions"], context.countries),
-        _contradictions(disputes, texts, events.height),
+    whole = (
+        events.drop(CLAIM_COLUMNS)
+        .drop("sensor", strict=False)
+        .with_columns(
+            *located,
+            *key,
+            *_transit(events, context),
+            codes.country_codes(events["actor_nationality"], context.countries),
+            codes.country_lists(events["home_jurisdictions"], context.countries),
+            _contradictions(disputes, texts, events.height),
+        )
     )
     return registered.with_permissions(registered.with_data(whole, context), context)
 

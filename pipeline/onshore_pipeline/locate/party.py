@@ -28,7 +28,7 @@ _LIST: Final = pl.List(pl.String)
 # What an answer depends on, beside what the address says and the day.
 INPUTS: Final[dict[str, pl.DataType]] = {
     "declared_country": pl.String(),
-    "observed": pl.Boolean(),
+    "sensor": pl.String(),  # country where our own collector sits that sent it
     "attested": pl.String(),  # country by a statement whose signature was verified
     "attestation": pl.String(),  # country by one whose was not
     "provider": pl.String(),

@@ -26,7 +26,7 @@ _FILLED_ELSEWHERE: Final = frozenset(
 CLAIM_COLUMNS: Final[dict[str, pl.DataType]] = {
     f"{party}_{claim}": dtype
     for party in PARTIES
-    for claim, dtype in (("declared_country", pl.String()), ("provider", pl.String()), ("observed", pl.Boolean()))
+    for claim, dtype in (("declared_country", pl.String()), ("provider", pl.String()))
 } | {
     "attestation": pl.String(),  # a signed statement about a place, as sent
     "rtt_ms": pl.Float64(),  # round trip between source and destination

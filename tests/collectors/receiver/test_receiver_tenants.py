@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from onshore_collectors.receiver.refusals import Refusal
-from onshore_collectors.receiver.tenants import TenantRegistry, add_tenant
+from onshore_collectors.receiver.tenants import Sender, TenantRegistry, add_tenant
 from onshore_pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -44,6 +44,16 @@ def test_a_tenant_may_have_two_tokens_while_one_is_exchanged(path: Path) -> None
     old, new = add_tenant(path, "sydney"), add_tenant(path, "sydney")
     registry = TenantRegistry(path)
     assert [registry.tenant_of(f"Bearer {token}") for token in (old, new)] == ["sydney", "sydney"]
+
+
+def test_a_token_may_be_that_of_one_collector_and_names_it(path: Path) -> None:
+    plain, bound = add_tenant(path, "sydney"), add_tenant(path, "sydney", collector="syd-1/host")
+    registry = TenantRegistry(path)
+    assert registry.sender_of(f"Bearer {plain}") == Sender("sydney")
+    assert registry.sender_of(f"Bearer {bound}") == Sender("sydney", "syd-1/host")
+    assert registry.sender_of(None).collector == ""
+    with pytest.raises(SettingsError, match="'Syd 1' is not a name"):
+        add_tenant(path, "sydney", collector="Syd 1")
 
 
 @pytest.mark.parametrize("authorization", ["Bearer nobody", "Bearer", "Bearer ", "", "Basic YTpi", "Bearer \udcff"])

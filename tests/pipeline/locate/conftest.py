@@ -70,8 +70,8 @@ def packed(text: str) -> bytes:
 
 
 def frame(*rows: dict[str, Any]) -> pl.DataFrame:
-    """Normalised events; addresses are written as text."""
-    columns = {}
+    """Normalised events; addresses are written as text, `sensor` is the collector that sent them."""
+    columns = {"sensor": pl.Series([row.get("sensor") for row in rows], dtype=pl.String)}
     for name, kind in EVENTS_SCHEMA.items():
         values = [row.get(name) for row in rows]
         if name.endswith("_address"):
@@ -92,7 +92,10 @@ def destinations() -> Callable[..., list[dict[str, Any]]]:
     """Locate events given by fields of their destination; the answers without the `destination_` in their names."""
 
     def of(context: Context, *rows: dict[str, Any]) -> list[dict[str, Any]]:
-        plain = ("domain", "model_requested", "model_endpoint", "occurred_at", "source_format", "attestation", "rtt_ms")
+        plain = {
+            *("domain", "model_requested", "model_endpoint", "occurred_at", "source_format", "attestation", "rtt_ms"),
+            "sensor",
+        }
         given = [{key if key in plain else f"destination_{key}": value for key, value in row.items()} for row in rows]
         located = locate(frame(*given), context).rows(named=True)
         return [{key.removeprefix("destination_"): value for key, value in row.items()} for row in located]

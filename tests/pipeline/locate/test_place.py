@@ -30,16 +30,6 @@ def test_norway_is_a_country(shipped: Context, destinations: Destinations) -> No
     assert [row["country"] for row in rows] == ["NO", "NO"]
 
 
-def test_what_our_own_sensor_saw_is_observed(shipped: Context, destinations: Destinations) -> None:
-    rows = destinations(
-        shipped,
-        {"declared_country": "AU", "observed": True},
-        {"declared_country": "AU", "observed": False},
-        {"observed": True},
-    )
-    assert [row["country_basis"] for row in rows] == ["observed", "asserted", "unknown"]
-
-
 @pytest.mark.parametrize("code", ["EU", "ASI", "EUR", "OCE", "NAM", "AP", "ANY", "XX", "??", "", "none", "036"])
 def test_a_continent_or_an_unknown_code_is_unknown(shipped: Context, destinations: Destinations, code: str) -> None:
     (row,) = destinations(shipped, {"declared_country": code})
@@ -112,10 +102,9 @@ def test_claims_that_agree_have_the_basis_of_the_strongest(with_geoip: Context, 
             "region": "ap-southeast-2",
             "address": "52.62.0.1",
             "declared_country": "AU",
-            "observed": True,
         },
     )
-    assert (row["country"], row["country_basis"], row["contradictions"]) == ("AU", "observed", [])
+    assert (row["country"], row["country_basis"], row["contradictions"]) == ("AU", "asserted", [])
 
 
 def test_every_contradiction_of_an_event_is_listed_in_order(with_geoip: Context, events: Events) -> None:

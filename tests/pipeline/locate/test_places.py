@@ -28,6 +28,7 @@ PLACES: list[dict[str, Any]] = YAML(typ="safe", pure=True).load(
 REGISTRIES = {
     "addresses.yaml": "- {network: 10.0.0.0/24, country: AU}\n",
     "attestors.yaml": f"- {{attestor: Notary, public_key: {PUBLIC}}}\n",
+    "collectors.yaml": "- {collector: syd-1/host, host: gpu-8, facility: syd1}\n",
     "facilities.yaml": "- {facility: SYD1, country: AU}\n",
     "hosts.yaml": "- {host_pattern: db.acme.example, country: AU}\n"
     "- {host_pattern: any.acme.example, countries: [AU, NZ]}\n"

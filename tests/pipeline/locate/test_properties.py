@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 _CODES = st.sampled_from(["AU", "JP", "SG"])
 _VALUES: dict[str, list[Any]] = {
     "declared_country": ["AU", "jp", "EU", "??"],
-    "observed": [True, False],
     "provider": ["aws", "gcp", "someone"],
     "region": ["ap-southeast-2", "eur4", "global", "us", "nowhere"],
     "facility": ["SYD1"],
@@ -79,11 +78,11 @@ def test_rows_their_order_and_every_other_column_stay(
     added = {f"{party}_{name}" for party in PARTIES for name in _ADDED} | {
         "key_country_basis", "transit_basis", "contradictions",
     }  # fmt: skip
-    assert set(located.columns) == (set(frame.columns) - set(CLAIM_COLUMNS)) | added
+    assert set(located.columns) == (set(frame.columns) - {*CLAIM_COLUMNS, "sensor"}) | added
     rewritten = {f"{party}_{name}" for party in PARTIES for name in ("entity", "asn")} | {
         "actor_nationality", "key_country", "transit_countries", "home_jurisdictions",
     }  # fmt: skip
-    kept = [name for name in frame.columns if name not in {*CLAIM_COLUMNS, *rewritten}]
+    kept = [name for name in frame.columns if name not in {*CLAIM_COLUMNS, "sensor", *rewritten}]
     assert located.select(kept).equals(frame.select(kept))
     for name in located.columns:
         if name in EVENT_POLARS_SCHEMA:
