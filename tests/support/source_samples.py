@@ -34,6 +34,8 @@ from onshore_pipeline.wire.decode import decode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from onshore_pipeline.normalise.frames import Normalised
+
 SOURCES: Final = Path(__file__).parents[1] / "golden" / "sources"
 OBSERVED_NS: Final = 1_790_000_000_000_000_000
 _NOT_SHOWN: Final = ("row", "message", "resource", "record_index", "body", "observed_at")
@@ -79,8 +81,8 @@ def fidelity_of(source_format: str) -> Fidelity:
     return Fidelity(said["body"], tuple(said.get("fields", ())), said["paths"])
 
 
-def events_of(samples: Sequence[Sample], source_format: str) -> list[dict[str, Any]]:
-    """What normalising makes of each sample: known columns, and under `attributes` the ones that were added."""
+def normalised_of(samples: Sequence[Sample], source_format: str) -> Normalised:
+    """The samples as one message, normalised."""
     request = ExportLogsServiceRequest()
     for sample in samples:
         group = request.resource_logs.add()
@@ -91,7 +93,12 @@ def events_of(samples: Sequence[Sample], source_format: str) -> list[dict[str, A
         record = scope.log_records.add(observed_time_unix_nano=OBSERVED_NS, event_name=sample.event_name)
         record.body.string_value = sample.body
         _put(record.attributes, sample.attributes)
-    normalised = normalise(decode([("otlp_logs", request.SerializeToString(), None)]))
+    return normalise(decode([("otlp_logs", request.SerializeToString(), None)]))
+
+
+def events_of(samples: Sequence[Sample], source_format: str) -> list[dict[str, Any]]:
+    """What normalising makes of each sample: known columns, and under `attributes` the ones that were added."""
+    normalised = normalised_of(samples, source_format)
     assert not normalised.failures, normalised.failures
     added: dict[int, dict[str, str]] = {}
     for row, key, text in normalised.attributes.iter_rows():

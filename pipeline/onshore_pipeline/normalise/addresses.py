@@ -21,8 +21,9 @@ def split_addresses(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
     """Split texts into (addresses, hosts), both as long as `texts`.
 
     Addresses are 16 bytes in network order, IPv4 mapped (RFC 4291); null where the text holds none. Hosts are the texts
-    that are no address. Ports, brackets and URL schemes are dropped. An address with a zone ('fe80::1%eth0') gives
-    both: the address, and the text as host, because the zone means something on its own machine only.
+    that are no address. Ports, brackets, and of URLs all but the host are dropped. An address with a zone
+    ('fe80::1%eth0') gives both: the address, and the text as host, because the zone means something on its own machine
+    only.
     """
     found = by_distinct(texts, _split_each, _SCHEMA)
     return found["address"], found["host"]
@@ -36,12 +37,19 @@ def _split(text: str) -> tuple[bytes | None, str | None]:
     name = text.strip()
     if (address := _parse(name)) is not None:
         return address, None
-    bare = _without_port(name.partition("://")[2].partition("/")[0] if "://" in name else name)
+    bare = _without_port(_authority(name) if "://" in name else name)
     if (address := _parse(bare)) is not None:
         return address, None
     if "%" in bare and (address := _parse(bare.partition("%")[0])) is not None:
         return address, name
     return None, bare or None
+
+
+def _authority(url: str) -> str:
+    """Host and port of a URL: who logs in there, and what is asked, is no part of a host."""
+    rest = url.partition("://")[2]
+    end = min((at for mark in "/?#" if (at := rest.find(mark)) >= 0), default=len(rest))
+    return rest[:end].rpartition("@")[2]
 
 
 def _without_port(text: str) -> str:

@@ -191,7 +191,7 @@ def _where() -> list[pl.Expr]:
         pl.col("source_address"),
         pl.col("source_host"),
         pl.col("resource_id").alias("destination_id"),
-        pl.col("uri").str.extract(r"://([^/:?]+)").alias("destination_host"),
+        pl.col("uri").str.extract(r"://(?:[^/?#]*@)?([^/:?#]+)").alias("destination_host"),
         pl.col("region").alias("destination_region"),
         pl.when(pl.col("operation").is_not_null()).then(pl.lit("azure")).alias("destination_provider"),
         azure_names.subscription_of(pl.col("resource_id")).alias("destination_account"),

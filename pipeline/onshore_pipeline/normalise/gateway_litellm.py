@@ -162,7 +162,7 @@ _TWIN: Final = (
     r"code_|file_|video_|upload_|ingest|query|ocr|realtime|send_|add_)"
 )
 _NO_REGION: Final = "global"
-_HOST: Final = r"^(?:[a-z+]+://)?(\[[^\]]*\]|[^/:?]+)"
+_HOST: Final = r"^(?:[a-z+]+://)?(?:[^/?#]*@)?(\[[^\]]*\]|[^/:?#]+)"
 
 
 def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -40,6 +40,7 @@ from onshore_pipeline.normalise.described import as_attributes, begun, beside, k
 from onshore_pipeline.normalise.json_fields import ITEMS, read_fields
 from onshore_pipeline.normalise.kubernetes_actions import action_of
 from onshore_pipeline.normalise.shape import Shape
+from onshore_pipeline.normalise.url_secrets import without_secrets
 
 if TYPE_CHECKING:
     from onshore_pipeline.normalise.fields import Records
@@ -131,7 +132,7 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The columns of audit events, row by row, and their fields without a column as attributes."""
     fields = _fields(records)
     address, host = split_addresses(fields["source"])
-    outside = pl.col("webhook").str.extract(r"^https?://([^/,]+)[^,]*$")
+    outside = pl.col("webhook").str.extract(r"^https?://(?:[^/?#,]*@)?([^/?#,]+)[^,]*$")
     webhook_address, webhook_host = split_addresses(fields.select(outside).to_series())
     placed = beside(records, fields).with_columns(
         source_address=address,
@@ -200,10 +201,11 @@ def _derived() -> list[pl.Expr]:
         pl.element().filter(pl.element().str.contains(_ADDRESS) & ~pl.element().str.contains(_PRIVATE))
     )
     several = pl.when(addresses.list.len() > 1).then(addresses.list.join(","))
+    webhooks = pl.col("webhooks").list.eval(without_secrets(pl.element()))  # one by one: a secret may hold a comma
     return [
         pl.coalesce(public.list.last(), addresses.list.last()).alias("source"),
         several.alias("source_ips"),
-        pl.when(pl.col("webhooks").list.len() > 0).then(pl.col("webhooks").list.join(",")).alias("webhook"),
+        pl.when(pl.col("webhooks").list.len() > 0).then(webhooks.list.join(",")).alias("webhook"),
         pl.col("arns").list.first().alias("arn"),
         pl.col("uri").str.extract(r"^([^?]+)").alias("path"),
         pl.col("uri").str.extract(r"\?(.+)$").alias("query"),

@@ -25,7 +25,7 @@ from onshore_pipeline.normalise.domains import domain_of
 from onshore_pipeline.normalise.fields import Records, widen
 from onshore_pipeline.normalise.frames import EVENTS_SCHEMA, Normalised
 from onshore_pipeline.normalise.host_metrics import States, states_of
-from onshore_pipeline.normalise.url_secrets import attributes_without_secrets
+from onshore_pipeline.normalise.url_secrets import attributes_without_secrets, columns_without_secrets
 
 if TYPE_CHECKING:
     from onshore_pipeline.wire.frames import Decoded
@@ -61,10 +61,11 @@ def normalise(decoded: Decoded) -> Normalised:
     attributes = attributes_without_secrets(attributes)
     domain = domain_of(columns, attributes)
     stated = columns["domain"] if "domain" in columns.columns else domain
+    events = _conformed(columns.with_columns(domain=stated.zip_with(stated.is_not_null(), domain)))
     return Normalised(
-        events=_conformed(columns.with_columns(domain=stated.zip_with(stated.is_not_null(), domain))),
+        events=columns_without_secrets(events),
         attributes=attributes,
-        resource_attributes=decoded.resource_attributes.select("resource", "key", "text"),
+        resource_attributes=attributes_without_secrets(decoded.resource_attributes.select("resource", "key", "text")),
         points=_renumbered(states.points, row_of_state),
         point_attributes=decoded.point_attributes,
         failures=decoded.failures,
@@ -134,8 +135,6 @@ def _conforming(name: str, given: pl.DataType | None) -> pl.Expr:
     dtype = EVENTS_SCHEMA[name]
     if isinstance(dtype, pl.List):
         column = pl.col(name) if given is not None else pl.lit(pl.Series([[]], dtype=dtype)).first()
-    elif given is None and dtype == pl.Boolean() and name.endswith("_observed"):
-        column = pl.lit(False)  # only a shape that our own sensor writes says that it saw a place
     elif given is None:
         column = pl.lit(None, dtype)
     else:

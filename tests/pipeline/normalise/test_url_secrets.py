@@ -23,6 +23,11 @@ if TYPE_CHECKING:
         ("https://b.s3.amazonaws.com/k?X-Amz-Signature=aa&X-Amz-Date=1", "https://b.s3.amazonaws.com/k?X-Amz-Signature=REDACTED&X-Amz-Date=1"),
         ("https://acc.blob.core.windows.net/c/b?sv=1&sig=a%2Fb", "https://acc.blob.core.windows.net/c/b?sv=1&sig=REDACTED"),
         ("https://h/people/a@example.com?keyword=k", "https://h/people/a@example.com?keyword=k"),
+        ("https://a:p@h/x,https://b:q@i?sig=s", "https://REDACTED@h/x,https://REDACTED@i?sig=REDACTED"),
+        ("see https://a:p@h/x for more", "see https://REDACTED@h/x for more"),
+        ("https://h/x?config[secret]=a&hook_secret=b&max_tokens=7", "https://h/x?config[secret]=REDACTED&hook_secret=REDACTED&max_tokens=7"),
+        ("https://hooks.slack.com/services/T0/B0/xyz", "https://hooks.slack.com/services/REDACTED"),
+        ("https://acme.webhook.office.com/webhookb2/a@b/IncomingWebhook/c?x=1", "https://acme.webhook.office.com/webhookb2/REDACTED?x=1"),
         ("file:///srv/notes.md", "file:///srv/notes.md"),
         ("patient-notes", "patient-notes"),
         (None, None),
@@ -42,6 +47,9 @@ def test_what_opens_the_door_is_redacted(url: str | None, shown: str | None) -> 
         ("url.query", "container=a&command=sh", "container=a&command=sh"),
         ("http.target", "/v1/models?key=planted", "/v1/models?key=REDACTED"),
         ("db.query.text", "SELECT 1 ?key=kept", "SELECT 1 ?key=kept"),
+        ("github.hook.url", "https://h/x?secret=planted", "https://h/x?secret=REDACTED"),
+        ("k8s.audit.webhook_urls", "https://a/x,https://u:planted@b/y", "https://a/x,https://REDACTED@b/y"),
+        ("whatever", "postgres://app:planted@db/notes", "postgres://REDACTED@db/notes"),
     ],
 )  # fmt: skip
 def test_attributes_that_hold_addresses_lose_secrets_and_others_stay(key: str, text: str, shown: str) -> None:
