@@ -58,7 +58,7 @@ RECEIVING_POINTS: Final = ("12.before", "12.appended")
 SIGNING_POINTS: Final = ("13.before", "13.kept", "13.after")
 DELETING_POINTS: Final = (
     "14.leaves", "14.planned", "14.sealing", "14.tombstone", "14.sealed", "14.events", "14.metric_points",
-    "14.windowed_facts", "14.deleted",
+    "14.windowed_facts", "14.violations", "14.windowed_verdicts_built", "14.findings_built", "14.deleted",
 )  # fmt: skip
 # Of the sequencer, too, once an hour of control runs is complete.
 RUNS_POINTS: Final = ("15.before", "15.derived", "15.recorded", "15.after")

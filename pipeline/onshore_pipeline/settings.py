@@ -48,6 +48,7 @@ class Settings(BaseSettings):
         salt_key_file: 32 or more secret bytes that salt keys are derived from; shared by all workers of a deployment.
         geoip_dir: folder of IPFire location files (`geoip`, `geoip6`), used when it exists.
         mmdb_file: a country database of yours in MaxMind's format.
+        retention_every_minutes: how often what `retention.yaml` says is due is deleted; without that file nothing is.
         local_log_kept_hours: how long the local log keeps messages after they were committed, for `onshore restore` ...
         local_log_kept_mib: ... and at most so much of them in each partition, in MiB ...
         local_log_kept_messages: ... and at most so many.
@@ -93,6 +94,7 @@ class Settings(BaseSettings):
     salt_key_file: Path | None = None
     geoip_dir: Path = Field(default_factory=lambda: Path("/usr/share/tor"))
     mmdb_file: Path | None = None
+    retention_every_minutes: float = Field(default=60.0, ge=1.0, le=1440.0)
     local_log_kept_hours: float = Field(default=1.0, ge=0.0, le=87_600.0)
     local_log_kept_mib: int = Field(default=256, ge=0, le=1 << 24)
     local_log_kept_messages: int = Field(default=100_000, ge=0, le=1 << 39)

@@ -329,6 +329,9 @@ def test_what_retention_deleted_is_not_missing_and_what_lies_beside_it_is_still_
     deleted = list(Deleter(pipeline.client, lambda _: None).run(retention, list, later))
     assert sum(each.events for each in deleted) > 0
     assert _audit(pipeline).problems == []
+    _rewrite(pipeline, "violations", "", "event_id IN (SELECT event_id FROM leaves)")
+    assert "verdicts" in {each.what for each in _audit(pipeline).problems}
+    _rewrite(pipeline, "violations", "", "0")
     forged = "SELECT * REPLACE (unhex(repeat('ab', 32)) AS leaf_hash) FROM leaves LIMIT 1"
     pipeline.client.command(f"INSERT INTO leaves {forged}")
     assert {each.what for each in _audit(pipeline).problems} == {"altered"}

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
 import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
+from exporting import reader_of
+from onshore_pipeline import assembly
 from onshore_pipeline.context.retention import Retention, read_retention
 from onshore_pipeline.failpoints import DELETING_POINTS
+from onshore_pipeline.findings.standing import deleted_events
+from onshore_pipeline.jobs.aggregate import rebuild
 from onshore_pipeline.jobs.deletions import Deleter, Hold, Tombstone
 from onshore_pipeline.jobs.incomplete import incomplete
 from onshore_pipeline.jobs.restore import Restored
 from onshore_pipeline.jobs.stored_leaves import with_altered_leaves
+from onshore_pipeline.sequencer import stands
 from restoring import facts, forget, lose, restore
 
 if TYPE_CHECKING:
@@ -71,14 +78,34 @@ def delete(
     return done
 
 
+def rebuild_all(pipeline: Pipeline) -> None:
+    """As a sequencer does that finds everything touched."""
+    attempts = [row[0] for row in pipeline.rows("SELECT DISTINCT attempt_id FROM events")]
+    with closing(assembly.entry_reader(pipeline.settings)) as log:
+        position, _ = stands(pipeline.client, log.log_id)
+        rebuild(pipeline.client, attempts, position, log.log_id)
+
+
 def left(pipeline: Pipeline) -> dict[str, int]:
     return {str(tenant): int(n) for tenant, n in pipeline.rows("SELECT tenant, count() FROM events_current GROUP BY 1")}
 
 
 def untouched(pipeline: Pipeline) -> dict[str, Any]:
-    """What stays, whatever is deleted."""
+    """What stays, whatever is deleted; of violations and findings all but what they repeat of parties."""
+    named = dict.fromkeys(("violations_current", "findings"), LEFT)
+    gone = ("events_current", "metric_points_current")
+    kept = {name: rows for name, rows in facts(pipeline).items() if name not in gone}
+    return kept | {view: pipeline.rows(f"SELECT {sql} FROM {view} ORDER BY ALL") for view, sql in named.items()}
+
+
+LEFT = "* EXCEPT fingerprint, fingerprint['dataset'], fingerprint['destination_country'], mapKeys(fingerprint)"
+
+
+def told_of(pipeline: Pipeline, table: str, tenant: str = "acme") -> set[str]:
+    """Whom violations or findings name."""
+    where = f"tenant = '{tenant}' AND control_id = 'AU-APP8-01'"
     return {
-        name: rows for name, rows in facts(pipeline).items() if name not in ("events_current", "metric_points_current")
+        str(name) for (name,) in pipeline.rows(f"SELECT DISTINCT fingerprint['actor_id'] FROM {table} WHERE {where}")
     }
 
 
@@ -93,6 +120,54 @@ def test_what_is_due_goes_and_all_that_proves_the_rest_stays(pipeline: Pipeline,
     assert incomplete(pipeline.client) == []
     assert list(with_altered_leaves(pipeline.client)) == []
     assert restore(pipeline, hashes=True) == Restored()
+
+
+def test_what_is_left_of_a_violation_no_longer_says_who_it_was(pipeline: Pipeline, tmp_path: Path) -> None:
+    play(pipeline)
+    tables = ("violations", "findings_built", "findings")
+    assert [told_of(pipeline, table) for table in tables] == [{"kim"}] * 3
+    delete(pipeline, rules(tmp_path / "c", "tenant: acme, keep: 30d"))
+    assert [told_of(pipeline, table) for table in tables] == [{"deleted"}] * 3
+    assert [told_of(pipeline, table, "other") for table in tables] == [{"kim"}] * 3
+
+
+def test_a_finding_that_still_has_an_event_says_what_it_is_about(pipeline: Pipeline, tmp_path: Path) -> None:
+    secret = otlp.movement() | {"onshore.data.classification": "secret"}
+    pipeline.send("otlp_logs", [otlp.logs([otlp.movement(), secret])], tenant="acme")
+    pipeline.work()
+    pipeline.sequence()
+    delete(pipeline, rules(tmp_path / "c", "classification: secret, keep: 30d"))
+    assert told_of(pipeline, "violations") == {"kim", "deleted"}
+    rebuild_all(pipeline)
+    assert told_of(pipeline, "findings") == {"kim"}
+    (finding,) = pipeline.rows("SELECT toString(finding_id), events FROM findings WHERE control_id = 'AU-APP8-01'")
+    with closing(reader_of(pipeline)) as reader:
+        assert (finding[1], deleted_events(reader, str(finding[0]))) == (2, 1)
+
+
+def test_a_restore_does_not_bring_back_who_it_was(pipeline: Pipeline, tmp_path: Path) -> None:
+    play(pipeline)
+    delete(pipeline, rules(tmp_path / "c", "tenant: acme, keep: 30d"))
+    before = facts(pipeline)
+    lose(pipeline, "violations", "findings_built", "events")
+    restore(pipeline)
+    assert facts(pipeline) == before
+    assert told_of(pipeline, "violations") == told_of(pipeline, "findings") == {"deleted"}
+
+
+def test_windows_say_no_longer_whom_they_were_about(pipeline: Pipeline, tmp_path: Path) -> None:
+    play(pipeline)
+    event = pipeline.one("SELECT event_id FROM events WHERE tenant = 'acme' AND domain = 'data_movement' LIMIT 1")
+    other = pipeline.one("SELECT event_id FROM events WHERE tenant = 'other' LIMIT 1")
+    for number, samples in ((1, [event]), (2, [event, other])):
+        pipeline.client.command(
+            "INSERT INTO windowed_verdicts_built (unit_id, finding_id, key, fingerprint, sample_event_ids) VALUES"
+            f" (toUUID('{UUID(int=number)}'), toUUID('{UUID(int=number)}'), map('actor_id', 'kim', 'tenant', 'acme'),"
+            f" map('actor_id', 'kim', 'dataset', 'd'), {[str(each) for each in samples]})"
+        )
+    delete(pipeline, rules(tmp_path / "c", "tenant: acme, keep: 30d"))
+    said = pipeline.rows("SELECT key['actor_id'], fingerprint FROM windowed_verdicts_built ORDER BY unit_id")
+    assert said == [("deleted", {"actor_id": "deleted", "dataset": "d"}), ("kim", {"actor_id": "kim", "dataset": "d"})]
 
 
 def test_nothing_is_due_before_its_time_nor_without_a_rule(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from onshore_dashboard.views.finding_list import kind_chip, plain
 from onshore_dashboard.views.finding_windows import show_windows
 from onshore_dashboard.views.scope import jurisdiction_name
 from onshore_pipeline.findings.clocks import in_words
+from onshore_pipeline.findings.standing import deleted_events
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -165,6 +166,8 @@ def _show_events(finding: dict[str, Any], *, of_windows: bool) -> None:
         partly = finding["events"] > found.height
         shown = f"The newest {number(found.height)} of {number(finding['events'])}"
         shown = shown if partly else f"All {number(found.height)}"
+        if partly and (deleted := deleted_events(session.CALM, str(finding["finding"]))):
+            shown += f", of which retention deleted {number(deleted)}"
     st.html(f'<p class="on-note">{shown}. Times are UTC; open one to see every field and the raw text.</p>')
     lines = st.container(key="event-lines", gap="xxsmall")
     heads = lines.columns(_COLUMNS, gap="small")

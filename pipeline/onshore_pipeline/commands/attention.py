@@ -9,12 +9,13 @@ from typing import Any, Final
 MOST_BEHIND: Final = 10_000
 _LOG_BEHIND_S: Final = 30
 _PUT_OFF_S: Final = 60
+_RETENTION_LATE: Final = timedelta(minutes=10)
 _WITNESSED_WITHIN: Final = timedelta(hours=26)  # once a day, and a little late
 
 
 def attention(report: dict[str, Any]) -> list[str]:
     """What a person should look at, a line each."""
-    return [*_pressure(report), *_trouble(report), *_heads(report), *_stamps(report)]
+    return [*_pressure(report), *_trouble(report), *_heads(report), *_stamps(report), *_retention(report)]
 
 
 def _pressure(report: dict[str, Any]) -> list[str]:
@@ -70,6 +71,16 @@ def _heads(report: dict[str, Any]) -> list[str]:
         " `onshore checkpoints import` what they answer"
     )
     return [why]
+
+
+def _retention(report: dict[str, Any]) -> list[str]:
+    """Why what is due is not deleted."""
+    if report.get("retention_trouble"):
+        return [f"what is due is not deleted, and is tried again: {report['retention_trouble']}"]
+    due = report.get("retention_next_at")
+    if due and datetime.now(UTC) - datetime.fromisoformat(due) > _RETENTION_LATE:
+        return [f"retention should have run at {due} and did not: is the sequencer running?"]
+    return []
 
 
 def _trouble(report: dict[str, Any]) -> list[str]:

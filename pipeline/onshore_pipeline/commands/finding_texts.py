@@ -41,8 +41,9 @@ def summary(found: Sequence[Standing], shown: int) -> str:
     return f"{len(found):,} findings{f', the first {shown:,} shown' if shown < len(found) else ''}: {counted}"
 
 
-def details(standing: Standing, now: datetime) -> list[str]:
-    """Everything about one finding."""
+def details(standing: Standing, now: datetime, deleted: int = 0) -> list[str]:
+    """Everything about one finding; `deleted` of its events are gone."""
+    gone = f"; retention deleted {deleted:,} of them" if deleted else ""
     life = standing.life
     overridden = f" (its control says {standing.control_severity})" if life.severity else ""
     told = [
@@ -53,7 +54,7 @@ def details(standing: Standing, now: datetime) -> list[str]:
         *((("waiver", _waived(standing)),) if standing.waiver is not None else ()),
         ("owner", life.owner or "nobody"),
         *((name.replace("_", " "), _short(value)) for name, value in standing.fingerprint.items()),
-        ("events", f"{standing.events:,}, {standing.bytes:,} bytes"),
+        ("events", f"{standing.events:,}, {standing.bytes:,} bytes{gone}"),
         ("first seen", _utc(standing.first_seen)),
         ("last seen", _utc(standing.last_seen)),
         *((("aware since", _utc(life.aware_at)),) if life.aware_at else ()),

@@ -15,7 +15,7 @@ from onshore_pipeline.commands.options import DataDirOption, JsonOption
 from onshore_pipeline.domain.control import SEVERITIES
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.findings import life
-from onshore_pipeline.findings.standing import Standing, Wanted, standings
+from onshore_pipeline.findings.standing import Standing, Wanted, deleted_events, standings
 
 if TYPE_CHECKING:
     from onshore_pipeline.actions import Recorded
@@ -74,10 +74,12 @@ def show_finding(finding_id: FindingId, as_json: JsonOption = False, data_dir: D
     """Show one finding: what it is about, its clocks, its waiver, and all that was done about it."""
     place, now = place_of(data_dir), datetime.now(UTC)
     found = _one(place, finding_id, now)
+    deleted = deleted_events(place.reader, found.finding_id)
     if as_json:
-        typer.echo(json.dumps(finding_texts.as_json(found), ensure_ascii=False))
+        told = finding_texts.as_json(found) | {"events_deleted": deleted}
+        typer.echo(json.dumps(told, ensure_ascii=False))
         return
-    for line in finding_texts.details(found, now):
+    for line in finding_texts.details(found, now, deleted):
         typer.echo(line)
 
 

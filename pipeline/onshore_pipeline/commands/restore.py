@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import time
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -13,12 +12,11 @@ import typer
 from onshore_pipeline.commands.options import DataDirOption, FailpointOption, JsonOption
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.failpoints import at_failpoint
-from onshore_pipeline.settings import Settings, load_settings
+from onshore_pipeline.settings import load_settings
 from onshore_pipeline.stack import DataDir
+from onshore_pipeline.store_lock import changing_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.broker import EntryReader
@@ -54,7 +52,7 @@ def restore(
     settings = load_settings({"data_dir": data_dir})
     at = at_failpoint(failpoint)
     with contextlib.ExitStack() as opened:
-        opened.enter_context(_only_one(settings))
+        opened.enter_context(changing_alone(DataDir(settings.data_dir)))
         client = assembly.store_client(settings)
         opened.callback(client.close)
         log = opened.enter_context(contextlib.closing(assembly.entry_reader(settings, make_topics=False)))
@@ -202,16 +200,3 @@ class _Progress:
         if time.monotonic() >= self._due:
             typer.echo(f"{done:,} of {of:,} attempts", err=True)
             self._due = time.monotonic() + _SAY_EVERY_S
-
-
-@contextlib.contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
-    """A second restore would delete what the first one writes."""
-    path = DataDir(settings.data_dir).path / "restore.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OnshoreError(f"another restore holds {path}; let it end first") from None
-        yield

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from onshore_pipeline.commands.acting import is_sealed, place_of, record
+from onshore_pipeline.commands.acting import place_of, record
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
-from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.stack import DataDir
 
 if TYPE_CHECKING:
-    from onshore_pipeline.commands.acting import Place
     from onshore_pipeline.jobs.deletions import Due, Tombstone
 
 app = typer.Typer(help="How long events are kept.", no_args_is_help=True, add_completion=False)
@@ -66,11 +65,14 @@ def run_retention(
     from onshore_pipeline.context.retention import read_retention
     from onshore_pipeline.jobs.deletions import Deleter
     from onshore_pipeline.jobs.holds import in_force, standing_holds
+    from onshore_pipeline.jobs.retention import Sealer
+    from onshore_pipeline.store_lock import changing_alone
 
     retention = read_retention(place.settings.context_dir)
     done: list[Tombstone] = []
-    with closing(assembly.store_client(place.settings)) as client:
-        deleter = Deleter(client, lambda tombstone: _seal(place, tombstone, who))
+    alone = changing_alone(DataDir(place.settings.data_dir))
+    with alone, closing(assembly.store_client(place.settings)) as client:
+        deleter = Deleter(client, Sealer(place.reader, lambda action: record(place.settings, action), who))
         for tombstone in deleter.run(retention, lambda: in_force(standing_holds(place.reader)), datetime.now(UTC)):
             done.append(tombstone)
             if not as_json:
@@ -95,25 +97,6 @@ def list_deletions(as_json: JsonOption = False, data_dir: DataDirOption = None) 
         typer.echo(f"{row['deletion_id']}  {row['state']:<8} {what}\n    {row['rule']}\n    root {row['root']}")
     if not rows:
         typer.echo("Nothing was ever deleted.")
-
-
-def _seal(place: Place, tombstone: Tombstone, who: str) -> None:
-    """Record the tombstone; what it says is deleted only once it is sealed."""
-    from onshore_pipeline.actions import Action
-
-    told = {
-        "onshore.deletion.id": str(tombstone.deletion_id),
-        "onshore.deletion.domain": tombstone.domain,
-        "onshore.deletion.events": str(tombstone.events),
-        "onshore.deletion.first": tombstone.first_at.isoformat(),
-        "onshore.deletion.last": tombstone.last_at.isoformat(),
-        "onshore.deletion.root": tombstone.root,
-    }
-    recorded = record(place.settings, Action("evidence.delete", tombstone.tenant, who, tombstone.rule, told))
-    if not is_sealed(place.reader, recorded):
-        raise OnshoreError(
-            "the tombstone is recorded and not sealed yet: run again when a worker runs; nothing was deleted"
-        )
 
 
 def _kind(due: Due) -> dict[str, Any]:

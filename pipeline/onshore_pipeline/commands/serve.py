@@ -135,6 +135,7 @@ def _await_tie(settings: Settings, store_url: str | None, stop: threading.Event)
 def _sequence(settings: Settings, store_url: str | None, over: threading.Event, said: Path, at: At) -> None:
     """Copy and keep for as long as it is our turn."""
     from onshore_pipeline import assembly
+    from onshore_pipeline.commands.acting import record
     from onshore_pipeline.context.expected_sources import read_register
     from onshore_pipeline.findings.standing import folders
     from onshore_pipeline.jobs.context_changes import ContextChanges
@@ -142,6 +143,7 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
     from onshore_pipeline.jobs.finding_states import FindingStates
     from onshore_pipeline.jobs.keep import keep
     from onshore_pipeline.jobs.measure import Measurer
+    from onshore_pipeline.jobs.retention import RetentionJob
     from onshore_pipeline.jobs.windowed import Windows
     from onshore_pipeline.sequencer import Sequencer
     from onshore_pipeline.sequencer_status import say_trouble
@@ -172,13 +174,20 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
             at=at,
         )
         registries = ContextChanges(read, producer.send, assembly.DEFAULT_TENANT)
+        retention = RetentionJob(
+            settings,
+            lambda: (assembly.store_client(settings, store_url), assembly.store_reader(settings, store_url)),
+            lambda action: record(settings, action),
+            at,
+        )
+        stack.callback(retention.close)
         while not over.is_set():
             try:
                 sequencer = Sequencer(reader, client, at)
                 heads = assembly.head_keeper(settings, client, sequencer.log_id, at)
                 keep(
                     sequencer, client, over, measurer=measurer, windows=windows, heads=heads, states=states,
-                    runs=runs, registries=registries, status_file=said, at=at,
+                    runs=runs, registries=registries, retention=retention, status_file=said, at=at,
                 )  # fmt: skip
                 heads.close()
             except (StoreUnavailable, BrokerUnavailable) as error:

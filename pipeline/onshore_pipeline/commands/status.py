@@ -104,7 +104,7 @@ def status(data_dir: DataDirOption = None, as_json: JsonOption = False, coverage
         return show_coverage(
             Reader(address.url, address.user, address.password, ca_file=address.ca_file), as_json=as_json
         )
-    parts = {**_worker(settings), **_receiver(settings), **_clock(settings)}
+    parts = {**_worker(settings), **_receiver(settings), **_clock(settings), **_retention(settings)}
     if answers(address.url, ca_file=address.ca_file):
         reader = Reader(address.url, address.user, address.password, ca_file=address.ca_file)
         report = {"store": "answers", **_stored(reader), **parts, **_sequencer(settings, reader)}
@@ -195,6 +195,21 @@ def _clock(settings: Settings) -> dict[str, Any]:
         "clock_steps_back_last_day": len(steps),
         "clock_stamped_up_to": str(datetime.fromtimestamp(worst.from_ns // 10**9, UTC)) if worst else "",
         "clock_wrong_before": f"{worst.topic}[{worst.partition}]@{worst.offset}" if worst else "",
+    }
+
+
+def _retention(settings: Settings) -> dict[str, Any]:
+    """Whether what is due is deleted by itself, and how the last run went."""
+    from onshore_pipeline.jobs.retention import RetentionSaid, last_said, retention_path
+
+    said = last_said(retention_path(settings)) or RetentionSaid()
+    return {
+        "retention": said.state,
+        "retention_ran_at": said.ran_at,
+        "retention_deleted": said.deleted,
+        "retention_held": said.held,
+        "retention_next_at": said.next_at,
+        "retention_trouble": said.trouble,
     }
 
 

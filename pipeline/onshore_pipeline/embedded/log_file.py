@@ -118,7 +118,10 @@ class LogFile:
 
     def _connect(self, partitions: Mapping[str, int]) -> None:
         with readable_errors(self.path, "open it"), self._turnstile.held():
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # private from the first byte
+            # Private from the first byte; and never opened where it is there: closing it again would end the locks that
+            # another connection of this process holds on it.
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             self.connection = sqlite3.connect(
                 self.path, isolation_level=None, check_same_thread=False, timeout=self.limits.lock_timeout_s
             )

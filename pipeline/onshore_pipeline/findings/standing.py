@@ -119,6 +119,12 @@ _DETECTED: Final = """
 SELECT toString(finding_id) AS finding, min(coalesce(ingested_at, occurred_at)) AS detected FROM violations_current
 WHERE finding_id IN {findings:Array(UUID)} GROUP BY finding
 """
+_DELETED: Final = """
+SELECT count() AS n FROM violations_current WHERE finding_id = {finding:UUID} AND event_id IN (
+    SELECT event_id FROM leaves_deleted
+    WHERE event_id IN (SELECT event_id FROM violations_current WHERE finding_id = {finding:UUID})
+)
+"""
 MOST: Final = 100_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -166,6 +172,11 @@ def standings(store: Store, wanted: Wanted, now: datetime, where: Folders) -> li
             _standing(row, fingerprint, life, deadlines(clocks, occurred, known, life, where.holidays), waiver)
         )
     return sorted(filter(lambda each: _is_wanted(each, wanted), found), key=_order)
+
+
+def deleted_events(store: Store, finding_id: str) -> int:
+    """How many of a finding's events retention deleted; they still count among its events."""
+    return int(store.frame(_DELETED, {"finding": finding_id}).item())
 
 
 def actions(store: Store, kind: str) -> list[Deed]:

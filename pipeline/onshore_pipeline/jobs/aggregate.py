@@ -67,10 +67,12 @@ _BUILT_HOURLY: Final[dict[str, tuple[str, str]]] = {
     **COVERAGE_HOURLY,
 }
 
+# Of a deleted event the fingerprint is closed (`deleted_copies`): that of one that is there says more.
 _FINDINGS: Final = """
 INSERT INTO findings_built
 SELECT finding_id, {generation:UInt64}, any(tenant), any(domain), any(control_id), max(control_version), any(kind),
-    any(severity), any(fingerprint), min(occurred_at), max(occurred_at), count(), sum(ifNull(bytes, 0)),
+    any(severity), argMin(fingerprint, has(mapValues(fingerprint), 'deleted')), min(occurred_at), max(occurred_at),
+    count(), sum(ifNull(bytes, 0)),
     arraySlice(groupArraySorted(10)(event_id), 1, 10)
 FROM violations_current WHERE finding_id IN {findings:Array(UUID)} GROUP BY finding_id
 """

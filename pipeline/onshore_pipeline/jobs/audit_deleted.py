@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import polars as pl
 
 from onshore_pipeline.evidence import merkle
 from onshore_pipeline.store.connect import store_errors
@@ -19,6 +21,10 @@ _DELETED: Final = """
 SELECT attempt_id, topic_id, kafka_partition, kafka_offset, record_index, event_id, leaf_hash FROM leaves_deleted
 WHERE attempt_id IN {attempts:Array(UUID)}
 """
+_EVENTS: Final = {
+    "attempt_id": pl.Binary, "topic_id": pl.Binary, "kafka_partition": pl.UInt32, "kafka_offset": pl.UInt64,
+    "record_index": pl.UInt32, "event_id": pl.Binary,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +33,12 @@ class Deleted:
 
     Attributes:
         leaves: by message, (record index, leaf) of each deleted event.
-        events: their ids.
+        events: their places and ids: `attempt_id`, `topic_id`, `event_id` (16 bytes each), `kafka_partition`,
+            `kafka_offset`, `record_index`.
     """
 
-    leaves: dict[Place, list[tuple[int, bytes]]] = field(default_factory=dict)
-    events: set[bytes] = field(default_factory=set)
+    leaves: dict[Place, list[tuple[int, bytes]]]
+    events: pl.DataFrame
 
     def gives(self, place: Place, held: Iterable[tuple[int, bytes]], root: str) -> bool:
         """Whether leaves of rows that are there, with those of the deleted, give a message's sealed root."""
@@ -41,11 +48,12 @@ class Deleted:
 
 def deleted_of(client: Client, named: dict[str, list[str]]) -> Deleted:
     """Read what was deleted of the attempts. Raises `StoreUnavailable`."""
-    found = Deleted()
+    leaves: dict[Place, list[tuple[int, bytes]]] = {}
+    events: list[tuple[bytes, bytes, int, int, int, bytes]] = []
     with store_errors():
         rows = client.query(_DELETED, parameters=named, column_formats={"leaf_hash": "bytes"}).result_rows
     for attempt, topic, partition, offset, index, event, leaf in rows:
         place = (attempt.bytes, topic.bytes, int(partition), int(offset))
-        found.leaves.setdefault(place, []).append((int(index), bytes(leaf)))
-        found.events.add(event.bytes)
-    return found
+        leaves.setdefault(place, []).append((int(index), bytes(leaf)))
+        events.append((*place, int(index), event.bytes))
+    return Deleted(leaves, pl.DataFrame(events, schema=_EVENTS, orient="row").unique(maintain_order=True))

@@ -224,7 +224,7 @@ def _verdicts(
     entries: dict[Place, dict[str, Any]],
     deleted: Deleted,
 ) -> Iterator[Problem]:
-    """Messages whose verdicts and violations do not give the sealed root; those with deleted events are not judged."""
+    """Messages whose verdicts and violations do not give the sealed root; those of deleted events count, too."""
     order = list(entries)
     number = pl.DataFrame(
         {
@@ -241,11 +241,11 @@ def _verdicts(
     for row in numbered.filter(pl.col("message").is_null()).unique(keys).iter_rows(named=True):
         place = (row["attempt_id"], row["topic_id"], row["kafka_partition"], row["kafka_offset"])
         yield _problem("inserted", place, None, "verdicts of a message that the log does not name")
-    events = stored.events.drop("message").join(number, on=keys, how="left")
+    gone = deleted.events.with_row_index("row", offset=stored.events.height)
+    placed_at = [*keys, "record_index", "event_id", "row"]
+    events = pl.concat([stored.events.select(placed_at), gone.select(placed_at)]).join(number, on=keys, how="left")
     found = violations.join(events.select("attempt_id", "event_id", "row"), on=["attempt_id", "event_id"], how="left")
     for row in found.filter(pl.col("row").is_null()).iter_rows(named=True):
-        if row["event_id"] in deleted.events:
-            continue
         where = f"event {UUID(bytes=row['event_id'])} (attempt {UUID(bytes=row['attempt_id'])})"
         yield Problem("inserted", where, f"a violation of {row['control_id']} by an event that has no row")
     judged = Judged(numbered.drop_nulls("message"), found.drop_nulls("row"))
@@ -253,7 +253,7 @@ def _verdicts(
     judged = Judged(judged.counts, judged.violations.join(placed.select("row"), on="row", how="semi"))
     roots = verdict_roots(placed, judged, len(order))
     for place, root in zip(order, roots, strict=True):
-        if root.tobytes().hex() != entries[place]["verdicts_root"] and place not in deleted.leaves:
+        if root.tobytes().hex() != entries[place]["verdicts_root"]:
             yield _problem(
                 "verdicts", place, entries[place], "its verdicts or violations are not those that were sealed"
             )

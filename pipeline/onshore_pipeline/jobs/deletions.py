@@ -6,7 +6,8 @@ One deletion is of one tenant, domain and classification, in steps that may each
 2. seal: a tombstone (how many, from when to when, under which rule, the root over the leaves) becomes an event of its
    own, in the evidence log like any other (*sealing*). Once it is committed the deletion is *sealed*. One that dies
    here is sealed again: two tombstones of one deletion say the same.
-3. delete: rows of the events go, from disk too. Then it is *deleted*.
+3. delete: rows of the events go, from disk too, and what other rows repeat of them (`jobs.deleted_copies`). Then it is
+   *deleted*.
 
 What holds name is never due, nor what cannot be told apart from it, nor what operators did. Violations and findings
 stay: they are the record of what was found, and count what they counted.
@@ -25,6 +26,7 @@ from onshore_pipeline.broker import ACTIONS_TOPIC
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.evidence.merkle import DIGEST_SIZE, EMPTY_ROOT, roots
 from onshore_pipeline.failpoints import nowhere
+from onshore_pipeline.jobs.deleted_copies import close_copies
 from onshore_pipeline.jobs.deleted_rows import COPIES_OF_EVENTS, ROWS_OF_EVENTS
 from onshore_pipeline.store.connect import store_errors
 
@@ -210,6 +212,8 @@ class Deleter:
     def _carry_out(self, tombstone: Tombstone, *, sealed: bool = False) -> Tombstone:
         if not sealed:
             self._note(tombstone, "sealing")
+            if self._tombstone(tombstone.deletion_id, tombstone.rule) != tombstone:
+                raise HoldsChanged("another run on another machine dropped what this one had planned: run again")
             self._at("14.sealing")
             self._seal(tombstone)
             self._at("14.tombstone")
@@ -223,6 +227,7 @@ class Deleter:
                 self._at(f"14.{table}")
                 # A DELETE hides rows until the next merge of their part; this takes them from the disk.
                 self._client.command(f"ALTER TABLE {table} APPLY DELETED MASK SETTINGS mutations_sync = 2")
+        close_copies(self._client, tombstone.deletion_id, self._at)
         self._at("14.deleted")
         self._note(tombstone, "deleted")
         return tombstone

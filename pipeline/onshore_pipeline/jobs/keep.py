@@ -1,4 +1,4 @@
-"""The loop beside the worker: sequence, roll up, measure coverage, sweep."""
+"""The loop beside the worker: sequence, roll up, measure coverage, sweep, see to it that what is due is deleted."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.jobs.control_run_seals import RunSeals
     from onshore_pipeline.jobs.finding_states import FindingStates
     from onshore_pipeline.jobs.measure import Measurer
+    from onshore_pipeline.jobs.retention import RetentionJob
     from onshore_pipeline.jobs.windowed import Windows
     from onshore_pipeline.sequencer import Sequencer
 
@@ -59,6 +60,7 @@ def keep(
     states: FindingStates | None = None,
     runs: RunSeals | None = None,
     registries: ContextChanges | None = None,
+    retention: RetentionJob | None = None,
     status_file: Path | None = None,
     at: Callable[[str], None] = nowhere,
 ) -> None:
@@ -77,8 +79,7 @@ def keep(
     while not stop.is_set():
         sequenced = sequencer.step(max_entries=_MAX_ENTRIES, timeout_s=_READ_TIMEOUT_S)
         touched |= sequenced.attempts
-        if heads is not None:
-            heads.look(copied=sequenced.entries)
+        _look(heads, retention, sequenced.entries)
         now = time.monotonic()
         say_due = _reported(status_file, sequencer, say_due)
         if touched and now >= rollup_due:
@@ -112,6 +113,14 @@ def _reported(status_file: Path | None, sequencer: Sequencer, due: float) -> flo
         return due
     say(status_file, sequencer.position)
     return now + _SAY_EVERY_S
+
+
+def _look(heads: HeadKeeper | None, retention: RetentionJob | None, copied: int) -> None:
+    """Sign and delete, each if it is time."""
+    if heads is not None:
+        heads.look(copied=copied)
+    if retention is not None:
+        retention.look()
 
 
 def _told(telling: FindingStates | ContextChanges | None, due: float) -> float:

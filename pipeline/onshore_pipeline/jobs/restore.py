@@ -21,6 +21,7 @@ from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.aggregate import rebuild
 from onshore_pipeline.jobs.amending import note_again
 from onshore_pipeline.jobs.control_runs import ROLLED_UP
+from onshore_pipeline.jobs.deleted_copies import with_closed
 from onshore_pipeline.jobs.deleted_rows import ROWS_OF_EVENTS, deleted_events, messages_with_deleted, without
 from onshore_pipeline.jobs.incomplete import incomplete
 from onshore_pipeline.jobs.kept_messages import assess_again, read_kept, sealed_messages
@@ -210,7 +211,11 @@ class Restorer:
                 rows = [each.attempt.tables[table] for each in ready.values() if table in each.attempt.tables]
                 if rows:
                     written = pa.concat_tables(rows)
-                    insert(self._client, table, without(written, deleted) if table in ROWS_OF_EVENTS else written)
+                    if table in ROWS_OF_EVENTS:
+                        written = without(written, deleted)
+                    elif table == "violations":
+                        written = with_closed(written, deleted)
+                    insert(self._client, table, written)
                 self._at(f"9.{table}")
             if wrong := next(with_altered_leaves(self._client, ready), None):
                 raise EvidenceAltered(

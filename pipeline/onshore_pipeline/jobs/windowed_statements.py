@@ -165,7 +165,8 @@ FROM (
 FINDINGS: Final = """
 INSERT INTO findings_built
 SELECT finding_id, {generation:UInt64}, any(tenant), {domain:String}, any(control_id), max(control_version),
-    {kind:String}, {severity:String}, any(fingerprint), ifNull(minOrNullIf(first_at, is_violated), min(first_at)),
+    {kind:String}, {severity:String}, argMin(fingerprint, has(mapValues(fingerprint), 'deleted')),
+    ifNull(minOrNullIf(first_at, is_violated), min(first_at)),
     ifNull(maxOrNullIf(last_at, is_violated), max(last_at)), countIf(is_violated), 0,
     arraySlice(arrayDistinct(arrayFlatten(groupArrayIf(10)(sample_event_ids, is_violated))), 1, 10)
 FROM (
