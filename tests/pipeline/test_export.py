@@ -14,6 +14,7 @@ import pytest
 
 import bundles
 import exporting
+import otlp_messages as otlp
 import store_lines
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline.errors import EvidenceAltered, OnshoreError
@@ -21,7 +22,9 @@ from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.keyring import Keyring, SigningKey
 from onshore_pipeline.evidence.redaction import PROFILES, parse_redaction
 from onshore_pipeline.evidence.verify import verify_bundle
+from onshore_pipeline.jobs import export_rows
 from onshore_pipeline.jobs.export import ExportBlocked
+from onshore_pipeline.rule_texts import keep_controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +71,29 @@ def test_the_same_request_gives_the_same_bytes(sealed: Pipeline, tmp_path: Path)
     for name in ("one", "two"):
         exporting.export_to(sealed, tmp_path / name, KEYRING, profile="pseudonymous", country="NZ", basis="consent")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_portion_that_ends_within_an_attempt_gives_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory follows the portion, not how much a worker took at one go."""
+    messages = [otlp.logs([otlp.movement(data_set=f"set {n}"), otlp.movement()], at_ns=[NOW_NS] * 2) for n in range(4)]
+    with running_pipeline(tmp_path / "data") as pipeline:
+        pipeline.send("otlp_logs", messages[:3])
+        pipeline.send("otlp_logs", messages[3:], tenant="other")
+        pipeline.work()
+        pipeline.sequence()
+        keep_controls(pipeline.client, pipeline.judgement.controls)
+        exporting.sign(pipeline, KEYRING)
+        assert pipeline.rows("SELECT uniqExact(attempt_id), count() FROM events") == [(1, 8)]
+        exporting.export_to(pipeline, tmp_path / "one.zip", KEYRING, with_document=False)
+        monkeypatch.setattr(export_rows, "_EVENTS_AT_ONCE", 1)
+        exporting.export_to(pipeline, tmp_path / "many.zip", KEYRING, with_document=False)
+    good(tmp_path / "many.zip")
+    one, many = (bundles.files_of(tmp_path / name) for name in ("one.zip", "many.zip"))
+    # What is made of others' digests, and a file of row groups.
+    others = {"events.parquet", standalone.MANIFEST, standalone.ENVELOPE, "oscal/assessment-results.json"}
+    assert {name for name in one if one[name] != many[name]} <= others
 
 
 @pytest.mark.parametrize("profile", ["pseudonymous", "minimal"])

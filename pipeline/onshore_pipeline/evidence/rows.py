@@ -60,13 +60,25 @@ def digests(parts: Sequence[Part], rows: int) -> NDArray[np.uint8]:
 
 def texts(parts: Sequence[Part], rows: int) -> pl.Series:
     """Every row as it is hashed, as a String column; the parts must be UTF-8 together."""
+    offsets, characters = _written(parts, rows)
+    array = pa.LargeStringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(characters))
+    return pl.Series(array, dtype=pl.String)
+
+
+def joined(parts: Sequence[Part], rows: int) -> memoryview:
+    """The bytes of all rows, one behind the other."""
+    offsets, characters = _written(parts, rows)
+    return characters.data[: int(offsets[-1])]
+
+
+def _written(parts: Sequence[Part], rows: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Where each row begins and the last ends, and the rows' bytes."""
     offsets = np.zeros(rows + 1, np.int64)
     held = _Held()
     table = held.table(parts)
     characters = np.empty(code.room_for(table, len(parts), rows), np.uint8)
     code.write_rows(table, len(parts), rows, offsets, characters.ctypes.data)
-    array = pa.LargeStringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(characters))
-    return pl.Series(array, dtype=pl.String)
+    return offsets, characters
 
 
 def map_roots(

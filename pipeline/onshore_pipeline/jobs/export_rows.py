@@ -12,11 +12,11 @@ import polars as pl
 from onshore_pipeline.errors import EvidenceAltered
 from onshore_pipeline.evidence import merkle, seal
 from onshore_pipeline.evidence.openings import Openings, openings
-from onshore_pipeline.evidence.rows import Part, digests
+from onshore_pipeline.evidence.rows import Part, digests, joined
 from onshore_pipeline.fact_tables import roots_of_verdicts, verdict_lines
 from onshore_pipeline.jobs.export_leaves import KEYS, DeletedLeaves, all_leaves, message_rows, places_of
 from onshore_pipeline.jobs.export_shown import ShownBatch, everything, repeating, shown_batch
-from onshore_pipeline.jobs.sealed_rows import SealedRows, sealed_rows
+from onshore_pipeline.jobs.sealed_rows import OF_MESSAGES, SealedRows, of_messages, sealed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,15 +35,15 @@ EVENTS: Final = "events.ndjson"
 OPENINGS: Final = "openings.ndjson"
 VERDICTS: Final = "verdicts.ndjson"
 MESSAGES: Final = "proofs/messages.ndjson"
-_EVENTS_AT_ONCE: Final = 40_000
+_EVENTS_AT_ONCE: Final = 10_000
 _ENTRIES_AT_ONCE: Final = 10_000
 _STEP: Final = "7"
 
-_COUNTS: Final = """
+_COUNTS: Final = f"""
 SELECT toString(attempt_id) AS attempt, toString(topic_id) AS topic_id, kafka_partition, kafka_offset, source_format,
     control_id, control_version, hour, verdict, missing, events
-FROM message_verdicts_current WHERE attempt_id IN {attempts:Array(UUID)}
-"""
+FROM message_verdicts_current WHERE {OF_MESSAGES}
+"""  # noqa: S608 - fixed text
 _VIOLATIONS: Final = """
 SELECT toString(event_id) AS event_id, toString(finding_id) AS finding_id, tenant, domain, control_id, control_version,
     kind, severity, fingerprint, occurred_at, bytes
@@ -91,10 +91,10 @@ class RowFiles:
         """Close them."""
         self._stack.close()
 
-    def write(self, name: str, lines: Sequence[str]) -> None:
-        """Add lines."""
+    def write(self, name: str, lines: pl.Series) -> None:
+        """Add lines, a String column."""
         if len(lines):
-            self._files[name].write(("\n".join(lines) + "\n").encode())
+            self._files[name].write(joined([Part(lines, trail=b"\n")], len(lines)))
 
 
 def write_rows(
@@ -123,16 +123,16 @@ def write_rows(
 
 
 def _batches(entries: Iterable[LoggedEntry]) -> Iterator[list[LoggedEntry]]:
-    """Entries with so many events together; the attempts of a batch are mostly no other's."""
+    """Entries with so many events together; memory follows that, not how much a worker took in one attempt."""
     some: list[LoggedEntry] = []
     events = 0
     for entry in entries:
-        is_new = bool(some) and entry.told.get("attempt") != some[-1].told.get("attempt")
-        if is_new and (events >= _EVENTS_AT_ONCE or len(some) >= _ENTRIES_AT_ONCE):
+        own = int(entry.told.get("events", 0)) if entry.asked else 0
+        if some and (events + own > _EVENTS_AT_ONCE or len(some) >= _ENTRIES_AT_ONCE):
             yield some
             some, events = [], 0
         some.append(entry)
-        events += int(entry.told.get("events", 0)) if entry.asked else 0
+        events += own
     if some:
         yield some
 
@@ -147,6 +147,8 @@ class _Writer:
     counts: Counts
     shown: Callable[[ShownBatch], None]
     deleted: DeletedLeaves
+    _of_attempts: list[str] = field(default_factory=list)
+    _violated: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def write(self, batch: Sequence[LoggedEntry]) -> None:
         """Write one batch of entries and everything about them."""
@@ -158,8 +160,8 @@ class _Writer:
             if row is None and entry.told["kind"] in ("message", "amends"):
                 row = [0, None, 0, 0, 0, [], [entry.told["events_root"]] if entry.told["events"] else []]
             rows.append(_spelled(row if row is not None else [0, 0, 0, 0, 0]))
-        self.files.write(ENTRIES, [entry.raw.decode() for entry in batch])
-        self.files.write(MESSAGES, rows)
+        self.files.write(ENTRIES, pl.Series([entry.raw.decode() for entry in batch]))
+        self.files.write(MESSAGES, pl.Series(rows))
         self.counts.entries += len(batch)
 
     def _asked(self, entries: Sequence[LoggedEntry]) -> dict[int, list[Any]]:
@@ -178,9 +180,9 @@ class _Writer:
         opened = openings(some.events, some.attributes, some.resource_attributes, some.messages, self.disclosure)
         kept_lines = lines.filter(keep)
         kept_verdicts = verdicts.filter(~pl.col("message").is_in(sorted(silent)))
-        self.files.write(EVENTS, kept_lines.to_list())
-        self.files.write(OPENINGS, opened.lines.to_list())
-        self.files.write(VERDICTS, kept_verdicts["line"].to_list())
+        self.files.write(EVENTS, kept_lines)
+        self.files.write(OPENINGS, opened.lines)
+        self.files.write(VERDICTS, kept_verdicts["line"])
         self._count(entries, some, opened, verdicts=kept_verdicts, silent=silent)
         self.shown(shown_batch(some, opened, violations))
         return message_rows(entries, rows.events["message"], keep, leaves,
@@ -212,12 +214,20 @@ class _Writer:
         self, entries: Sequence[LoggedEntry], rows: SealedRows, deleted: pl.DataFrame
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The sealed verdict lines, and the violations with message, record index and row (none: it was deleted)."""
-        attempts = {"attempts": list(dict.fromkeys(entry.told["attempt"] for entry in entries))}
-        counts = self.reader.frame(_COUNTS, attempts).join(places_of(entries), on=list(KEYS), how="inner")
+        asked = of_messages([entry.told for entry in entries])
+        counts = self.reader.frame(_COUNTS, asked).join(places_of(entries), on=list(KEYS), how="inner")
         events = rows.events.select("event_id", "message", pl.col("record_index").cast(pl.UInt32), "row")
         gone = deleted.select("event_id", "message", "record_index", row=pl.lit(None, pl.UInt32))
-        violated = self.reader.frame(_VIOLATIONS, attempts).join(pl.concat([events, gone]), on="event_id", how="inner")
+        violations = self._violations(asked["attempts"])
+        violated = violations.join(pl.concat([events, gone]), on="event_id", how="inner")
         return verdict_lines(counts, violated), violated
+
+    def _violations(self, attempts: list[str]) -> pl.DataFrame:
+        """Of all messages of these attempts; the next batch is often of the same ones."""
+        if attempts != self._of_attempts:
+            self._violated = self.reader.frame(_VIOLATIONS, {"attempts": attempts})
+            self._of_attempts = attempts
+        return self._violated
 
     def _kept(self, rows: SealedRows, lines: pl.Series, violations: pl.DataFrame, gone: set[int]) -> pl.Series:
         """Which events are shown."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 WITH_EVENTS: Final = ("message", "amends")
 _ABOUT_OTHERS: Final = ("amends", "lost", "discards")
-_AT_ONCE: Final = 20_000
+_AT_ONCE: Final = 2_000
 
 _STAMP: Final = "JSONExtractInt(entry, 'timestamp')"
 _ASKED: Final = f"""

@@ -63,10 +63,11 @@ class FoundSoFar:
                 last=pl.col("occurred_at").max().cast(pl.Int64),
                 events=pl.len(),
                 bytes=pl.col("bytes").sum(),
-                samples=pl.col("event_id").head(_SAMPLES),
+                samples=pl.concat_list(pl.col("occurred_at").cast(pl.Int64).cast(pl.String), "event_id").head(_SAMPLES),
             )
         )
         for row in grouped.iter_rows(named=True):
+            row["samples"] = [(int(at), event_id) for at, event_id in row["samples"]]
             known = self.rows.get(row["finding_id"])
             if known is None:
                 self.rows[row["finding_id"]] = row
@@ -74,7 +75,7 @@ class FoundSoFar:
             known["first"], known["last"] = min(known["first"], row["first"]), max(known["last"], row["last"])
             known["events"], known["bytes"] = known["events"] + row["events"], known["bytes"] + row["bytes"]
             known["control_version"] = max(known["control_version"], row["control_version"])
-            known["samples"] = [*known["samples"], *row["samples"]][:_SAMPLES]
+            known["samples"] = sorted([*known["samples"], *row["samples"]])[:_SAMPLES]
 
     def told(self, disclosure: Disclosure, states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         """One dict a finding, ordered by id, without redacted values; an id that is made of one is replaced.
@@ -122,7 +123,7 @@ def _finding(row: Mapping[str, Any], disclosure: Disclosure) -> dict[str, Any]:
         "last_seen": row["last"],
         "events": row["events"],
         "bytes": row["bytes"],
-        "sample_event_ids": list(row["samples"]),
+        "sample_event_ids": [event_id for _, event_id in row["samples"]],
     }
 
 

@@ -32,12 +32,19 @@ def _asked(name: str, kind: Kind) -> str:
     return f"IPv6StringToNum(toString({name})) AS {name}" if kind is Kind.ADDRESS else name
 
 
+# Rows of some entries' messages; where many share an attempt, of no more than lie between the first and the last.
+OF_MESSAGES: Final = """
+attempt_id IN {attempts:Array(UUID)} AND kafka_offset BETWEEN {lowest:UInt64} AND {highest:UInt64} AND arrayExists(
+    (t, p, a, b) -> toString(topic_id) = t AND kafka_partition = p AND kafka_offset BETWEEN a AND b,
+    {topics:Array(String)}, {partitions:Array(UInt32)}, {firsts:Array(UInt64)}, {lasts:Array(UInt64)}
+)
+"""
 _EVENTS: Final = f"""
 SELECT indexOf({{attempts:Array(UUID)}}, attempt_id) - 1 AS attempt, toString(topic_id) AS topic_id,
     kafka_partition, kafka_offset, toString(event_id) AS event_id,
     {", ".join(_asked(column.name, column.kind) for column in _PLAIN)},
     attributes, resource_attributes
-FROM events_current WHERE attempt_id IN {{attempts:Array(UUID)}}
+FROM events_current WHERE {OF_MESSAGES}
 """  # noqa: S608 - names of ours
 _KEYS: Final = ("attempt", "topic_id", "kafka_partition", "kafka_offset")
 
@@ -71,6 +78,24 @@ class SealedRows:
         return SealedRows(kept, attributes, resources, self.messages)
 
 
+def of_messages(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The parameters of `OF_MESSAGES` for these entries of the log, each of which names its attempt."""
+    bounds: dict[tuple[str, int], tuple[int, int]] = {}
+    for entry in entries:
+        place, offset = (str(entry["topic_id"]), int(entry["partition"])), int(entry["offset"])
+        first, last = bounds.get(place, (offset, offset))
+        bounds[place] = min(first, offset), max(last, offset)
+    return {
+        "attempts": list(dict.fromkeys(str(entry["attempt"]) for entry in entries)),
+        "topics": [topic for topic, _ in bounds],
+        "partitions": [partition for _, partition in bounds],
+        "firsts": [first for first, _ in bounds.values()],
+        "lasts": [last for _, last in bounds.values()],
+        "lowest": min(first for first, _ in bounds.values()),
+        "highest": max(last for _, last in bounds.values()),
+    }
+
+
 def sealed_rows(reader: Reader, entries: Sequence[Mapping[str, Any]], salt_master: bytes) -> SealedRows:
     """The stored events of these entries of the log, each of which names its attempt.
 
@@ -78,8 +103,8 @@ def sealed_rows(reader: Reader, entries: Sequence[Mapping[str, Any]], salt_maste
         EvidenceAltered: a text in the store is no UTF-8, which nothing that was sealed can be.
         StoreUnavailable, StoreRefused: as `Reader.frame`.
     """
-    attempts = list(dict.fromkeys(str(entry["attempt"]) for entry in entries))
-    number = {attempt: index for index, attempt in enumerate(attempts)}
+    asked = of_messages(entries)
+    number = {attempt: index for index, attempt in enumerate(asked["attempts"])}
     places = pl.DataFrame(
         {
             "attempt": pl.Series([number[str(entry["attempt"])] for entry in entries], dtype=pl.UInt64),
@@ -89,7 +114,7 @@ def sealed_rows(reader: Reader, entries: Sequence[Mapping[str, Any]], salt_maste
             "message": pl.Series(range(len(entries)), dtype=pl.UInt32),
         }
     )
-    found = reader.frame(_EVENTS, {"attempts": attempts}).with_columns(pl.col("attempt").cast(pl.UInt64))
+    found = reader.frame(_EVENTS, asked).with_columns(pl.col("attempt").cast(pl.UInt64))
     joined = found.join(places, on=_KEYS, how="inner").sort("message", "record_index")
     joined = joined.drop(*_KEYS).with_row_index("row")
     _refuse_bytes(joined)
