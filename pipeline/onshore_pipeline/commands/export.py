@@ -23,7 +23,6 @@ from onshore_pipeline.settings import load_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from onshore_pipeline.assess import Judgement
     from onshore_pipeline.controls.load import ControlSet
     from onshore_pipeline.evidence.recipient_profile import Profile
     from onshore_pipeline.jobs.export import Exported, Request
@@ -68,20 +67,20 @@ def export(
 
     settings = load_settings({"data_dir": data_dir})
     refuse_empty(country, {"--as": person, "--reason": reason, "--recipient": recipient})
-    judgement = assembly.judgement(settings)
+    controls, approvals = assembly.controls(settings), assembly.approvals(settings)
     with closing(store_reader(settings)) as reader:
-        scope = _scope(reader, judgement.controls, (since, until), tenant, (jurisdiction, control, finding))
+        scope = _scope(reader, controls, (since, until), tenant, (jurisdiction, control, finding))
         closed = _profile(profile, redact)
         moment = datetime.fromtimestamp(nanoseconds("--at", at) // 10**9, UTC) if at else _now()
         request = Request(
             export_id=_id(export_id), at=moment,
-            approved_by=approver(approval, judgement.context.registered.approvals_by_id, moment),
+            approved_by=approver(approval, approvals, moment),
             scope=scope, recipient=recipient, recipient_country=country, person=person, reason=reason,
             profile=closed.name, redacted=closed.redacted, closed_keys=closed.closed_keys,
             pseudonyms=closed.pseudonyms, basis=basis, approval=approval,
             checkpoints=tuple(_read("--checkpoint", each) for each in checkpoint or ()), with_document=document,
         )  # fmt: skip
-        told = _told(out, request, _made(settings, judgement, reader, request, out, wait_s))
+        told = _told(out, request, _made(settings, controls, reader, request, out, wait_s))
     typer.echo(json.dumps(told) if as_json else _said(told))
 
 
@@ -95,21 +94,24 @@ def refuse_empty(country: str, texts: dict[str, str]) -> None:
 
 
 def _made(
-    settings: Settings, judgement: Judgement, reader: Reader, request: Request, out: Path, wait_s: float
+    settings: Settings, controls: ControlSet, reader: Reader, request: Request, out: Path, wait_s: float
 ) -> Exported:
     """Write the bundle and record that; a refusal is recorded, too."""
     from onshore_pipeline import assembly
+    from onshore_pipeline.evidence.self_check import check_compiled
     from onshore_pipeline.findings.standing import folders
     from onshore_pipeline.jobs.export import ExportBlocked, export
     from onshore_pipeline.jobs.export_recorded import record_export
     from onshore_pipeline.signing_key import read_keyring
+    from onshore_pipeline.stack import salt_master
 
+    check_compiled()
     head = _head(reader, request, wait_s)
     with closing(assembly.recorder(settings)) as recorder, _Bar() as bar:
         try:
             made = export(
-                reader, request, head, controls=judgement.controls, keyring=read_keyring(settings),
-                salt_master=judgement.salt_master, target=out, stamp=_stamp(settings),
+                reader, request, head, controls=controls, keyring=read_keyring(settings),
+                salt_master=salt_master(settings), target=out, stamp=_stamp(settings),
                 where=folders(settings.context_dir, settings.data_dir), progress=bar.show,
             )  # fmt: skip
         except ExportBlocked as blocked:

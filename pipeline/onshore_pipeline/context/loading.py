@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.context.countries import Countries
     from onshore_pipeline.context.csv_table import Row, Table
     from onshore_pipeline.context.dated import Dated
+    from onshore_pipeline.context.registered import Registered
     from onshore_pipeline.context.shipped import Shipped
 
 DEBIAN_GEOIP: Final = (Path("/usr/share/tor/geoip"), Path("/usr/share/tor/geoip6"))
@@ -110,6 +111,13 @@ def learned(files: Mapping[Path, bytes]) -> tuple[datetime, ...]:
     """The moments at which rows of registries became known, in order. Raises `ContextError`."""
     countries = read_countries(reference_tables(tuple(shipped_files().items()))["country_codes.csv"])
     return tuple(sorted({known_from(row) for table in read_own(files, countries).values() for row in table}))
+
+
+def read_registered(files: Mapping[Path, bytes]) -> Registered:
+    """What the user registered about data, keys, people and permissions. Raises `ContextError`."""
+    countries = read_countries(reference_tables(tuple(shipped_files().items()))["country_codes.csv"])
+    own = read_own(files, countries)
+    return register({name: settled(table, REGISTRIES[name].key) for name, table in own.items()}, countries)
 
 
 class _Maker:
