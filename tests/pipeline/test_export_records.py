@@ -85,9 +85,54 @@ def test_waiver_state_and_actions_are_told(bundle: Path) -> None:
     (finding,) = [row for row in rows(bundle, standalone.FINDINGS) if row["control"] == "AU-APP8-01"]
     assert (finding["state"], finding["waiver"]) == ("waived", "w-1")
     said = [row["action"] for row in rows(bundle, standalone.ACTIONS)]
-    assert said == ["waiver.propose", "waiver.approve", "evidence.delete"]
+    assert said == ["waiver.propose", "waiver.approve", "hold.place", "hold.confirm", "evidence.delete"]
     text = dict(good(bundle)["steps"])[12]
-    assert "3 of 3 actions of people stand among the shown events" in text
+    assert "5 of 5 actions of people stand among the shown events" in text
+
+
+def test_both_signatures_under_a_waiver_are_checked_and_whose_keys_they_are_is_said(bundle: Path) -> None:
+    text = dict(good(bundle)["steps"])[12]
+    keys = [
+        f"{name} {hashlib.sha256(key.public_key().public_bytes_raw()).hexdigest()[:16]}"
+        for name, key in sorted(recorded.PEOPLE.items())
+    ]
+    assert f"1 waivers, 2 signatures of people under them are good (keys: {', '.join(keys)})" in text
+    assert "NOT CHECKED" not in text
+
+
+def test_a_hold_stands_in_the_bundle_as_the_actions_about_it_say(bundle: Path) -> None:
+    (hold,) = rows(bundle, standalone.HOLDS)
+    said = {name: hold[name] for name in ("id", "state", "dataset", "tenant", "placed_by", "confirmed_by", "review")}
+    assert said == {
+        "id": "h-1", "state": "confirmed", "dataset": "of a case", "tenant": None, "placed_by": recorded.RINA,
+        "confirmed_by": recorded.OMAR, "review": "2099-01-31",
+    }  # fmt: skip
+    assert "1 holds stand as the actions about them say" in dict(good(bundle)["steps"])[12]
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ({"profile": "pseudonymous"}, "who signed, or what, is closed"),
+        ({"profile": "minimal"}, "who signed, or what, is closed"),
+        ({"redact": ("actor_id",)}, "who signed, or what, is closed"),
+        ({"redact": ("destination_id",)}, ""),
+    ],
+)
+def test_signatures_that_cannot_be_checked_are_said_to_be_so(
+    filled: Pipeline, tmp_path: Path, how: dict[str, Any], why: str
+) -> None:
+    exporting.export_to(filled, tmp_path / "b.zip", KEYRING, **how)
+    text = dict(good(tmp_path / "b.zip")["steps"])[12]
+    assert (f"2 NOT CHECKED: {why}" if why else "2 signatures of people under them are good") in text
+
+
+def test_a_bundle_without_keys_of_people_says_that_it_does_not_bring_them(bundle: Path) -> None:
+    files = bundles.files_of(bundle)
+    del files[standalone.PEOPLE]
+    bundle.write_bytes(bundles.signed(files))
+    text = dict(good(bundle)["steps"])[12]
+    assert "2 NOT CHECKED: the bundle does not bring people's keys" in text
 
 
 def test_every_text_is_one_that_sealed_entries_name(bundle: Path) -> None:
@@ -107,9 +152,9 @@ def test_who_acted_is_closed_where_actors_are(filled: Pipeline, tmp_path: Path, 
             assert person.encode() not in content or name == "verify.py", name
 
 
-@pytest.mark.parametrize("name", bundles.ATTACKS_2)
+@pytest.mark.parametrize("name", [*bundles.ATTACKS_2, *bundles.ATTACKS_ON_PEOPLE])
 def test_what_is_left_out_or_altered_is_missed(bundle: Path, name: str) -> None:
-    expected, attack = bundles.ATTACKS_2[name]
+    expected, attack = (bundles.ATTACKS_2 | bundles.ATTACKS_ON_PEOPLE)[name]
     bad = bundle.with_name("bad.zip")
     bad.write_bytes(attack(bundles.files_of(bundle)))
     codes = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import struct
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+import recorded
 from onshore_pipeline.evidence import signed_note
 from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.signed_note import KeyType, VerifierKey
+from onshore_pipeline.findings import waivers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -306,4 +309,126 @@ ATTACKS_2: Final[dict[str, tuple[int, Callable[[Files], bytes]]]] = {
     "deleted-leaf": (1, lambda files: _deleted(files, lambda row: row.__setitem__(2, "ab" * 32))),
     "deleted-elsewhere": (1, lambda files: _deleted(files, lambda row: row.__setitem__(1, 7))),
     "altered-rendering": (0, lambda files: signed(files | {"events.parquet": b"PAR1 something else"})),
+}
+
+
+def _rewritten(files: Files, name: str, change: Callable[[dict[str, Any]], object], only: str = "") -> bytes:
+    """The rows of a file changed, as the operator would sign it; `only`: those whose action that is."""
+    told = [json.loads(line) for line in lines(files, name)]
+    for row in told:
+        if not only or row["action"] == only:
+            change(row)
+    return signed(files | {name: b"".join(standalone.canonical(row) + b"\n" for row in told)})
+
+
+def _sign_as(key: Ed25519PrivateKey, action: str, **changes: Any) -> Callable[[dict[str, Any]], object]:
+    """Put another statement, or another's signature, into an action."""
+
+    def change(row: dict[str, Any]) -> None:
+        statement = json.loads(row["attributes"][waivers.STATEMENT]) | changes
+        text = waivers.statement_of(statement)
+        signature = key.sign(waivers.signed_text(action, text))
+        row["attributes"] |= {waivers.STATEMENT: text, waivers.SIGNATURE: base64.b64encode(signature).decode()}
+
+    return change
+
+
+def _with_key(files: Files, person: str, key: Ed25519PrivateKey) -> bytes:
+    public = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+
+    def change(row: dict[str, Any]) -> None:
+        if row["person"] == person:
+            row["public_key"] = public
+
+    return _rewritten(files, standalone.PEOPLE, change)
+
+
+def _broken_signature(row: dict[str, Any]) -> None:
+    told = row["attributes"]
+    raw = bytearray(base64.b64decode(told[waivers.SIGNATURE]))
+    raw[7] ^= 1
+    told[waivers.SIGNATURE] = base64.b64encode(raw).decode()
+
+
+def _without_person(files: Files, person: str) -> bytes:
+    return _without_line(files, standalone.PEOPLE, person.encode())
+
+
+def _waiver(files: Files, **changes: Any) -> bytes:
+    return _rewritten(files, standalone.WAIVERS, lambda row: row.update(changes))
+
+
+def _revoked_in_silence(files: Files) -> bytes:
+    """A revocation that its person signed stands among the actions, and the waiver goes on."""
+    rows = lines(files, standalone.ACTIONS)
+    approve = next(json.loads(line) for line in rows if b'"waiver.approve"' in line)
+    row = approve | {"action": "waiver.revoke", "offset": approve["offset"] + 1_000}
+    _sign_as(recorded.PEOPLE[recorded.OMAR], "waiver.revoke")(row)
+    return signed(files | {standalone.ACTIONS: b"".join(rows) + standalone.canonical(row) + b"\n"})
+
+
+def _hold(files: Files, **changes: Any) -> bytes:
+    return _rewritten(files, standalone.HOLDS, lambda row: row.update(changes))
+
+
+# On a bundle with people's keys and a hold.
+ATTACKS_ON_PEOPLE: Final[dict[str, tuple[int, Callable[[Files], bytes]]]] = {
+    "approval-by-broken-signature": (
+        1,
+        lambda files: _rewritten(files, standalone.ACTIONS, _broken_signature, "waiver.approve"),
+    ),
+    "approval-by-another-key": (
+        1,
+        lambda files: _rewritten(files, standalone.ACTIONS, _sign_as(OTHER_KEY, "waiver.approve"), "waiver.approve"),
+    ),
+    "proposal-stands-for-approval": (
+        1,
+        lambda files: _rewritten(
+            files,
+            standalone.ACTIONS,
+            _sign_as(recorded.PEOPLE[recorded.OMAR], "waiver.propose"),
+            "waiver.approve",
+        ),
+    ),
+    "approval-of-another-statement": (
+        1,
+        lambda files: _rewritten(
+            files,
+            standalone.ACTIONS,
+            _sign_as(recorded.PEOPLE[recorded.OMAR], "waiver.approve", reason="another"),
+            "waiver.approve",
+        ),
+    ),
+    "register-with-another-key": (1, lambda files: _with_key(files, recorded.OMAR, OTHER_KEY)),
+    "one-key-for-two-people": (
+        1,
+        lambda files: _with_key(files, recorded.OMAR, recorded.PEOPLE[recorded.RINA]),
+    ),
+    "register-without-a-person": (2, lambda files: _without_person(files, recorded.OMAR)),
+    "key-of-small-order": (
+        1,
+        lambda files: _rewritten(
+            files, standalone.PEOPLE, lambda row: row.update(public_key=base64.b64encode(bytes(32)).decode())
+        ),
+    ),
+    "waiver-of-wider-scope": (1, lambda files: _waiver(files, where={})),
+    "waiver-of-another-control": (1, lambda files: _waiver(files, control="AU-APP8-02")),
+    "waiver-that-ends-later": (
+        1,
+        lambda files: _rewritten(
+            files, standalone.WAIVERS, lambda row: row.update(expires=row["expires"] + 86_400_000_000_000)
+        ),
+    ),
+    "waiver-approved-by-its-proposer": (1, lambda files: _waiver(files, approved_by=recorded.RINA)),
+    "waiver-approved-by-nobody-who-did": (1, lambda files: _waiver(files, approved_by="somebody")),
+    "waiver-said-to-be-revoked": (1, lambda files: _waiver(files, state="revoked")),
+    "waiver-revoked-in-silence": (1, _revoked_in_silence),
+    "omitted-hold": (1, lambda files: signed(files | {standalone.HOLDS: b""})),
+    "hold-said-to-be-released": (1, lambda files: _hold(files, state="released")),
+    "hold-confirmed-by-another": (1, lambda files: _hold(files, confirmed_by="somebody")),
+    "hold-of-another-scope": (1, lambda files: _hold(files, dataset="something else")),
+    "hold-that-nobody-placed": (
+        1,
+        lambda files: _rewritten(files, standalone.HOLDS, lambda row: row.update(id="h-2")),
+    ),
 }

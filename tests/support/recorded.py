@@ -31,7 +31,7 @@ RULE: Final = "records act"
 
 
 def fill(pipeline: Pipeline, keyring: Keyring) -> None:
-    """A violation, a waiver of two people, a message of which one event of three is deleted; all of it sealed."""
+    """A violation, a waiver and a hold of two people each, a message of which one event of three is deleted."""
     keys = pipeline.settings.data_dir / "people_keys"
     keys.mkdir()
     for name, key in PEOPLE.items():
@@ -44,6 +44,7 @@ def fill(pipeline: Pipeline, keyring: Keyring) -> None:
     pipeline.send("otlp_logs", [otlp.logs([kept])])
     pipeline.work()
     _waive(pipeline)
+    _hold(pipeline)
     pipeline.work()
     pipeline.sequence()
     _delete(pipeline)
@@ -66,6 +67,12 @@ def _waive(pipeline: Pipeline) -> None:
         signature = base64.b64encode(PEOPLE[who].sign(waivers.signed_text(action, statement))).decode()
         told = {waivers.WAIVER_ID: "w-1", waivers.STATEMENT: statement, waivers.SIGNATURE: signature}
         _record(pipeline, Action(action, "default", who, "the auditor agreed", told))
+
+
+def _hold(pipeline: Pipeline) -> None:
+    told = {"onshore.hold.id": "h-1", "onshore.hold.dataset": "of a case", "onshore.hold.review": "2099-01-31"}
+    _record(pipeline, Action("hold.place", "default", RINA, "a case", told))
+    _record(pipeline, Action("hold.confirm", "default", OMAR, "", {"onshore.hold.id": "h-1"}))
 
 
 def _delete(pipeline: Pipeline) -> None:

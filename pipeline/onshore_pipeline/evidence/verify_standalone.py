@@ -38,6 +38,7 @@ ENTRIES, EVENTS, OPENINGS = "entries.ndjson", "events.ndjson", "openings.ndjson"
 VERDICTS, VERDICTS_CSV = "verdicts.ndjson", "verdicts.csv"
 FINDINGS, ACTIONS, WAIVERS, DELETIONS = "findings.ndjson", "actions.ndjson", "waivers.ndjson", "deletions.ndjson"
 SETS = "context/sets.json"
+PEOPLE, HOLDS = "people.ndjson", "holds.ndjson"  # bundles of before there were these have neither
 NEEDED = (HEAD, LOG_PROOF, MESSAGES, ENTRIES, EVENTS, OPENINGS, VERDICTS, VERDICTS_CSV)
 NEEDED_SINCE_2 = (FINDINGS, ACTIONS, WAIVERS, DELETIONS, SETS)
 ACTIONS_TOPIC = "onshore_actions"
@@ -1667,8 +1668,11 @@ def _parts_of(kind: str, text: str) -> set[Any]:
         raise Altered(11, "a set of controls is none") from None
 
 
-def check_records(box: Container, scope: Scope, entries: list[Entry], tally: Tally) -> str:
-    """Step 12: findings are as many events as were sealed as violating, every shown action is recorded, deletions fit."""
+def check_records(box: Container, scope: Scope, entries: list[Entry], tally: Tally, manifest: dict[str, Any]) -> str:
+    """Step 12: findings are as many events as were sealed as violating, every shown action is recorded, deletions fit.
+
+    Waivers bear the signatures of those whom they name, and holds stand as the actions about them say.
+    """
     findings = _records(box, FINDINGS, ("control", "events"))
     counted: dict[str, int] = {}
     for row in findings:
@@ -1681,10 +1685,11 @@ def check_records(box: Container, scope: Scope, entries: list[Entry], tally: Tal
             12, f"{FINDINGS} has {counted.get(wrong, 0)} events of {wrong}, {expected.get(wrong, 0)} were sealed"
         )
     listed, shown = _check_actions(box, entries, tally)
-    waivers, deletions = _records(box, WAIVERS, ("id",)), _check_deletions(box, entries)
+    waivers, holds = check_waivers(box, scope, manifest, findings), check_holds(box)
     return (
         f"{len(findings)} findings have the events that were sealed; {shown} of {listed} actions of people stand among"
-        f" the shown events, the others are the operator's word; {len(waivers)} waivers; {deletions} deletions"
+        f" the shown events, the others are the operator's word; {waivers}; {holds}"
+        f"{_check_deletions(box, entries)} deletions"
     )
 
 
@@ -1718,6 +1723,205 @@ def _check_actions(box: Container, entries: list[Entry], tally: Tally) -> tuple[
     if sorted(set(proposed)) != waivers:
         raise Altered(12, f"{WAIVERS} has {len(waivers)} waivers, {len(set(proposed))} were proposed")
     return len(listed), len(listed & sealed)
+
+
+REDACTED = "redacted"
+_SIGNED = (("proposed_by", "waiver.propose"), ("approved_by", "waiver.approve"), ("revoked_by", "waiver.revoke"))
+_HOLD_SCOPE = ("tenant", "domain", "dataset", "actor_id", "since", "until")
+
+
+def _deeds(box: Container, kind: str) -> dict[str, list[dict[str, Any]]]:
+    """Actions of a kind by what they are about, in the order of the log."""
+    members = ("topic_id", "offset", "record_index", "action", "about", "who", "at", "attributes")
+    found: dict[str, list[dict[str, Any]]] = {}
+    rows = [row for row in _records(box, ACTIONS, members) if str(row["action"]).startswith(kind)]
+    for row in rows:
+        for name in ("offset", "record_index", "at"):
+            typed(row[name], int, 12, f"{name} of {row['action']}")
+        typed(row["who"], str, 12, f"who did {row['action']}")
+        if row["attributes"] is not None:
+            typed(row["attributes"], dict, 12, f"what {row['action']} says")
+    for row in sorted(rows, key=lambda row: (str(row["topic_id"]), row["offset"], row["record_index"])):
+        found.setdefault(str(row["about"]), []).append(row)
+    return found
+
+
+class Signatures:
+    """What people signed of waivers, checked with the keys that the bundle gives them."""
+
+    def __init__(self, box: Container, redacted: Collection[str]) -> None:
+        self.brought, self.redacted = PEOPLE in box.parts, redacted
+        self.keys: dict[str, bytes] = {}
+        for row in _records(box, PEOPLE, ("person", "public_key")) if self.brought else []:
+            key = _base64(typed(row["public_key"], str, 12, "a key"), 12, f"a key in {PEOPLE}")
+            if not sound_key(key) or row["person"] in self.keys:
+                raise Altered(12, f"{PEOPLE} gives {row['person']} no key, or two")
+            self.keys[typed(row["person"], str, 12, "a person")] = key
+        self.deeds = _deeds(box, "waiver.")
+        self.good, self.closed = 0, 0
+        self.signers: set[str] = set()
+
+    def check(self, row: dict[str, Any]) -> None:
+        """Everybody whom a waiver names signed it, and nobody revoked it who is not named."""
+        waiver, statement = str(row["id"]), ""
+        own = self.deeds.get(waiver, [])
+        for member, action in _SIGNED:
+            person = row.get(member)
+            if person:
+                deeds = [each for each in own if each["action"] == action and each["who"] == person]
+                statement = self._statement(row, person, deeds, statement)
+        proposer, approver = row.get("proposed_by"), row.get("approved_by")
+        if approver and approver == proposer != REDACTED:
+            raise Altered(12, f"waiver {waiver} was proposed and approved by {approver}: it takes two people")
+        if {proposer, approver} <= self.keys.keys() and self.keys[str(proposer)] == self.keys[str(approver)]:
+            raise Altered(12, f"one key signed waiver {waiver} for {proposer} and for {approver}")
+        for deed in own:
+            revokes = deed["action"] == "waiver.revoke" and deed["at"] < row["expires"] and _said(deed)[0] == statement
+            if revokes and statement and not row.get("revoked_by") and self._is_signed(deed):
+                raise Altered(12, f"{deed['who']} revoked waiver {waiver}, and {WAIVERS} does not say so")
+
+    def _statement(self, row: dict[str, Any], person: str, deeds: list[dict[str, Any]], before: str) -> str:
+        """What the person signed; '' where that is closed."""
+        waiver = row["id"]
+        if not deeds:
+            raise Altered(12, f"{person} is said to have signed waiver {waiver}, and {ACTIONS} has no such action")
+        told = [deed for deed in deeds if all(_said(deed))]
+        if not told or person == REDACTED:
+            self.closed += 1
+            return before
+        told = [deed for deed in told if self._fits(row, _said(deed)[0]) and (not before or _said(deed)[0] == before)]
+        if not told:
+            raise Altered(12, f"waiver {waiver} is another than the one that {person} signed")
+        if not self.brought:
+            self.closed += 1
+            return before
+        if person not in self.keys:
+            raise Uncheckable(12, f"{PEOPLE} has no key of {person}, who signed waiver {waiver}")
+        signed = [deed for deed in told if self._is_signed(deed)]
+        if not signed:
+            raise Altered(12, f"the signature under waiver {waiver} is not that of {person}")
+        self.good += 1
+        self.signers.add(person)
+        return _said(signed[0])[0]
+
+    def _is_signed(self, deed: dict[str, Any]) -> bool:
+        statement, signature = _said(deed)
+        try:
+            raw = base64.b64decode(signature, validate=True)
+        except (binascii.Error, ValueError):
+            return False
+        text = f"onshore waiver 1\n{deed['action']}\n{statement}".encode()
+        return deed["who"] in self.keys and ed25519_verify(self.keys[deed["who"]], text, raw)
+
+    def _fits(self, row: dict[str, Any], statement: str) -> bool:
+        """Whether a row says what was signed, as far as it is not closed."""
+        try:
+            told = _DECODER.decode(statement)
+            until = _nanoseconds(told["expires"])
+            where = dict(told["where"])
+            names = ("id", "tenant", "control", "reason", "proposed_by")
+            same = all(row.get(name) in (told[name], REDACTED) for name in names)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return False
+        shown = typed(row.get("where"), dict, 12, "what a waiver is about")
+        return (
+            same
+            and until == row["expires"]
+            and where.keys() == shown.keys()
+            and all(name in self.redacted or shown[name] in (text, REDACTED) for name, text in where.items())
+        )
+
+
+def _said(deed: dict[str, Any]) -> tuple[str, str]:
+    """Statement and signature of an action; '' where they are closed."""
+    told = deed["attributes"] or {}
+    parts = (told.get("onshore.waiver.statement"), told.get("onshore.waiver.signature"))
+    texts = [each if isinstance(each, str) and each != REDACTED else "" for each in parts]
+    return texts[0], texts[1]
+
+
+def _nanoseconds(text: str) -> int:
+    """A time with its zone, since 1970. Raises `ValueError`."""
+    at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return (at - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1) * 1000
+
+
+def check_waivers(box: Container, scope: Scope, manifest: dict[str, Any], findings: Sequence[dict[str, Any]]) -> str:
+    """Waivers stand as what their people signed says; what of that could be checked, in words."""
+    signatures, in_force = Signatures(box, scope.redacted), {}
+    try:
+        at = _nanoseconds(typed(manifest.get("export"), dict, 2, "export")["at"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise Altered(2, "the export has no time") from None
+    rows = _records(box, WAIVERS, ("id", "state"))
+    for row in rows:
+        if row["state"] == "refused":  # nobody's registered key signed it, and it says nothing else
+            continue
+        expires = count_of(row.get("expires"), 12, f"the end of waiver {row['id']}")
+        for name in ("id", "control", "proposed_by", *(each for each, _ in _SIGNED[1:] if row.get(each) is not None)):
+            typed(row.get(name), str, 12, f"{name} of a waiver")
+        states = (("revoked", row.get("revoked_by")), ("expired", at >= expires), ("approved", row.get("approved_by")))
+        state = next((word for word, is_so in states if is_so), "proposed")
+        if row["state"] != state or not row.get("proposed_by"):
+            raise Altered(12, f"waiver {row['id']} is said to be {row['state']}; by what else it says it is {state}")
+        signatures.check(row)
+        if state == "approved":
+            in_force[row["id"]] = row.get("control")
+    for finding in findings:
+        waiver = finding.get("waiver")
+        is_open = waiver not in (None, REDACTED) and REDACTED not in in_force
+        if is_open and in_force.get(str(waiver)) != finding["control"]:
+            raise Altered(12, f"a finding of {finding['control']} waits under {waiver}, no waiver in force for it")
+    said = f"{len(rows)} waivers, {signatures.good} signatures of people under them are good"
+    if signatures.signers:
+        keys = (f"{who} {_sha256(signatures.keys[who]).hexdigest()[:16]}" for who in sorted(signatures.signers))
+        said += f" (keys: {', '.join(keys)[:400]})"
+    if signatures.closed:
+        why = "who signed, or what, is closed" if signatures.brought else "the bundle does not bring people's keys"
+        said += f", {signatures.closed} NOT CHECKED: {why}"
+    return said
+
+
+def check_holds(box: Container) -> str:
+    """Legal holds stand as the actions about them say; where the bundle does not say how they stand, ''."""
+    if HOLDS not in box.parts:
+        return ""
+    rows, deeds, closed = (
+        {str(row["id"]): row for row in _records(box, HOLDS, ("id", "state"))},
+        _deeds(box, "hold."),
+        0,
+    )
+    placed = {about: each for about, own in deeds.items() if (each := _standing(own))}
+    if rows.keys() != placed.keys():
+        raise Altered(12, f"{HOLDS} has {len(rows)} holds, {len(placed)} were placed")
+    for hold, row in rows.items():
+        standing, attributes = placed[hold], placed[hold].pop("attributes")
+        if any(deed["who"] == REDACTED for deed in deeds[hold]):  # who is whom is closed, and so how it stands
+            closed += 1
+        elif any(row.get(name) != value for name, value in standing.items()):
+            raise Altered(12, f"hold {hold} is said to be {row['state']}; the actions about it say {standing['state']}")
+        for name in _HOLD_SCOPE if attributes is not None else ():
+            if row.get(name) != attributes.get(f"onshore.hold.{name}"):
+                raise Altered(12, f"hold {hold} is said to hold another {name} than was placed")
+    return f"{len(rows)} holds stand as the actions about them say" + (f" ({closed} are closed); " if closed else "; ")
+
+
+def _standing(deeds: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """How a hold stands: one person places it, another confirms; one wants it released, and again another confirms."""
+    hold: dict[str, Any] | None = None
+    for deed in deeds:
+        what, who = str(deed["action"])[5:], deed["who"]
+        if hold is None:
+            if what == "place":
+                hold = {"state": "placed", "placed_by": who, "confirmed_by": None, "release_by": None}
+                hold["attributes"] = deed["attributes"]
+        elif what == "confirm" and hold["state"] == "placed" and who != hold["placed_by"]:
+            hold.update(state="confirmed", confirmed_by=who)
+        elif what == "release" and hold["state"] in ("placed", "confirmed"):
+            hold.update(state="release proposed", release_by=who)
+        elif what == "release.confirm" and hold["state"] == "release proposed" and who != hold["release_by"]:
+            hold.update(state="released")
+    return hold
 
 
 def _check_deletions(box: Container, entries: list[Entry]) -> int:
@@ -1934,7 +2138,7 @@ def _verify(
     steps.append((10, "the manifest's scope and counts are what was found"))
     if manifest["format"] != FORMATS[0]:
         steps.append((11, check_rules(box, manifest, entries)))
-        steps.append((12, check_records(box, scope, entries, tally)))
+        steps.append((12, check_records(box, scope, entries, tally, manifest)))
     renderings = [each["name"] for each in manifest["files"] if each.get("covers") == "rendering"]
     unproved = [line.format(renderings=", ".join(renderings) or "none") for line in NOT_PROVED]
     return {

@@ -22,6 +22,7 @@ verdicts.ndjson       what every control said about every message, as it was sea
 verdicts.csv          the same, added up: how many events were satisfied, violated, undetermined
 findings.*            violations of the shown events, by finding
 actions.ndjson        what people did about findings, waivers, holds and deletions; waivers.ndjson where waivers stand
+people.ndjson         keys of those who signed waivers; holds.ndjson where legal holds stand
 restatements.ndjson   windows that were judged again; deletions.ndjson what took events that are here as leaves only
 coverage.csv          what should have been seen and was not
 controls/             the texts of the controls that judged

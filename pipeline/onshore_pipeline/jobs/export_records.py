@@ -6,6 +6,7 @@ shown action of these kinds among `actions.ndjson`, so that one that was left ou
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,22 +16,26 @@ from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.openings import pseudonyms
 from onshore_pipeline.evidence.redaction import repeats
 from onshore_pipeline.findings.life import FINDING_ID
+from onshore_pipeline.findings.people_keys import read_people
 from onshore_pipeline.findings.standing import Wanted, all_waivers, standings
-from onshore_pipeline.findings.waivers import PROPOSE, WAIVER_ID
+from onshore_pipeline.findings.waivers import PROPOSE, STATEMENT, WAIVER_ID
 from onshore_pipeline.jobs.context_changes import DIGEST as REGISTRIES
 from onshore_pipeline.jobs.export_leaves import deletions
 from onshore_pipeline.jobs.export_tables import REDACTED, replaced_finding_id
-from onshore_pipeline.jobs.holds import HOLD_ID
+from onshore_pipeline.jobs.holds import HOLD_ID, PLACE, REVIEW, SCOPE, fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from onshore_pipeline.evidence.redaction import Disclosure
     from onshore_pipeline.findings.standing import Folders
     from onshore_pipeline.findings.waivers import Waiver
     from onshore_pipeline.jobs.export_scope import Scope
+    from onshore_pipeline.jobs.holds import StandingHold
     from onshore_pipeline.store.reader import Reader
 
+_HOLD: Final = "onshore.hold."
+_OF_PEOPLE: Final = frozenset({STATEMENT, SCOPE["actor_id"]})  # they name who proposes, and whose events are held
 _DELETION_ID: Final = "onshore.deletion.id"
 _ABOUT: Final = (WAIVER_ID, FINDING_ID, HOLD_ID, _DELETION_ID, REGISTRIES)
 _ACTIONS: Final = """
@@ -76,6 +81,8 @@ class Records:
         return {
             standalone.ACTIONS: _ndjson(self._actions()),
             standalone.WAIVERS: _ndjson(self._waivers()),
+            standalone.PEOPLE: _ndjson(self._people()),
+            standalone.HOLDS: _ndjson(self._holds()),
             "restatements.ndjson": _ndjson(self._restatements()),
             standalone.DELETIONS: _ndjson(self._deletions(deleted)),
         }
@@ -94,12 +101,16 @@ class Records:
             }
         return found
 
-    def _actions(self) -> list[dict[str, Any]]:
-        kinds = "^(" + "|".join(kind.replace(".", "[.]") for kind in standalone.RECORDED) + ")"
-        asked = {"kinds": kinds, "tenants": list(self._scope.tenants)}
-        said = []
+    def _recorded(self, kinds: Iterable[str]) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+        """Actions whose names begin so, in the order of the log, each with its attributes."""
+        names = "^(" + "|".join(kind.replace(".", "[.]") for kind in kinds) + ")"
+        asked = {"kinds": names, "tenants": list(self._scope.tenants)}
         for row in self._reader.frame(_ACTIONS, asked).iter_rows(named=True):
-            attributes = dict(zip(row.pop("keys"), row.pop("texts"), strict=True))
+            yield row, dict(zip(row.pop("keys"), row.pop("texts"), strict=True))
+
+    def _actions(self) -> list[dict[str, Any]]:
+        said = []
+        for row, attributes in self._recorded(standalone.RECORDED):
             about = next((attributes[name] for name in _ABOUT if attributes.get(name)), "")
             row |= {"who": self._person(row["who"]), "reason": self._text(row["reason"])}
             if attributes.get(FINDING_ID):
@@ -118,7 +129,10 @@ class Records:
         if "attributes" in self._disclosure.redacted:
             return None
         closed = self._disclosure.closed_keys.get("attributes", frozenset())
-        return {name: self._text(text) for name, text in sorted(attributes.items()) if name not in closed}
+        told = {name: self._text(text) for name, text in sorted(attributes.items()) if name not in closed}
+        if "actor_id" in self._disclosure.redacted:
+            told |= dict.fromkeys(told.keys() & _OF_PEOPLE, REDACTED)
+        return told
 
     def _waivers(self) -> list[dict[str, Any]]:
         """Every waiver that was ever proposed; one that nobody's registered key signed is refused."""
@@ -147,6 +161,42 @@ class Records:
             "proposed_by": self._person(waiver.proposed_by),
             "approved_by": self._person(waiver.approved_by),
             "revoked_by": self._person(waiver.revoked_by),
+        }
+
+    def _people(self) -> list[dict[str, str]]:
+        """The registered keys of those who did something about waivers; of nobody where who did is closed."""
+        if "actor_id" in self._disclosure.redacted:
+            return []
+        known = read_people(self._where.keys)
+        named = {row["who"] for row, _ in self._recorded(["waiver."])} & known.keys()
+        return [
+            {"person": person, "public_key": base64.b64encode(known[person]).decode()}
+            for person in sorted(named)
+            if self._text(person) == person
+        ]
+
+    def _holds(self) -> list[dict[str, Any]]:
+        """Every hold that was placed, and how the actions about it make it stand."""
+        done = [(row, attributes) for row, attributes in self._recorded(["hold."])]
+        placed = {attributes.get(HOLD_ID): attributes for row, attributes in reversed(done) if row["action"] == PLACE}
+        standing = fold({**row, "attributes": told, "received_at": _moment(row["at"])} for row, told in done)
+        return [self._hold(each, placed[each.hold.hold_id]) for each in standing]
+
+    def _hold(self, standing: StandingHold, placed: Mapping[str, str]) -> dict[str, Any]:
+        said = self._attributes(placed)
+        scope = {name: placed.get(attribute) for name, attribute in (*SCOPE.items(), ("review", REVIEW))}
+        return {
+            "id": self._text(standing.hold.hold_id),
+            "state": standing.state,
+            **{
+                name: text if text is None else REDACTED if said is None else said.get(_HOLD + name)
+                for name, text in scope.items()
+            },
+            "reason": self._text(standing.reason),
+            "placed_by": self._person(standing.placed_by),
+            "placed_at": _ns(standing.placed_at),
+            "confirmed_by": standing.confirmed_by and self._person(standing.confirmed_by),
+            "release_by": standing.release_by and self._person(standing.release_by),
         }
 
     def _restatements(self) -> list[dict[str, Any]]:
@@ -181,6 +231,10 @@ class Records:
     def _text(self, text: str) -> str:
         says = repeats(pl.Series([text], dtype=pl.String), self._disclosure.values).any()
         return REDACTED if says else text
+
+
+def _moment(ns: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=ns // 1000)
 
 
 def _ns(moment: datetime) -> int:

@@ -96,6 +96,26 @@ def test_an_attacked_bundle_of_format_2_is_refused(name: str) -> None:
     assert code == bundles.ATTACKS_2[name][0], text
 
 
+def test_a_golden_bundle_of_before_keys_of_people_says_that_no_signature_was_checked() -> None:
+    code, text = said_by_both(bundles.GOLDEN / "v2" / "good.zip")
+    assert (code, "2 NOT CHECKED: the bundle does not bring people's keys" in text) == (0, True)
+
+
+def test_the_golden_bundle_with_keys_of_people_is_good() -> None:
+    code, text = said_by_both(bundles.GOLDEN / "v2-people" / "good.zip")
+    assert code == 0, text
+    assert "2 signatures of people under them are good" in text
+    assert "1 holds stand as the actions about them say" in text
+
+
+@pytest.mark.parametrize("name", bundles.ATTACKS_ON_PEOPLE)
+def test_an_attack_on_what_people_signed_is_refused(name: str, tmp_path: Path) -> None:
+    expected, attack = bundles.ATTACKS_ON_PEOPLE[name]
+    (tmp_path / "bad.zip").write_bytes(attack(bundles.files_of(bundles.GOLDEN / "v2-people" / "good.zip")))
+    code, text = said_by_both(tmp_path / "bad.zip")
+    assert code == expected, text
+
+
 @pytest.fixture(scope="module")
 def flipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("flipped") / "flipped.zip"
