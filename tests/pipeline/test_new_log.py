@@ -18,11 +18,16 @@ from onshore_pipeline.embedded import new_log
 from onshore_pipeline.embedded.local_log import LocalLog
 from onshore_pipeline.embedded.new_log import EPOCH_FILE, MessagesWait, begin_new_log
 from onshore_pipeline.errors import LogInUse
+from onshore_pipeline.evidence.signed_note import parse_note
+from onshore_pipeline.jobs.log_statement import statement_problems
+from onshore_pipeline.signing_key import KeySource
 from onshore_pipeline.stack import DataDir
 from running_stack import data_dir_in, run_onshore, running_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from onshore_pipeline.settings import Settings
 
 
 def _folder(pipeline: Pipeline) -> Path:
@@ -165,3 +170,40 @@ def test_the_command_says_what_it_did_and_refuses_what_it_cannot(tmp_path: Path)
     assert (kafka.returncode, "kafka_bootstrap_servers" in kafka.stderr) == (2, True)
     nowhere = run_onshore(tmp_path, "new-log", "--data-dir", "nowhere")
     assert (nowhere.returncode, (tmp_path / "nowhere").exists()) == (2, False)
+
+
+def _trouble(settings: Settings) -> str:
+    keys = KeySource(settings)().verifier_keys()
+    found = statement_problems(DataDir(settings.data_dir).messages, keys)
+    return "".join(f"{each.what}: {each.why}" for each in found)
+
+
+def test_who_began_a_new_log_and_why_is_signed_and_sealed(tmp_path: Path) -> None:
+    with running_pipeline(tmp_path) as pipeline:
+        assert _trouble(pipeline.settings) == ""  # nothing was before this log
+        _play(pipeline, 1)
+        name = ("new-log", "--data-dir", str(tmp_path), "--as", "Kim Lee", "--reason", "only an old copy was left")
+        done = run_onshore(tmp_path, *name)
+        assert done.returncode == 0, done.stderr
+        assert _trouble(pipeline.settings) == ""
+        file = _folder(pipeline) / EPOCH_FILE
+        epoch = json.loads(file.read_text())
+        note = parse_note(epoch["statement"].encode())
+        told = json.loads(note.text.splitlines()[1])
+        assert (told["by"], told["reason"]) == ("Kim Lee", "only an old copy was left")
+        assert (told["log_id"], told["previous"]) == (epoch["log_id"], epoch["previous"])
+        pipeline.work()
+        pipeline.sequence()
+        sealed = pipeline.rows(
+            "SELECT who, reason, attributes['onshore.log.statement'] FROM message_actions_current"
+            " WHERE action = 'log.begin'"
+        )
+        assert sealed == [("Kim Lee", "only an old copy was left", epoch["statement"])]
+        for changed, why in (
+            (epoch | {"log_id": "another"}, "about another log"),
+            (epoch | {"previous": epoch["previous"] | {"entries": 0}}, "log: it says another previous than was signed"),
+            (epoch | {"statement": epoch["statement"].replace("Kim", "Tim")}, "is bad"),
+            (epoch | {"statement": None}, "uncheckable: nobody signed"),
+        ):
+            file.write_text(json.dumps(changed))
+            assert why in _trouble(pipeline.settings)

@@ -40,7 +40,7 @@ _TOPIC: Final = "otlp_logs"
 _AT_ONCE: Final = 20
 _FIRST_LOOKS_EVERY_S: Final = 0.5
 _LONGEST_BLINK_S: Final = 2.0
-_MOST_DISTINCT: Final = 200_000
+MOST_DISTINCT: Final = 200_000
 _SEALING: Final = ("seal", "entries")
 _ENTRIES: Final = "SELECT sum(events) FROM evidence_log FINAL"
 _VISIBLE: Final = {Baseline.AFTERNOON: "SELECT count() FROM baseline_events", Baseline.SAME_RESULT: _ENTRIES}
@@ -101,7 +101,7 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
     """
     about = machine()
     records = plan.traffic.records
-    messages = list(log_messages(min(plan.messages, _MOST_DISTINCT // records), plan.traffic))
+    messages = list(log_messages(min(plan.messages, MOST_DISTINCT // records), plan.traffic))
     with contextlib.ExitStack() as stack:
         ours = OursAlone(stack, plan)
         stages = profile(messages, ours.settings, plan.rounds)

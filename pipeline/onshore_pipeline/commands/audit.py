@@ -14,6 +14,7 @@ import typer
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
 from onshore_pipeline.errors import BrokerUnavailable, OnshoreError
 from onshore_pipeline.settings import load_settings
+from onshore_pipeline.stack import DataDir
 
 if TYPE_CHECKING:
     from onshore_pipeline.evidence.signed_note import VerifierKey
@@ -39,6 +40,7 @@ def audit(
     from onshore_pipeline.evidence.self_check import check_compiled
     from onshore_pipeline.head_journal import HeadJournal
     from onshore_pipeline.jobs.audit import audit as run
+    from onshore_pipeline.jobs.log_statement import statement_problems
     from onshore_pipeline.signing_key import journal_path, witness_keys
     from onshore_pipeline.stack import salt_master
 
@@ -60,6 +62,8 @@ def audit(
         journal = HeadJournal(journal_path(settings))
         keys, without_keys = _keys(settings)
         done = run(client, reader, salt_master(settings), keys, journal, first, last, progress, witness_keys(settings))
+    if keys and not settings.kafka_bootstrap_servers:
+        done.add(statement_problems(DataDir(settings.data_dir).messages, keys))
     notes = [f"the log could not be read, so that its copy was not compared with it: {unread}"] if unread else []
     notes += [without_keys] if without_keys else []
     _print(done, notes, time.monotonic() - began, as_json=as_json)

@@ -28,6 +28,7 @@ class Benchmark(StrEnum):
     END_TO_END = "end-to-end"
     GROWTH = "growth"
     BUNDLE = "bundle"
+    AUDIT = "audit"
     READ = "read"
     COLLECT = "collect"
 
@@ -68,6 +69,10 @@ def bench(
         from onshore_pipeline.bench.bundle import bench_bundle
 
         told = bench_bundle(events or 50_000, rounds)
+    elif name is Benchmark.AUDIT:
+        from onshore_pipeline.bench.audit import bench_audit
+
+        told = bench_audit(events or 1_000_000, rounds)
     elif name is Benchmark.QUERY:
         from onshore_pipeline.bench.query import bench_query
 

@@ -21,6 +21,7 @@ from onshore_pipeline.embedded.log_ownership import Ownership
 from onshore_pipeline.errors import OnshoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 EPOCH_FILE: Final = "epoch.json"
@@ -46,12 +47,18 @@ class NewLog:
     left_waiting: dict[str, int]
 
 
-def begin_new_log(folder: Path, *, leave_waiting: bool = False) -> NewLog:
+def begin_new_log(
+    folder: Path,
+    *,
+    leave_waiting: bool = False,
+    state: Callable[[dict[str, Any], LocalLog], str | None] = lambda epoch, log: None,  # noqa: ARG005
+) -> NewLog:
     """Put a new log in the place of the one in `folder`; nothing else may use it meanwhile.
 
     Args:
         folder: of the local log.
         leave_waiting: leave messages that wait for the worker behind, in the old folder.
+        state: gives the signed statement about what the file will say; it may write to the new log.
 
     Raises:
         MessagesWait: messages wait, and `leave_waiting` is not said; the text counts them.
@@ -76,8 +83,7 @@ def begin_new_log(folder: Path, *, leave_waiting: bool = False) -> NewLog:
         previous["folder"] = f"{folder.name}.before-{previous['log_id'][:8]}-{int(time.time())}"
     made = _ids(ready)
     epoch = {"version": _VERSION, "begun_at": datetime.now(UTC).isoformat(), **made, "previous": previous}
-    # who began it and why, signed: nothing signs yet, and a statement without a signature would prove nothing
-    epoch["statement"] = None
+    epoch["statement"] = state(epoch, LocalLog(ready, now_ns=time.time_ns))
     _write_epoch(ready, epoch)
     if previous is not None:
         folder.rename(folder.with_name(previous["folder"]))
@@ -102,7 +108,9 @@ def finish_new_log(folder: Path) -> NewLog | None:
     if folder.exists() and any(folder.iterdir()):
         if epoch["previous"] is not None and folder.with_name(epoch["previous"]["folder"]).exists():
             about = _about(folder)
-            _write_epoch(folder, epoch | {"log_id": about["log_id"], "topics": about["topics"]})
+            own = {"log_id": about["log_id"], "topics": about["topics"]}
+            # What was signed is about the log that had been made ready.
+            _write_epoch(folder, epoch | own | {"in_place_of": epoch["log_id"]})
             shutil.rmtree(ready)
         return None
     if folder.exists():
