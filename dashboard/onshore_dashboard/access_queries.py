@@ -15,7 +15,7 @@ MOST_ACCESSES: Final = 50
 
 
 def accesses(store: Store, scope: Scope, limit: int = MOST_ACCESSES) -> pl.DataFrame:
-    """The newest entries of the foreign-access ledger; sessions of unknown place are left out.
+    """The newest entries of the foreign-access ledger; sessions of unknown place or employer are left out.
 
     Columns: event, occurred_ns (Int64), occurred_at, tenant, action, outcome, kind, actor, employer, country (alpha-2),
     basis, target, reason, approval, approval_by, approval_expires_at; null is unknown.
@@ -27,6 +27,7 @@ def accesses(store: Store, scope: Scope, limit: int = MOST_ACCESSES) -> pl.DataF
         toValidUTF8(reason) AS reason, approval, toValidUTF8(approval_by) AS approval_by, approval_expires_at
     FROM foreign_access
     WHERE occurred_at >= {SINCE} AND {OF_TENANT}
-        AND (abroad = 'yes' OR ifNull(actor_type, '') IN ('operator', 'vendor') OR startsWith(action, 'access.'))
+        AND (abroad = 'yes' OR ifNull(actor_type, '') = 'vendor' OR startsWith(action, 'access.')
+            OR (ifNull(actor_type, '') = 'operator' AND controlled_abroad = 'yes'))
     ORDER BY occurred_at DESC, event LIMIT {{limit:UInt32}}"""
     return store.frame(sql, {**scope.parameters(), "limit": limit})

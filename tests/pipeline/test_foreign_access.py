@@ -44,11 +44,11 @@ def event(name: str, at: str, **columns: str) -> str:
 
 
 EVENTS = (
-    event("a provider without a word on approval", "2026-07-10 10:00:00", actor_type="'operator'"),
+    event("a provider without a word on approval", "2026-07-10 10:00:00", actor_type="'vendor'"),
     event(
         "a provider with an approval that another event tells of",
         "2026-07-10 11:00:00",
-        actor_type="'operator'",
+        actor_type="'vendor'",
         actor_employer="'Google LLC'",
         actor_country="'CA'",
         approval_id="'projects/1/approvalRequests/a'",
@@ -66,6 +66,21 @@ EVENTS = (
     event("abroad", "2026-07-10 13:00:00", actor_type="'user'", actor_country="'IN'", destination_country="'AU'"),
     event("at home", "2026-07-10 14:00:00", actor_type="'user'", actor_country="'AU'", destination_country="'AU'"),
     event("nobody knows where", "2026-07-10 15:00:00", actor_type="'user'", destination_country="'AU'"),
+    *(
+        event(
+            name,
+            f"2026-07-10 {hour}:00:00",
+            actor_type="'operator'",
+            actor_country="'AU'",
+            destination_country="'AU'",
+            **({"actor_entity": f"'{employer}'", "actor_control_country": f"'{control}'"} if employer else {}),
+        )
+        for name, hour, employer, control in (
+            ("own staff at home", "18", "Telstra", "AU"),
+            ("at home for a company of a group abroad", "19", "OVHcloud", "FR"),
+            ("an operator of whom nobody knows whose he is", "20", "", ""),
+        )
+    ),
     event("another tenant", "2026-07-10 16:00:00", tenant="'other'", actor_type="'vendor'"),
     event("no access", "2026-07-10 17:00:00", action="'config.read'", actor_type="'user'", actor_country="'IN'"),
 )
@@ -105,6 +120,7 @@ def test_providers_vendors_and_administrators_abroad_are_listed_the_newest_first
     store: RunningStore, tmp_path: Path
 ) -> None:
     assert list(listed(store, tmp_path)) == [
+        "at home for a company of a group abroad",
         "another tenant",
         "abroad",
         "a vendor who states that there is none",
@@ -130,7 +146,16 @@ def test_who_approved_and_until_when_comes_from_the_decision(store: RunningStore
 
 def test_sessions_of_unknown_place_are_listed_when_asked_for(store: RunningStore, tmp_path: Path) -> None:
     assert listed(store, tmp_path, "--unknown")["nobody knows where"]["abroad"] == "unknown"
-    assert "at home" not in listed(store, tmp_path, "--unknown")
+    assert "an operator of whom nobody knows whose he is" in listed(store, tmp_path, "--unknown")
+    assert listed(store, tmp_path, "--unknown").keys().isdisjoint({"at home", "own staff at home"})
+
+
+def test_an_employer_is_the_organisation_that_the_actor_is_of_where_nobody_names_another(
+    store: RunningStore, tmp_path: Path
+) -> None:
+    row = listed(store, tmp_path)["at home for a company of a group abroad"]
+    assert (row["employer"], row["employer_control_country"], row["controlled_abroad"]) == ("OVHcloud", "FR", "yes")
+    assert "employed by OVHcloud (controlled from FR), from AU" in run(store, tmp_path).stdout
 
 
 def test_a_list_is_narrowed_by_time_and_tenant(store: RunningStore, tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def show() -> None:
                 )
             )
             return
-        st.html(paragraph("Providers, vendors, and administrators abroad, the newest first. Unknown is not none."))
+        what = "Providers, vendors, and administrators who are, or whose employer is, abroad; the newest first."
+        st.html(paragraph(f"{what} Unknown is not none."))
         for row in found.iter_rows(named=True):
             _entry(row)
 

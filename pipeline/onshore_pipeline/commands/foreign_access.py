@@ -12,7 +12,7 @@ from onshore_pipeline.commands.dead_letters import reader_of
 from onshore_pipeline.commands.options import LATEST_NS, DataDirOption, JsonOption, nanoseconds
 
 app = typer.Typer(
-    help="The foreign-access ledger: providers, vendors, and administrators abroad.",
+    help="The foreign-access ledger: providers, vendors, and administrators who are, or whose employer is, abroad.",
     no_args_is_help=True,
     add_completion=False,
 )
@@ -20,7 +20,8 @@ app = typer.Typer(
 _COLUMNS: Final = (
     "toString(event_id) AS event_id, toString(tenant) AS tenant, occurred_at, toString(source_format) AS source_format,"
     " toString(action) AS action, toString(outcome) AS outcome, toString(actor_type) AS actor_type,"
-    " toValidUTF8(actor_id) AS actor_id, toString(employer) AS employer, toString(nationality) AS nationality,"
+    " toValidUTF8(actor_id) AS actor_id, toString(employer) AS employer, controlled_abroad,"
+    " toString(employer_control_country) AS employer_control_country, toString(nationality) AS nationality,"
     " toString(country) AS country, toString(country_basis) AS country_basis, country_candidates, abroad,"
     " toValidUTF8(target) AS target, toString(target_country) AS target_country, toValidUTF8(reason) AS reason,"
     " approval, toValidUTF8(approval_id) AS approval_id, toValidUTF8(approval_by) AS approval_by, approval_expires_at"
@@ -30,8 +31,8 @@ SELECT {_COLUMNS} FROM foreign_access
 WHERE ({{tenant:String}} = '' OR tenant = {{tenant:String}})
     AND occurred_at >= fromUnixTimestamp64Nano({{since:Int64}}, 'UTC')
     AND occurred_at < fromUnixTimestamp64Nano({{until:Int64}}, 'UTC')
-    AND ({{unknown:Bool}} OR abroad = 'yes' OR ifNull(actor_type, '') IN ('operator', 'vendor')
-        OR startsWith(action, 'access.'))
+    AND ({{unknown:Bool}} OR abroad = 'yes' OR ifNull(actor_type, '') = 'vendor' OR startsWith(action, 'access.')
+        OR (ifNull(actor_type, '') = 'operator' AND controlled_abroad = 'yes'))
 ORDER BY occurred_at DESC, event_id LIMIT {{limit:UInt32}}
 """  # noqa: S608 - a constant of ours
 _NOTHING: Final = (
@@ -46,7 +47,7 @@ def list_accesses(
     until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="The same; not included")] = None,
     tenant: Annotated[str | None, typer.Option(help="Tenant of the event")] = None,
     unknown: Annotated[
-        bool, typer.Option("--unknown", help="Sessions of administrators whose place is unknown, too")
+        bool, typer.Option("--unknown", help="Sessions of administrators whose place or employer is unknown, too")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="The newest so many")] = 200,
     as_json: JsonOption = False,
@@ -82,9 +83,10 @@ def _lines(row: dict[str, Any]) -> list[str]:
     place = said("country") if row["country"] else "/".join(row["country_candidates"]) or "unknown"
     until = f" until {row['approval_expires_at'][:16]}" if row["approval_expires_at"] else ""
     what = f"{row['occurred_at'][:19]}  {row['event_id'][:8]}  {row['tenant']}  {row['action']} ({row['outcome']})"
+    owned = f" (controlled from {row['employer_control_country']})" if row["employer_control_country"] else ""
     return [
         f"{what}  {said('actor_type')} {said('actor_id')}",
-        f"    employed by {said('employer')}, from {place} ({row['country_basis']}), to {said('target')}",
+        f"    employed by {said('employer')}{owned}, from {place} ({row['country_basis']}), to {said('target')}",
         f"    why: {said('reason')}",
         f"    approval: {row['approval']}, by {said('approval_by')}{until}",
     ]
