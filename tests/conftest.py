@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from hypothesis import settings
 
 from apache_kafka import KafkaUnavailable, delete_topics, running_kafka
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from apache_kafka import KafkaCluster
 
+
+# How long an example takes says how busy the machine is; what is too slow is found by benchmarks.
+settings.register_profile("onshore", deadline=None)
+settings.load_profile("onshore")
 
 # Data that nobody here wrote lies beside the repository, not in it: a bare clone does without, and says so.
 _SHARED: Final = Path(__file__).parents[2] / "shared" / "data"
