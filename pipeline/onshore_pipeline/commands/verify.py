@@ -22,13 +22,12 @@ def verify(
 ) -> None:
     """Check a bundle: exit 0 as it was sealed, 1 altered, 2 cannot be checked. Whether it is witnessed stands first."""
     from onshore_pipeline.evidence import verify_standalone as standalone
-    from onshore_pipeline.evidence.verify import LibraryKey, check_messages
+    from onshore_pipeline.evidence.verify import LibraryKey
 
     try:
         keys = standalone.parse_keys(standalone.read_file(str(key)).decode("utf-8", "replace"), LibraryKey)
         brought, alone, later = (str(each) if each else None for each in (checkpoint, proof, disclosed))
-        workers = min(os.cpu_count() or 1, 4)
-        found = standalone.verify_files(str(bundle), keys, brought, alone, later, check_messages, workers)
+        found = standalone.verify_files(str(bundle), keys, brought, alone, later, min(os.cpu_count() or 1, 8))
     except standalone.Problem as problem:
         word, line = standalone.verdict_on(problem)
         if as_json:

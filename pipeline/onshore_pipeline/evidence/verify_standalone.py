@@ -306,7 +306,7 @@ def _base64(text: str, step: int, where: str) -> bytes:
 def parse_keys(text: str, make: Any = Key) -> list[Any]:
     """Verifier keys, one a line (name+id+key); empty lines and those that begin with # are left out.
 
-    `make` is what they become; the installed command's use its own library.
+    `make` is what they become; the installed command's have a library look at signatures.
     """
     keys = []
     for line in map(str.strip, text.splitlines()):
@@ -2083,7 +2083,6 @@ def verify(
     path: str,
     keys: Sequence[Key],
     checkpoint: bytes | None = None,
-    messages: Any = check_messages,
     workers: int = 1,
     disclosed: bytes | None = None,
 ) -> dict[str, Any]:
@@ -2093,20 +2092,17 @@ def verify(
         path: the bundle.
         keys: what `parse_keys` gave.
         checkpoint: bytes of a witnessed checkpoint, or None.
-        messages: checks steps 7 to 9 (the installed command has a faster one).
         workers: processes that it may use.
         disclosed: the file of an event of the bundle of which something is disclosed later, or None.
     """
     with Container(path) as box:
-        found = _verify(box, keys, checkpoint, messages, workers)
+        found = _verify(box, keys, checkpoint, workers)
         if disclosed is not None:
             found["proved"] += check_disclosed(box, disclosed)
         return found
 
 
-def _verify(
-    box: Container, keys: Sequence[Key], checkpoint: bytes | None, messages: Any, workers: int
-) -> dict[str, Any]:
+def _verify(box: Container, keys: Sequence[Key], checkpoint: bytes | None, workers: int) -> dict[str, Any]:
     steps = []
     read_container(box)
     steps.append((1, f"{len(box.parts)} files, {box.size} bytes; rebuilt from their names, and the same byte by byte"))
@@ -2126,7 +2122,7 @@ def _verify(
     steps.append((6, f"{len(entries)} entries stand in that log, unaltered and in their places"))
     # What a finding has of a control's events, the sealed lines do not say.
     controls = frozenset() if scope.findings else frozenset(scope.controls)
-    tally = messages(box, entries, controls, workers)
+    tally = check_messages(box, entries, controls, workers)
     steps.append((7, f"{tally.events} events are those that were sealed"))
     steps.append((8, f"{sum(tally.opened.values())} disclosed values are those committed to"))
     if verdicts_csv(tally.verdicts) != box.read(VERDICTS_CSV, 1 << 30):
@@ -2211,14 +2207,13 @@ def verify_files(
     checkpoint: str | None,
     proof: str | None,
     disclosed: str | None,
-    messages: Any = check_messages,
     workers: int = 1,
 ) -> dict[str, Any]:
     """`verify`, or `verify_event` where a proof is given, of files by name."""
     brought = read_file(checkpoint) if checkpoint else None
     if proof is None:
         more = read_file(disclosed, _EVENT_LIMIT) if disclosed else None
-        return verify(path, keys, brought, messages, workers, more)
+        return verify(path, keys, brought, workers, more)
     if disclosed is not None:
         raise Uncheckable(8, "--disclosed is about a bundle, --proof about one event: one of them")
     return verify_event(read_file(path, _EVENT_LIMIT), read_file(proof), keys, brought)

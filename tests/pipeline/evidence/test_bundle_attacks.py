@@ -27,18 +27,24 @@ VERIFIER = Path(standalone.__file__)
 
 
 def said_by_both(path: Path, keys: str = bundles.KEYS, checkpoint: bytes | None = None) -> tuple[int, str]:
-    """Exit code, and the report or the problem; the same from both."""
+    """Exit code, and the report or the problem; the same from both, and from the plain way alone."""
 
     def alone() -> dict[str, Any]:
         return standalone.verify(str(path), standalone.parse_keys(keys), checkpoint)
 
+    def plainly() -> dict[str, Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("quick_object", "quick_event", "quick_opening"):
+                patch.setattr(standalone, name, lambda *_: None)
+            return alone()
+
     answers = []
-    for run in (alone, lambda: verify_bundle(path, keys, checkpoint)):
+    for run in (alone, lambda: verify_bundle(path, keys, checkpoint), plainly):
         try:
             answers.append((0, standalone.report(run())))
         except standalone.Problem as problem:
             answers.append((problem.exit_code, str(problem)))
-    assert answers[0] == answers[1]
+    assert answers[0] == answers[1] == answers[2]
     return answers[0]
 
 
