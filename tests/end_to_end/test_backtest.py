@@ -111,14 +111,14 @@ def test_a_window_that_was_said_otherwise_is_no_longer_as_sealed(
     played: RunningStack, period: tuple[datetime, datetime]
 ) -> None:
     writer = played.writer()
-    units = "rule, since, unit_id FROM windowed_verdicts_built WHERE control_id = 'SOV-19-01' AND verdict = 'violated'"
-    [(rule, since, unit)] = writer.query(f"SELECT {units} ORDER BY since LIMIT 1").result_rows
-    which = f"rule = '{rule}' AND unit_id = '{unit}'"
+    violated = "windowed_current WHERE control_id = 'SOV-19-01' AND verdict = 'violated' ORDER BY since LIMIT 1"
+    [(since, unit)] = writer.query(f"SELECT since, unit_id FROM {violated}").result_rows
+    which = f"unit_id = '{unit}'"
     writer.command("CREATE TABLE kept_units AS windowed_verdicts_built")
     writer.command(f"INSERT INTO kept_units SELECT * FROM windowed_verdicts_built WHERE {which}")
     writer.command(
-        "INSERT INTO windowed_verdicts_built SELECT * REPLACE ('satisfied' AS verdict, stated_at + 1 AS stated_at)"
-        " FROM kept_units WHERE verdict = 'violated'"
+        "INSERT INTO windowed_verdicts_built SELECT * REPLACE ('satisfied' AS verdict, now64(9, 'UTC') AS stated_at)"
+        " FROM kept_units ORDER BY generation DESC LIMIT 1"
     )
     done = _backtest(played, period, control="SOV-19-01")
     writer.command(f"DELETE FROM windowed_verdicts_built WHERE {which}")
