@@ -9,11 +9,12 @@ import polars as pl
 import streamlit as st
 
 from onshore_dashboard import run_queries, session
-from onshore_dashboard.formats import moment, number
+from onshore_dashboard.formats import number
 from onshore_dashboard.markup import Column, Html, Tile, chip, paragraph, table, text, tiles
 from onshore_dashboard.views.notices import explained
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Any
 
 _DAYS: Final = 30
@@ -65,15 +66,15 @@ def _tiles(runs: pl.DataFrame, missed: pl.DataFrame, sealed: dict[str, Any]) -> 
     return [
         Tile("Controls that ran", number(runs.height), "retired ones among them"),
         Tile(
-            "Missed hours",
+            "Controls that missed hours",
             number(missed.height),
-            "controls that were not put to every sealed event" if missed.height else "every control saw every event",
+            "not put to every sealed event" if missed.height else "every control saw every event",
             "bad" if missed.height else "good",
         ),
         Tile(
             "Hours sealed",
             f"{number(sealed['sealed'])} of {number(sealed['hours'])}",
-            f"the newest from {moment(sealed['newest'])} UTC" if sealed["newest"] else "none is over yet",
+            f"the newest from {_hour(sealed['newest'])} UTC" if sealed["newest"] else "none is over yet",
             "late" if unsealed > 3 else "good" if sealed["sealed"] else "unsure",  # noqa: PLR2004 - this hour, the last, and two of seals alone
         ),
     ]
@@ -81,8 +82,9 @@ def _tiles(runs: pl.DataFrame, missed: pl.DataFrame, sealed: dict[str, Any]) -> 
 
 def _table(rows: pl.DataFrame, label: str, empty: str) -> Html:
     columns = (
-        Column("Control", wide=True), Column("State"), Column("Last run, UTC"), Column("Hours expected", numeric=True),
-        Column("Hours run", numeric=True), Column("Hours missing", numeric=True), Column("What is missing", wide=True),
+        Column("Control", wide=True), Column("State"), Column("Last run, UTC", numeric=True),
+        Column("Hours expected", numeric=True), Column("Run", numeric=True), Column("Missing", numeric=True),
+        Column("What is missing", wide=True),
     )  # fmt: skip
     return table(columns, (_row(row) for row in rows.iter_rows(named=True)), label, empty)
 
@@ -90,16 +92,20 @@ def _table(rows: pl.DataFrame, label: str, empty: str) -> Html:
 def _row(row: dict[str, Any]) -> tuple[str | Html, ...]:
     title = f"<br><small>{text(row['title'])}</small>" if row["title"] else ""
     what = (
-        f"{number(row['events_missed'])} sealed events, last in the hour from {moment(row['last_missing'])}"
+        f"{number(row['events_missed'])} sealed events, last in the hour from {_hour(row['last_missing'])}"
         if row["missing"]
         else f"nothing; it counts {_COUNTS[row['looks_at']]}"
     )
     return (
         Html(f"{text(row['control_id'])}{title}"),
         chip("missed" if row["missing"] else "ran", "late" if row["missing"] else "satisfied"),
-        moment(row["last_run"]) if row["last_run"] else "never",
+        _hour(row["last_run"]) if row["last_run"] else "never",
         number(row["expected"]),
         number(row["run"]),
         number(row["missing"]),
         what,
     )
+
+
+def _hour(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M}"
