@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
 from onshore_pipeline.__main__ import app
+from onshore_pipeline.broker import ACTIONS_TOPIC
 from onshore_pipeline.commands import context_history
 from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.evidence import verify_standalone as standalone
@@ -135,6 +137,18 @@ def test_whoever_sequences_next_or_again_records_nothing_twice(watched: Watched)
     assert watched.another().look() == 0
     assert len(watched.history()) == 1
     assert watched.pipeline.one(count) == before + 1
+
+
+def test_a_change_that_stands_twice_in_a_log_that_does_not_number_is_one_action(watched: Watched) -> None:
+    said: list[Outgoing] = []
+    watched.looking.send = lambda _, messages: said.extend(messages)
+    watched.write(ANA)
+    assert watched.looking.look() == 1
+    for _ in range(2):  # as on Kafka, where a sequencer was killed before anybody sealed it
+        watched.sent(ACTIONS_TOPIC, [replace(each, numbered=None) for each in said])
+    watched.sealed()
+    assert len(watched.history()) == 1
+    assert watched.another().look() == 0
 
 
 def test_another_worker_that_takes_the_same_files_up_is_no_change(watched: Watched) -> None:
