@@ -83,7 +83,8 @@ def _told(row: _Row, told: dict[str, Any], first: float) -> dict[str, Any]:
 
 def _rows(axis: str, events: int, most_backlog: int, folder: Path) -> list[_Row]:
     def row(value: int, *, of: int = events, tenants: int = 1, controls: Path | None = None, **traffic: int) -> _Row:
-        plan = Plan(of, rounds=1, traffic=Traffic(**traffic), tenants=tenants, controls_dir=controls)
+        like: dict[str, Any] = dict(traffic)
+        plan = Plan(of, rounds=1, traffic=Traffic(**like), tenants=tenants, controls_dir=controls)
         return _Row(axis, value, plan)
 
     match axis:

@@ -20,7 +20,7 @@ from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.measured import Laps, an_event, middle
 from onshore_pipeline.bench.mixed_addresses import mixed_addresses
 from onshore_pipeline.bench.parts import Parts, open_store
-from onshore_pipeline.bench.traffic import RECORDS_A_MESSAGE, log_messages
+from onshore_pipeline.bench.traffic import RECORDS_A_MESSAGE, Traffic, log_messages
 from onshore_pipeline.broker import TENANT_HEADER, Message, Polled
 from onshore_pipeline.settings import load_settings
 from onshore_pipeline.stack import DataDir
@@ -99,9 +99,11 @@ def bench_stage(stage: str, events: int, *, baseline: Path | None, rounds: int =
         judgement, polled = assembly.judgement(settings), messages_of(values)
         assess(polled, judgement, uuid4())  # warm: first use of each library
         store = _Store(stack, settings, program) if stage == "insert" else None
-        mixed = (
-            {"mixed_addresses": mixed_addresses(len(values), judgement.context, rounds)} if stage == "locate" else {}
-        )
+        more: dict[str, Any] = {}
+        if stage == "locate":
+            more["mixed_addresses"] = mixed_addresses(len(values), judgement.context, rounds)
+        if stage == "judge":
+            more["unregistered"] = _unregistered(len(values), judgement, rounds)
         for _ in range(rounds):
             ours.append(_ours(stage, polled, judgement, store))
             if program is not None:
@@ -112,12 +114,19 @@ def bench_stage(stage: str, events: int, *, baseline: Path | None, rounds: int =
         "events": len(values) * RECORDS_A_MESSAGE,
         "bytes_an_event": round(sum(map(len, values)) / (len(values) * RECORDS_A_MESSAGE)),
         **told,
-        **mixed,
+        **more,
         "baseline": middle(theirs) if theirs else None,
         "ratio": _ratio(told, middle(theirs)) if theirs else None,
         "rounds": {"onshore": ours, "baseline": theirs},
         "machine": about,
     }
+
+
+def _unregistered(messages: int, judgement: Judgement, rounds: int) -> dict[str, Any]:
+    """Judge as many events whose parties are in no registry: the first batch, and later ones."""
+    polled = messages_of(list(log_messages(messages, Traffic(registered=False))))
+    first = _ours("judge", polled, judgement, None)
+    return {"first": first, **middle([_ours("judge", polled, judgement, None) for _ in range(rounds)])}
 
 
 def _ratio(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:

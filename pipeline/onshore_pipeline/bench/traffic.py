@@ -42,6 +42,7 @@ class Traffic:
         addresses: distinct client addresses, evenly used.
         v6_every: each so-manieth address is an IPv6 one; 0: none.
         records: a message.
+        registered: false: no registry knows the parties, and nobody says where they are.
         seed: of the generator.
     """
 
@@ -49,6 +50,7 @@ class Traffic:
     addresses: int = 5_000
     v6_every: int = 0
     records: int = RECORDS_A_MESSAGE
+    registered: bool = True
     seed: int = 1
 
 
@@ -70,7 +72,8 @@ def log_messages(messages: int, traffic: Traffic | None = None) -> Iterator[byte
             record.trace_id = rng.randbytes(16)
             record.span_id = rng.randbytes(8)
             record.body.string_value = "object copied"
-            for key, given in _attributes(rng, traffic)[: traffic.attributes]:
+            attributes = _attributes(rng, traffic) if traffic.registered else _unregistered(rng, traffic)
+            for key, given in attributes[: traffic.attributes]:
                 sent = record.attributes.add(key=key).value
                 if isinstance(given, int):
                     sent.int_value = given
@@ -120,6 +123,17 @@ def _attributes(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | i
         ("client.address", address),
         ("onshore.data.bytes", rng.getrandbits(30)),
     ]
+
+
+def _unregistered(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | int]]:
+    """As many of an estate that nobody has registered: companies by name, private addresses, no country."""
+    here, there = (f"company-{rng.randrange(2_000)}" for _ in range(2))
+    told = {
+        "onshore.destination.country": ("onshore.destination.entity", there),
+        "onshore.source.country": ("onshore.source.entity", here),
+        "client.address": ("client.address", str(ipaddress.IPv4Address((10 << 24) + rng.randrange(traffic.addresses)))),
+    }
+    return [told.get(key, (key, given)) for key, given in _attributes(rng, traffic)]
 
 
 def _address(number: int, v6_every: int) -> str:

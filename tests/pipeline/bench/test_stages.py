@@ -17,6 +17,12 @@ def test_a_stage_stands_beside_the_per_record_program_s_same_step(stage: str) ->
     assert ("store" in told["cpu_us_an_event_by_process"]) == (stage == "insert")
 
 
+def test_judging_is_also_told_for_parties_that_no_registry_knows() -> None:
+    told = bench_stage("judge", 1_000, baseline=None, rounds=1)["unregistered"]
+    assert told["cpu_us_an_event"] > 0
+    assert told["first"]["cpu_us_an_event"] > 0
+
+
 def test_locating_is_also_told_for_many_addresses_of_both_kinds_met_first_and_met_again() -> None:
     told = bench_stage("locate", 1_000, baseline=None, rounds=1)["mixed_addresses"]
     assert 900 < told["addresses"] <= 1_000
