@@ -58,13 +58,19 @@ RECEIVING_POINTS: Final = ("12.before", "12.appended")
 SIGNING_POINTS: Final = ("13.before", "13.kept", "13.after")
 DELETING_POINTS: Final = (
     "14.leaves", "14.planned", "14.sealing", "14.tombstone", "14.sealed", "14.events", "14.metric_points",
-    "14.windowed_facts", "14.violations", "14.windowed_verdicts_built", "14.findings_built", "14.deleted",
+    "14.windowed_facts", "14.windowed_pending", "14.windowed_panes", "14.windowed_panes_built", "14.violations",
+    "14.windowed_verdicts_built", "14.findings_built", "14.deleted",
 )  # fmt: skip
 # Of the sequencer, too, once an hour of control runs is complete.
 RUNS_POINTS: Final = ("15.before", "15.derived", "15.recorded", "15.after")
+# Of the sequencer, too, when windows, sequences and absences are judged.
+WINDOW_POINTS: Final = (
+    "16.before", "16.settled", "16.dropped", "16.claimed", "16.windowed_pending", "16.windowed_facts", "16.carried",
+    "16.windowed_verdicts_built", "16.windowed_panes_built", "16.findings_built", "16.seen", "16.after",
+)  # fmt: skip
 POINTS: Final = (
     *WORKER_POINTS, *SEQUENCER_POINTS, *RESTORE_POINTS, *AMENDING_POINTS, *COLLECTING_POINTS, *RECEIVING_POINTS,
-    *SIGNING_POINTS, *DELETING_POINTS, *RUNS_POINTS,
+    *SIGNING_POINTS, *DELETING_POINTS, *RUNS_POINTS, *WINDOW_POINTS,
 )  # fmt: skip
 
 Action = Literal["kill", "pause"]

@@ -14,7 +14,7 @@ from embedded_pipeline import Pipeline, running_pipeline
 from onshore_dashboard import window_queries
 from onshore_pipeline import assembly
 from onshore_pipeline.controls.load import PACKS, check_controls, load_controls
-from onshore_pipeline.jobs import backtest_windowed, windowed
+from onshore_pipeline.jobs import backtest_windowed, windowed_run
 from onshore_pipeline.jobs.backtest_windowed import WindowedBacktest
 from onshore_pipeline.jobs.windowed import Windows, forget
 from onshore_pipeline.sequencer import Sequencer
@@ -127,7 +127,7 @@ def test_judging_again_or_from_nothing_gives_the_same(pipeline: Pipeline, monkey
     assert judge(pipeline) == 0
     assert everything(pipeline) == before
     forget(pipeline.client)
-    monkeypatch.setattr(windowed, "ROWS_AT_ONCE", 3)  # and in many parts
+    monkeypatch.setattr(windowed_run, "ROWS_AT_ONCE", 3)  # and in many parts
     assert judge(pipeline, work=False) > 0
     assert everything(pipeline) == before
 

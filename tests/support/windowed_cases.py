@@ -85,10 +85,10 @@ lateness: 6s
 EVERY_KIND: Final = (TUMBLING, SLIDING, FEW, TWO_STEPS, THREE_STEPS, SILENCE)
 
 
-def read(tmp_path: Path, text: str) -> WindowedControl:
+def read(tmp_path: Path, text: str, *, number: int = 1) -> WindowedControl:
     """The control that `text` makes together with what every control has."""
-    file = tmp_path / "TEST-WIN-01.yaml"
-    file.write_text(_FRAME + text + _EXAMPLES)
+    file = tmp_path / f"TEST-WIN-{number:02}.yaml"
+    file.write_text(_FRAME.replace("TEST-WIN-01", file.stem) + text + _EXAMPLES)
     controls, problems, _ = check_controls(file)
     assert not problems, problems[0]
     windowed = controls[0].windowed

@@ -25,6 +25,7 @@ class Benchmark(StrEnum):
     INSERT = "insert"
     QUERY = "query"
     BACKTEST = "backtest"
+    WINDOWS = "windows"
     END_TO_END = "end-to-end"
     GROWTH = "growth"
     BUNDLE = "bundle"
@@ -81,6 +82,10 @@ def bench(
         from onshore_pipeline.bench.backtest import bench_backtest
 
         told = bench_backtest(events or 10_000_000, rounds)
+    elif name is Benchmark.WINDOWS:
+        from onshore_pipeline.bench.windows import bench_windows
+
+        told = bench_windows(events or 1_000_000, rounds)
     elif name is Benchmark.END_TO_END:
         from onshore_pipeline.bench.end_to_end import bench_end_to_end
 

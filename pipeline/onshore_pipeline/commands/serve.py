@@ -154,7 +154,7 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
     worker_status = DataDir(settings.data_dir).worker_status
     measurer = Measurer(client, lambda: read_register(settings.context_dir), is_behind=lambda: is_behind(worker_status))
     in_force = assembly.controls_in_force(settings)
-    windows = Windows(client, lambda: in_force().windowed, worker_status)
+    windows = Windows(client, lambda: in_force().windowed, worker_status, at=at)
     with contextlib.ExitStack() as stack:
         stack.callback(client.close)
         stack.callback(reader.close)

@@ -7,6 +7,7 @@ be said already.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -36,12 +37,33 @@ HISTORY_SCHEMA: Final = pl.Schema(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was said before, and is taken over as it is.
+
+    Attributes:
+        until_ns: everything that was said until then.
+        rows: unit, cut, verdict, missing, known, before.
+    """
+
+    until_ns: int
+    rows: pl.DataFrame
+
+
 def nothing() -> pl.DataFrame:
     """No history."""
     return pl.DataFrame(schema=HISTORY_SCHEMA)
 
 
-def history(keyed: Keyed, units: pl.DataFrame, cuts: pl.DataFrame, *, watermark_ns: int, now_ns: int) -> pl.DataFrame:
+def history(
+    keyed: Keyed,
+    units: pl.DataFrame,
+    cuts: pl.DataFrame,
+    *,
+    watermark_ns: int,
+    now_ns: int,
+    told: Told | None = None,
+) -> pl.DataFrame:
     """The history of units, as `HISTORY_SCHEMA`, by unit and time.
 
     Args:
@@ -52,6 +74,7 @@ def history(keyed: Keyed, units: pl.DataFrame, cuts: pl.DataFrame, *, watermark_
         cuts: unit, cut (when), verdict (null: not stated yet), missing, known; those at one time are one.
         watermark_ns: everything that arrived before is there.
         now_ns: the clock. A unit due between `watermark_ns` and now is undetermined for as long as messages wait.
+        told: what takes the place of changes until its time; None is nothing.
     """
     placed = cuts.join(units.select("unit", "close", "base"), on="unit")
     # What is certain before the unit closes is said at once; the rest, when nothing that came in time is outstanding.
@@ -60,6 +83,9 @@ def history(keyed: Keyed, units: pl.DataFrame, cuts: pl.DataFrame, *, watermark_
     ).sort("unit", "cut")
     before = pl.col("verdict").shift(1).over("unit").fill_null("")
     changed = said.with_columns(before=before).filter(pl.col("verdict") != pl.col("before"))
+    if told is not None:
+        later = changed.filter(pl.col("cut") > told.until_ns).select(told.rows.columns)
+        changed = pl.concat([told.rows, later])
     waiting = units.filter((pl.col("close") > watermark_ns) & (pl.col("close") <= now_ns)).join(
         changed, on="unit", how="anti"
     )

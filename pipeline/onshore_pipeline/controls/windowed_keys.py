@@ -28,37 +28,44 @@ class Keyed:
 
     Attributes:
         facts: `windowed_facts.FACTS_SCHEMA` without keys and with `key`, by (key, at, arrival, event).
+        also: other frames with `key` for `keys`, in their order.
         keys: one row a key, at the place of its number: a text column for each of the control's key columns.
         unknown: by key, the name of the first key column that is unknown; '' if none is.
     """
 
     facts: pl.DataFrame
+    also: tuple[pl.DataFrame, ...]
     keys: pl.DataFrame
     unknown: pl.Series
 
 
-def keyed(facts: pl.DataFrame, key: Sequence[Column]) -> Keyed:
-    """Number the keys. A fact that was handed over twice counts once."""
+def keyed(facts: pl.DataFrame, key: Sequence[Column], also: Sequence[pl.DataFrame] = ()) -> Keyed:
+    """Number the keys of facts and of other frames with `keys`. A fact that was handed over twice counts once."""
     names = [column.name for column in key]
-    parts = [pl.col("keys").list.get(place).alias(f"key_{name}") for place, name in enumerate(names)]
     columns = [f"key_{name}" for name in names]
-    spread = facts.unique(["event_id", "role"], keep="any").select(pl.exclude("keys"), *parts)
-    keys = (
-        spread.select(columns).unique().sort(columns).with_row_index("key").with_columns(pl.col("key").cast(pl.Int64))
-    )
-    numbered = spread.join(keys, on=columns, how="left", nulls_equal=True).drop(columns)
+    parts = [pl.col("keys").list.get(place).alias(column) for place, column in enumerate(columns)]
+    frames = [
+        frame.select(pl.exclude("keys"), *parts) for frame in (facts.unique(["event_id", "role"], keep="any"), *also)
+    ]
+    different = pl.concat([frame.select(columns) for frame in frames]).unique().sort(columns)
+    keys = different.with_row_index("key").with_columns(pl.col("key").cast(pl.Int64))
+    numbered = [
+        frame.join(keys, on=columns, how="left", nulls_equal=True, maintain_order="left").drop(columns)
+        for frame in frames
+    ]
     named = keys.select(
         pl.coalesce(*(pl.when(pl.col(f"key_{name}").is_null()).then(pl.lit(name)) for name in names), pl.lit(""))
     ).to_series()
     found = keys.select(pl.col(f"key_{name}").alias(name) for name in names)
-    return Keyed(numbered.sort("key", "at", "arrival", "event_id", "role"), found, named)
+    ordered = numbered[0].sort("key", "at", "arrival", "event_id", "role")
+    return Keyed(ordered, tuple(numbered[1:]), found, named)
 
 
 class Doubts:
     """When the first event that may belong to a key, and lacks the column that would say so, was there."""
 
     def __init__(self, keyed: Keyed, facts: pl.DataFrame) -> None:
-        """Of those of `facts` whose key is not wholly known."""
+        """Of those of `facts` (key, at, arrival) whose key is not wholly known."""
         self._patterns: list[tuple[str, NDArray[np.int64], Earliest]] = []
         keyless = facts.filter(keyed.unknown.gather(facts["key"]) != "")
         if keyless.is_empty():

@@ -1,7 +1,8 @@
 """Windows: what aggregates over stretches of event time say, and since when.
 
 A window is `since` ≤ at < `until`. What is known of an aggregate only grows while events arrive, so that each window is
-judged at every arrival in one pass of running totals.
+judged at every arrival in one pass of running totals. What was added up before goes in as one arrival, at the moment
+until which it was; what was said until then is taken over.
 """
 
 from __future__ import annotations
@@ -14,133 +15,151 @@ from onshore_pipeline.controls.aggregates import DECIDED
 from onshore_pipeline.controls.compiled import MISSING_AGREEMENT
 from onshore_pipeline.controls.earliest import NEVER
 from onshore_pipeline.controls.texts import POLARS, condition_text
-from onshore_pipeline.controls.windowed_history import history, nothing
+from onshore_pipeline.controls.windowed_history import Told, history, nothing
 from onshore_pipeline.controls.windowed_keys import Doubts, keyed
+from onshore_pipeline.controls.windowed_names import unit_ids
+from onshore_pipeline.controls.windowed_panes import (
+    PANES_SCHEMA,
+    SAID_SCHEMA,
+    Folded,
+    blank_row,
+    extent,
+    staged,
+    staged_panes,
+)
 from onshore_pipeline.domain.verdict import Verdict
 from onshore_pipeline.event_frame import POLARS_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from onshore_pipeline.controls.aggregates import Aggregate, Comparison
-    from onshore_pipeline.controls.condition import Column
+    from onshore_pipeline.controls.aggregates import Comparison
     from onshore_pipeline.controls.windowed import WindowedControl
     from onshore_pipeline.controls.windowed_keys import Keyed
 
-SAMPLES: Final = 10
+# Before anything arrived: nothing was added up.
+_NOTHING_FOLDED: Final = Folded(-(2**63), pl.DataFrame(schema=PANES_SCHEMA), pl.DataFrame(schema=SAID_SCHEMA))
 
 
-def judge_windows(control: WindowedControl, facts: pl.DataFrame, *, watermark_ns: int, now_ns: int) -> pl.DataFrame:
-    """The history of every window that has an event among `facts` (`FACTS_SCHEMA`), as `HISTORY_SCHEMA`."""
-    if facts.is_empty():
+def judge_windows(
+    control: WindowedControl,
+    facts: pl.DataFrame,
+    *,
+    watermark_ns: int,
+    now_ns: int,
+    folded: Folded | None = None,
+    doubtful: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """The history of every window that has an event among `facts` (`FACTS_SCHEMA`) or in a pane, as `HISTORY_SCHEMA`.
+
+    Args:
+        control: the control.
+        facts: with `folded`, only what arrived after it.
+        watermark_ns: as `judge_windowed`.
+        now_ns: as `judge_windowed`.
+        folded: what was added up before; None is nothing.
+        doubtful: keys, at and arrival of facts whose key is not wholly known; None where they are among `facts`.
+    """
+    before = folded or _NOTHING_FOLDED
+    if facts.is_empty() and before.panes.is_empty():
         return nothing()
-    found = keyed(facts, control.key)
-    rows = _in_windows(control, found.facts)
-    units = _units(control, rows)
-    rows = rows.join(units.select("unit", "key", "since"), on=["key", "since"], how="left").select(
-        pl.exclude("key", "since")
-    )
-    cuts = _judged(control, found, _with_doubts(control, found, rows, units), units)
-    return history(found, units, cuts, watermark_ns=watermark_ns, now_ns=now_ns)
+    apart = facts.select("keys", "at", "arrival") if doubtful is None else doubtful.select("keys", "at", "arrival")
+    found = keyed(facts, control.key, (before.panes, apart))
+    panes, points = found.also
+    new = _in_windows(control, staged(control, found.facts))
+    units = _units(control, new, _in_windows(control, panes))
+    added = pl.concat([new, _in_windows(control, staged_panes(control, panes)).select(new.columns)])
+    numbers = units.select("unit", "key", pl.col("since").alias("begins"))
+    rows = added.join(numbers, on=["key", "begins"], how="left").drop("key", "begins", "pane")
+    totals = _totals(control, _with_doubts(control, found, points, rows, units), before.until_ns)
+    cuts = _stated(control, found, _last(totals).join(units.select("unit", "key", "base"), on="unit", how="left"))
+    told = _told(control, found, units, totals, before) if folded else None
+    return history(found, units, cuts, watermark_ns=watermark_ns, now_ns=now_ns, told=told)
 
 
-def _in_windows(control: WindowedControl, facts: pl.DataFrame) -> pl.DataFrame:
-    """A row for every fact and window that it is in."""
+def _in_windows(control: WindowedControl, rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with a `pane`, one for every window that it is in, which begins at `begins`."""
     every, period = control.windowed.every_ns, control.windowed.period_ns
-    newest = pl.col("at") // every
-    since = (pl.int_ranges(newest - period // every + 1, newest + 1) * every).alias("since")
-    values = [pl.col("vals").list.get(place).alias(f"v{place}") for place in range(len(control.values))]
-    return facts.select("key", "at", "arrival", "event_id", "sure", "missing", "disputed", *values, since).explode(
-        "since"
-    )
+    if every == period:
+        return rows.with_columns(pl.col("pane").alias("begins"))
+    newest = pl.col("pane") // every
+    begins = pl.int_ranges(newest - period // every + 1, newest + 1) * every
+    return rows.with_columns(begins.alias("begins")).explode("begins")
 
 
-def _units(control: WindowedControl, rows: pl.DataFrame) -> pl.DataFrame:
+def _units(control: WindowedControl, facts: pl.DataFrame, panes: pl.DataFrame) -> pl.DataFrame:
     until = pl.col("since") + control.windowed.period_ns
     close = until + control.windowed.lateness_ns
-    grouped = rows.sort("key", "since", "at", "event_id").group_by("key", "since", maintain_order=True)
     return (
-        grouped.agg(
-            pl.col("at").min().alias("first_at"),
-            pl.col("at").max().alias("last_at"),
-            pl.len().cast(pl.UInt64).alias("events"),
-            pl.col("event_id").head(SAMPLES).alias("samples"),
-            pl.col("arrival").min().alias("first_arrival"),
-        )
+        extent(facts, panes)
+        .sort("key", "begins")
+        .rename({"begins": "since"})
         .with_columns(until.alias("until"), close.alias("close"), pl.lit(None, pl.Binary).alias("event_id"))
         .with_columns(pl.max_horizontal("close", "first_arrival").alias("base"))
         .with_row_index("unit")
     )
 
 
-def _with_doubts(control: WindowedControl, found: Keyed, rows: pl.DataFrame, units: pl.DataFrame) -> pl.DataFrame:
+def _with_doubts(
+    control: WindowedControl, found: Keyed, points: pl.DataFrame, rows: pl.DataFrame, units: pl.DataFrame
+) -> pl.DataFrame:
     """The rows, one more for each unit when its verdict is due, and one when an event cast doubt on it."""
     own = units.filter(found.unknown.gather(units["key"]) == "")
     key, since = own["key"].to_numpy(), own["since"].to_numpy()
-    when, missing = Doubts(found, found.facts).between(key, since, since + (control.windowed.period_ns - 1))
-    doubts = own.select("unit", pl.Series("arrival", when), missing.alias("missing")).filter(pl.col("arrival") != NEVER)
+    when, missing = Doubts(found, points).between(key, since, since + (control.windowed.period_ns - 1))
+    doubts = own.select("unit", pl.Series("arrival", when), missing.alias("word")).filter(pl.col("arrival") != NEVER)
     due = units.select("unit", pl.col("base").alias("arrival"))
-    return pl.concat(
-        [
-            rows.with_columns(counts=True),
-            doubts.with_columns(sure=False, disputed=False, counts=False),
-            due.with_columns(counts=False),
-        ],
-        how="diagonal",
-    ).sort("unit", "arrival", "at", "event_id", nulls_last=True)
+    more = [doubts.with_columns(**blank_row(control, opens=True)), due.with_columns(**blank_row(control, opens=False))]
+    return pl.concat([rows, *more], how="diagonal")
 
 
-def _judged(control: WindowedControl, found: Keyed, rows: pl.DataFrame, units: pl.DataFrame) -> pl.DataFrame:
-    """Cuts as `windowed_history` wants them, one a unit and time of arrival."""
+def _totals(control: WindowedControl, rows: pl.DataFrame, folded_ns: int) -> pl.DataFrame:
+    """Running totals by unit in the order of arrival; what was added up before arrives at one moment."""
     assert control.condition is not None
-    aggregates, places = (
-        control.condition.aggregates,
-        {column: f"v{place}" for place, column in enumerate(control.values)},
+    aggregates = control.condition.aggregates
+    ordered = rows.sort("unit", "arrival", "at", "event_id", nulls_last=True).with_columns(
+        _seen_first(place).alias(f"a{place}") for place, each in enumerate(aggregates) if each.function == "distinct"
     )
-    sure, counts = pl.col("sure").fill_null(value=True), pl.col("counts")
-    known = [_known(each, places, sure & counts).alias(f"a{place}") for place, each in enumerate(aggregates)]
-    open_ones = [_unknown(each, places, sure, counts).alias(f"u{place}") for place, each in enumerate(aggregates)]
-    staged = rows.select(
-        "unit", "arrival", "missing", *known, *open_ones,
-        (sure & counts).alias("scope"), pl.col("disputed").fill_null(value=False),
-    )  # fmt: skip
-    # Which column an unsure event or value lacks: its own word, else the column of the first unknown value.
-    lacking = [
-        pl.when(pl.col(f"u{place}") & (pl.col("missing").fill_null("") == "")).then(
-            pl.lit(each.column.name if each.column else "")
-        )
-        for place, each in enumerate(aggregates)
-    ]
-    word = pl.coalesce(pl.when(pl.col("missing").fill_null("") != "").then("missing"), *lacking)
     flags = ["scope", "disputed", *(f"u{place}" for place in range(len(aggregates)))]
-    totals = staged.with_columns(word.alias("word")).with_columns(
+    return ordered.select(
+        "unit",
+        pl.max_horizontal("arrival", pl.lit(folded_ns, pl.Int64)).alias("arrival"),
         *(pl.col(f"a{place}").cum_sum().over("unit") for place in range(len(aggregates))),
         *(pl.col(name).cast(pl.UInt8).cum_max().over("unit").cast(pl.Boolean) for name in flags),
         pl.col("word").drop_nulls().first().over("unit").fill_null(""),
     )
-    last = totals.filter(
+
+
+def _seen_first(place: int) -> pl.Expr:
+    value = pl.col(f"d{place}")
+    return (value.is_first_distinct().over("unit") & value.is_not_null()).cast(pl.Int128)
+
+
+def _last(totals: pl.DataFrame) -> pl.DataFrame:
+    """The totals when all that arrived at one moment is in them."""
+    return totals.filter(
         (pl.col("unit") != pl.col("unit").shift(-1)).fill_null(value=True)
         | (pl.col("arrival") != pl.col("arrival").shift(-1)).fill_null(value=True)
     )
-    placed = last.join(units.select("unit", "key", "base"), on="unit", how="left", maintain_order="left")
-    return _stated(control, found, placed)
 
 
-def _known(aggregate: Aggregate, places: Mapping[Column, str], sure: pl.Expr) -> pl.Expr:
-    """What a row adds to what is known of the aggregate."""
-    if aggregate.column is None:
-        return sure.cast(pl.Int128)
-    value = pl.col(places[aggregate.column])
-    if aggregate.function == "sum":
-        return pl.when(sure).then(value.cast(pl.Int128)).otherwise(0).fill_null(0)
-    seen = pl.when(sure).then(value)
-    return (seen.is_first_distinct().over("unit") & seen.is_not_null()).cast(pl.Int128)
-
-
-def _unknown(aggregate: Aggregate, places: Mapping[Column, str], sure: pl.Expr, counts: pl.Expr) -> pl.Expr:
-    if aggregate.column is None:
-        return ~sure
-    return ~sure | (counts & pl.col(places[aggregate.column]).is_null())
+def _told(control: WindowedControl, found: Keyed, units: pl.DataFrame, totals: pl.DataFrame, before: Folded) -> Told:
+    """What was said of these units before; what an open verdict lacked may still change: it names what came first."""
+    named = units.select("since", "event_id").hstack(found.keys.select(pl.all().gather(units["key"])))
+    numbers = units.select("unit", "key").with_columns(unit_ids(control, named))
+    words = totals.group_by("unit").agg(pl.col("word").first())
+    rows = before.said.join(numbers, on="unit_id").join(words, on="unit")
+    rows = rows.with_columns(found.unknown.gather(rows["key"]).alias("lacks_key"))
+    is_open = pl.col("verdict") == Verdict.UNDETERMINED.value
+    return Told(
+        before.until_ns,
+        rows.select(
+            "unit",
+            pl.col("stated_at").alias("cut"),
+            "verdict",
+            pl.when(is_open).then(_missing()).otherwise(pl.lit("")).alias("missing"),
+            "known",
+            "before",
+        ),
+    )
 
 
 def _stated(control: WindowedControl, found: Keyed, placed: pl.DataFrame) -> pl.DataFrame:

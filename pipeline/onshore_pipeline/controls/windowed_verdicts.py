@@ -11,9 +11,18 @@ from onshore_pipeline.controls.windowed_units import judge_windows
 
 if TYPE_CHECKING:
     from onshore_pipeline.controls.windowed import WindowedControl
+    from onshore_pipeline.controls.windowed_panes import Folded
 
 
-def judge_windowed(control: WindowedControl, facts: pl.DataFrame, *, watermark_ns: int, now_ns: int) -> pl.DataFrame:
+def judge_windowed(
+    control: WindowedControl,
+    facts: pl.DataFrame,
+    *,
+    watermark_ns: int,
+    now_ns: int,
+    folded: Folded | None = None,
+    doubtful: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """The history of every window, sequence or absence that begins among `facts`, a row a change of its verdict.
 
     Args:
@@ -21,12 +30,15 @@ def judge_windowed(control: WindowedControl, facts: pl.DataFrame, *, watermark_n
         facts: `windowed_facts.FACTS_SCHEMA`; one that is there twice counts once.
         watermark_ns: everything that arrived before is among them.
         now_ns: the clock, never before `watermark_ns`.
+        folded: of windows, what was added up before, so that `facts` are only those that arrived since.
+        doubtful: of windows, where it is not `facts` that say so: keys, at and arrival of what may belong to any key.
 
     Returns:
         `windowed_history.HISTORY_SCHEMA`.
     """
-    judged = judge_windows if control.windowed.kind == "window" else judge_chains
-    return judged(control, facts, watermark_ns=watermark_ns, now_ns=now_ns)
+    if control.windowed.kind != "window":
+        return judge_chains(control, facts, watermark_ns=watermark_ns, now_ns=now_ns)
+    return judge_windows(control, facts, watermark_ns=watermark_ns, now_ns=now_ns, folded=folded, doubtful=doubtful)
 
 
 def begins_within(control: WindowedControl) -> pl.Expr:

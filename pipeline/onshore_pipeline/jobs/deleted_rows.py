@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # What holds rows of single events: they go with their event.
 ROWS_OF_EVENTS: Final = ("events", "metric_points")
 # What jobs copied out of events, and build again from those that are there.
-COPIES_OF_EVENTS: Final = ("windowed_facts",)
+COPIES_OF_EVENTS: Final = ("windowed_facts", "windowed_pending")
 
 _MESSAGES: Final = """
 SELECT DISTINCT topic_id, kafka_partition, kafka_offset FROM leaves_deleted WHERE attempt_id = {attempt:UUID}

@@ -27,6 +27,7 @@ from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.evidence.merkle import DIGEST_SIZE, EMPTY_ROOT, roots
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.deleted_copies import close_copies
+from onshore_pipeline.jobs.deleted_panes import delete_panes
 from onshore_pipeline.jobs.deleted_rows import COPIES_OF_EVENTS, ROWS_OF_EVENTS
 from onshore_pipeline.store.connect import store_errors
 
@@ -227,6 +228,7 @@ class Deleter:
                 self._at(f"14.{table}")
                 # A DELETE hides rows until the next merge of their part; this takes them from the disk.
                 self._client.command(f"ALTER TABLE {table} APPLY DELETED MASK SETTINGS mutations_sync = 2")
+        delete_panes(self._client, tombstone.deletion_id, self._at)
         close_copies(self._client, tombstone.deletion_id, self._at)
         self._at("14.deleted")
         self._note(tombstone, "deleted")

@@ -29,7 +29,7 @@ WHERE attempt_id IS NOT NULL
 """
 
 NEWEST_RUN: Final = """
-SELECT rules, toUnixTimestamp64Nano(watermark), toUnixTimestamp64Nano(judged_at) FROM windowed_runs
+SELECT rules, toUnixTimestamp64Nano(watermark), toUnixTimestamp64Nano(judged_at), generation, folded FROM windowed_runs
 ORDER BY generation DESC LIMIT 1
 """
 
@@ -50,7 +50,10 @@ _OF_ATTEMPTS: Final = "attempt_id IN {attempts:Array(UUID)}"
 
 
 def take(roles: Iterable[tuple[WindowedControl, int]], *, everything: bool) -> str:
-    """An INSERT of the facts of these roles of controls: of the attempts `{attempts}`, or of all that is committed."""
+    """An INSERT of the facts of these roles of controls: of the attempts `{attempts}`, or of all that is committed.
+
+    The facts of some attempts are what run `{generation}` looks at; all of them go to the facts as they are.
+    """
     which = "l.attempt_id IS NOT NULL" if everything else "l." + _OF_ATTEMPTS
     events = "1" if everything else "e." + _OF_ATTEMPTS
     arrived = ARRIVED.format(which=which, events=events)
@@ -62,54 +65,99 @@ def take(roles: Iterable[tuple[WindowedControl, int]], *, everything: bool) -> s
         for control, role in roles
     )
     columns = "rule, key_hash, event_id, attempt_id, role, at, arrival, keys, vals, keyless, sure, missing, disputed"
-    return f"INSERT INTO windowed_facts ({columns}) {selected}"
-
-
-# Which rules have something new to judge.
-FRESH: Final = "SELECT DISTINCT toString(rule) FROM windowed_facts WHERE attempt_id IN {attempts:Array(UUID)}"
+    if everything:
+        return f"INSERT INTO windowed_facts ({columns}) {selected}"
+    fresh = f"SELECT {{generation:UInt64}} AS generation, true AS fresh, * FROM ({selected})"  # noqa: S608 - checked texts
+    return f"INSERT INTO windowed_pending (generation, fresh, {columns}) {fresh}"
 
 
 def touched(control: WindowedControl, *, everything: bool) -> str:
-    """Keys with the first and last moment of what is to be judged again.
+    """Keys with the stretches of time (`low` to `high`) in which units begin that are to be judged again.
 
-    That is what `{attempts}` brought, and what was waited for from `{closed_from}` to `{closed_to}` and is over. An
-    event whose own key is not wholly known touches all the keys of its time.
+    That is what is new to run `{generation}` and bears on them, and what was waited for from `{closed_from}` to
+    `{closed_to}` and is over. An event whose own key is not wholly known touches all the keys of its time.
     """
     rule, span, late = rule_literal(control), control.span_ns, control.windowed.lateness_ns
     if everything:
         return (
-            "SELECT key_hash, min(at) AS first, max(at) AS last FROM windowed_facts"  # noqa: S608 - numbers and a digest
+            "SELECT key_hash, min(at) AS low, max(at) AS high FROM windowed_facts"  # noqa: S608 - numbers and a digest
             f" WHERE rule = {rule} GROUP BY key_hash"
         )
-    new = f"rule = {rule} AND {_OF_ATTEMPTS}"
-    low, high = f"{{closed_from:Int64}} - {late}", f"{{closed_to:Int64}} - {late} - {span}"
+    low, high = f"{{closed_from:Int64}} - {late + span} + 1", f"{{closed_to:Int64}} - {late + span}"
     return f"""
-    SELECT key_hash, min(first) AS first, max(last) AS last FROM (
-        SELECT key_hash, min(at) AS first, max(at) AS last FROM windowed_facts WHERE {new} GROUP BY key_hash
-        UNION ALL
-        SELECT DISTINCT key_hash, {low} AS first, {high} AS last FROM windowed_facts
-        WHERE rule = {rule} AND {{closed_from:Int64}} < {{closed_to:Int64}}
-            AND intDiv(at, 86400000000000) BETWEEN intDiv({low} - {span}, 86400000000000) - 1
-                AND intDiv({high} + {span}, 86400000000000) + 1
-            AND at BETWEEN {low} - {span} AND {high} + {span}
-        UNION ALL
-        SELECT DISTINCT f.key_hash AS key_hash, d.first AS first, d.last AS last FROM windowed_facts AS f
-        CROSS JOIN (
-            SELECT min(at) AS first, max(at) AS last, count() AS n FROM windowed_facts WHERE {new} AND keyless
-        ) AS d
-        WHERE d.n > 0 AND f.rule = {rule} AND f.at BETWEEN d.first - {span} AND d.last + {span}
-    ) GROUP BY key_hash"""  # noqa: S608 - numbers and a digest
+    {_fresh(control)}
+    UNION ALL
+    SELECT DISTINCT key_hash, {low} AS low, {high} AS high FROM windowed_facts
+    WHERE rule = {rule} AND role = 0 AND {{closed_from:Int64}} < {{closed_to:Int64}} AND at BETWEEN {low} AND {high}
+        {_not_settled(control, low, high)}
+    UNION ALL
+    SELECT DISTINCT f.key_hash AS key_hash, d.first - {span} AS low, d.last AS high FROM windowed_facts AS f
+    CROSS JOIN (
+        SELECT min(at) AS first, max(at) AS last, count() AS n FROM {_new(control)} AND keyless{_follows(control)}
+    ) AS d
+    WHERE d.n > 0 AND f.rule = {rule} AND f.role = 0 AND f.at BETWEEN d.first - {span} AND d.last"""  # noqa: S608
+
+
+def _new(control: WindowedControl) -> str:
+    return f"windowed_pending WHERE generation = {{generation:UInt64}} AND fresh AND rule = {rule_literal(control)}"
+
+
+def _fresh(control: WindowedControl) -> str:
+    """What new events bear on.
+
+    A first step bears on nothing but itself; no event on absences that had ended before it, by one that arrived before.
+    """
+    span = control.span_ns
+    if control.windowed.kind != "absence":
+        low = f"min(if(role = 0, at, at - {span}))"
+        return f"SELECT key_hash, {low} AS low, max(at) AS high FROM {_new(control)} GROUP BY key_hash"  # noqa: S608
+    return f"""
+    SELECT n.key_hash AS key_hash, if(e.ended > 0, e.at, n.first - {span}) AS low, n.last AS high FROM (
+        SELECT key_hash, toString(keys) AS key, min(at) AS first, max(at) AS last, min(arrival) AS arrived
+        FROM {_new(control)} GROUP BY key_hash, key
+    ) AS n LEFT JOIN (
+        SELECT f.key_hash AS key_hash, toString(f.keys) AS key, max(f.at) AS at, count() AS ended
+        FROM windowed_facts AS f INNER JOIN (
+            SELECT key_hash, toString(keys) AS key, min(at) AS first, min(arrival) AS arrived
+            FROM {_new(control)} GROUP BY key_hash, key
+        ) AS m ON f.key_hash = m.key_hash AND toString(f.keys) = m.key
+        WHERE f.rule = {rule_literal(control)} AND NOT f.keyless AND f.sure AND NOT f.disputed
+            AND f.at >= m.first - {span} AND f.at < m.first AND f.arrival <= m.arrived
+        GROUP BY key_hash, key
+    ) AS e ON n.key_hash = e.key_hash AND n.key = e.key"""  # noqa: S608 - numbers and a digest
+
+
+def _follows(control: WindowedControl) -> str:
+    return "" if control.windowed.kind == "absence" else " AND role > 0"
+
+
+def _not_settled(control: WindowedControl, low: str, high: str) -> str:
+    """An absence that was ended in time is not looked at again when its time is over."""
+    if control.windowed.kind != "absence":
+        return ""
+    return f"""AND (key_hash, at) NOT IN (
+            SELECT key_hash, toUnixTimestamp64Nano(since) FROM windowed_verdicts_built
+            WHERE rule = {rule_literal(control)} AND verdict = 'satisfied'
+                AND since BETWEEN fromUnixTimestamp64Nano({low}, 'UTC') AND fromUnixTimestamp64Nano({high}, 'UTC')
+                AND generation IN (SELECT generation FROM rollup_runs)
+        )"""  # noqa: S608 - numbers and a digest
 
 
 def loaded(control: WindowedControl, touched_keys: str) -> str:
     """The facts that bear on what is to be judged again, of every `{portions}`-th key from `{portion}` on."""
-    rule, span = rule_literal(control), control.span_ns
     return f"""
-    SELECT event_id, role, at, arrival, keys, vals, sure, toString(missing) AS missing, disputed, t.first AS first,
-        t.last AS last, f.key_hash AS key_hash
+    SELECT event_id, role, at, arrival, keys, vals, sure, toString(missing) AS missing, disputed,
+        f.key_hash AS key_hash
     FROM windowed_facts AS f INNER JOIN ({touched_keys}) AS t ON f.key_hash = t.key_hash
-    WHERE f.rule = {rule} AND f.key_hash % {{portions:UInt32}} = {{portion:UInt32}}
-        AND f.at BETWEEN t.first - {span} AND t.last + {span}"""  # noqa: S608 - numbers and a digest
+    WHERE f.rule = {rule_literal(control)} AND f.key_hash % {{portions:UInt32}} = {{portion:UInt32}}
+        AND f.at BETWEEN t.low AND t.high + {control.span_ns}"""  # noqa: S608 - numbers and a digest
+
+
+def reach(touched_keys: str) -> str:
+    """The touched keys of one portion, with their stretches of time."""
+    return f"""
+    SELECT key_hash, toInt64(low) AS low, toInt64(high) AS high FROM ({touched_keys})
+    WHERE key_hash % {{portions:UInt32}} = {{portion:UInt32}}"""  # noqa: S608 - numbers and a digest
 
 
 def doubtful(control: WindowedControl) -> str:
@@ -119,22 +167,31 @@ def doubtful(control: WindowedControl) -> str:
     WHERE rule = {rule_literal(control)} AND keyless AND at BETWEEN {{low:Int64}} AND {{high:Int64}}"""  # noqa: S608
 
 
-STANDING: Final = """
-SELECT unit_id, toUnixTimestamp64Nano(stated_at) AS stated_at, toString(verdict) AS verdict,
-    toString(missing) AS missing, events
-FROM windowed_verdicts_built
-WHERE rule = {rule:String} AND key_hash % {portions:UInt32} = {portion:UInt32}
-    AND since BETWEEN fromUnixTimestamp64Nano({low:Int64}, 'UTC')
-        AND fromUnixTimestamp64Nano({high:Int64}, 'UTC')
-    AND (unit_id, generation) IN (
+def counted(control: WindowedControl, touched_keys: str) -> str:
+    """How many facts bear on what is to be judged again, and when the first and the last of these units may begin."""
+    return f"""
+    SELECT count(), min(t.low), max(t.high) FROM windowed_facts AS f INNER JOIN ({touched_keys}) AS t
+        ON f.key_hash = t.key_hash
+    WHERE f.rule = {rule_literal(control)} AND f.at BETWEEN t.low AND t.high + {control.span_ns}"""  # noqa: S608
+
+
+def standing(touched_keys: str) -> str:
+    """What is said of the units of one portion of the touched keys that begin between two moments."""
+    units = f"""rule = {{rule:String}} AND key_hash % {{portions:UInt32}} = {{portion:UInt32}}
+        AND since BETWEEN fromUnixTimestamp64Nano({{low:Int64}}, 'UTC')
+            AND fromUnixTimestamp64Nano({{high:Int64}}, 'UTC')
+        AND key_hash IN (SELECT key_hash FROM ({touched_keys}))"""  # noqa: S608 - numbers and a digest
+    return f"""
+    SELECT unit_id, toUnixTimestamp64Nano(stated_at) AS stated_at, toString(verdict) AS verdict,
+        toString(missing) AS missing, events, toString(before) AS before, mapValues(known) AS known,
+        if(looks_at = 'window', '',
+            arrayStringConcat(arrayMap(each -> replaceAll(toString(each), '-', ''), sample_event_ids), ',')) AS shown
+    FROM windowed_verdicts_built
+    WHERE {units} AND (unit_id, generation) IN (
         SELECT unit_id, max(generation) FROM windowed_verdicts_built
-        WHERE rule = {rule:String} AND key_hash % {portions:UInt32} = {portion:UInt32}
-            AND since BETWEEN fromUnixTimestamp64Nano({low:Int64}, 'UTC')
-                AND fromUnixTimestamp64Nano({high:Int64}, 'UTC')
-            AND generation IN (SELECT generation FROM rollup_runs)
-        GROUP BY unit_id
-    )
-"""
+        WHERE {units} AND generation IN (SELECT generation FROM rollup_runs) GROUP BY unit_id
+    )"""  # noqa: S608 - numbers and a digest
+
 
 # Units that stand and begin outside of a text's time.
 _OUTSIDE_NOW: Final = """
@@ -184,4 +241,7 @@ HAVING countIf(is_violated) > 0 OR finding_id IN (SELECT finding_id FROM finding
 """
 
 # Emptied by a restore, runs last: whoever finds no run builds everything again.
-TABLES: Final = ("windowed_facts", "windowed_verdicts_built", "windowed_runs")
+TABLES: Final = (
+    "windowed_facts", "windowed_pending", "windowed_panes", "windowed_panes_built", "windowed_verdicts_built",
+    "windowed_runs",
+)  # fmt: skip

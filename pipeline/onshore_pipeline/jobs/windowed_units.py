@@ -5,36 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import polars as pl
-import polars_hash as plh
 
-from onshore_pipeline.controls.fingerprints import FINDING_ID_BYTES, UNKNOWN, violations_of
+from onshore_pipeline.controls.fingerprints import UNKNOWN, violations_of
+from onshore_pipeline.controls.windowed_names import unit_ids
 
 if TYPE_CHECKING:
     from onshore_pipeline.controls.windowed import WindowedControl
 
 
 def unit_rows(control: WindowedControl, history: pl.DataFrame, generation: int) -> pl.DataFrame:
-    """One row a change of a verdict, with the columns of the table.
-
-    `unit_id` is the first 16 bytes of SHA-256 over the rule, the key, the beginning and (of a sequence) the first
-    event: the same unit has the same id in every run.
-    """
+    """One row a change of a verdict, with the columns of the table."""
     keys = [
         pl.col("keys").list.get(place).alias(column.name) for place, column in enumerate(control.key)
     ]  # fmt: skip
-    wide = history.with_columns(keys).with_row_index("row").with_columns(_named(control).alias("name"))
-    wide = wide.with_columns(
-        plh.col("name").chash.sha2_256().str.head(2 * FINDING_ID_BYTES).str.decode("hex").alias("unit_id")
-    )
+    wide = history.with_columns(keys).with_row_index("row")
+    wide = wide.with_columns(unit_ids(control, wide))
     names = [column.name for column in control.key]
     texts = [pl.col(name).fill_null(UNKNOWN) for name in names]
     found = violations_of(
         wide.select("row", *names), [(control.control, pl.Series(range(wide.height), dtype=pl.UInt32))]
     ).sort("row")
     key = _pairs(names, texts)
-    known = _pairs(
-        _aggregates(control), [pl.col("known").list.get(place) for place in range(len(_aggregates(control)))]
-    )
+    aggregates = _aggregates(control)
+    # Nothing is known yet of a window for which messages wait.
+    values = [pl.col("known").list.get(place, null_on_oob=True) for place in range(len(aggregates))]
+    known = _pairs(aggregates, values)
     moments = [
         pl.col(name).cast(pl.Datetime("ns", "UTC")) for name in ("since", "until", "stated_at", "first_at", "last_at")
     ]
@@ -74,14 +69,3 @@ def _pairs(names: list[str], values: list[pl.Expr]) -> pl.Expr:
         for name, value in zip(names, values, strict=True)
     ]
     return pl.concat_list(pairs)
-
-
-def _named(control: WindowedControl) -> pl.Expr:
-    # Each part tells its length, so that no two keys can be written alike.
-    parts = [pl.lit(f"{control.rule}:")]
-    for column in control.key:
-        text = pl.col(column.name)
-        length = text.str.len_bytes().cast(pl.String).fill_null("-")
-        parts += [length, pl.lit(":"), text.fill_null("")]
-    parts += [pl.col("since").cast(pl.String), pl.lit(":"), pl.col("event_id").bin.encode("hex").fill_null("")]
-    return pl.concat_str(parts)

@@ -87,6 +87,33 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             "key_hash": _U64,
         }
     ),
+    "windowed_panes_built": _schema(
+        {
+            "rule": _TEXT,
+            "key_hash": _U64,
+            "pane": _I64,
+            "generation": _U64,
+            "key_texts": pa.list_(_TEXT),
+            "key_lacks": pa.list_(pa.bool_()),
+            "keyless": pa.bool_(),
+            "events": _U64,
+            "first_at": _I64,
+            "last_at": _I64,
+            "first_arrival": _I64,
+            "sample_at": pa.list_(_I64),
+            "samples": pa.list_(_UUID),
+            "sums": pa.list_(_TEXT),
+            "opens": pa.list_(pa.bool_()),
+            "seen": pa.list_(_TEXT),
+            "seen_of": pa.list_(pa.uint8()),
+            "scope": pa.bool_(),
+            "disputed": pa.bool_(),
+            "word": _TEXT,
+            "word_arrival": _I64,
+            "word_at": _I64,
+            "word_event": _UUID,
+        }
+    ),
     "message_verdicts": _schema(
         {
             "attempt_id": _UUID,
