@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from onshore_pipeline.distinct import encoded, nulls
+from onshore_pipeline.locate.address_memory import MOST_AT_ONCE, MOST_REMEMBERED, AddressMemory
 from onshore_pipeline.locate.combinations import combinations
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     "operator": pl.String(),
 }
 
-_MOST_REMEMBERED: Final = 100_000  # about 20 MB
 _V4_MAPPED: Final = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 _NAT64: Final = b"\x00\x64\xff\x9b" + bytes(8)  # 64:ff9b::/96
 _NOWHERE: Final = ["special", "anycast", "front_end"]
@@ -49,14 +49,16 @@ def address_places(addresses: pl.Series, context: Context) -> AddressPlaces:
         internet registry; only where geolocation knows nothing and no cloud operator lives), asn (UInt32, by a user's
         database), operator (whose network it is). All null for an address that is nowhere in particular.
     """
-    if addresses.null_count() == len(addresses):
-        return nulls(0, SCHEMA), np.full(len(addresses), -1, np.int64)
-    distinct, which = encoded(addresses)
-    answers, of_distinct = _remembered(distinct, context)
-    if not which.null_count():
-        return answers, of_distinct[which.to_numpy()]
-    codes = which.cast(pl.Int64).fill_null(-1).to_numpy()
-    return answers, np.where(codes < 0, -1, of_distinct[codes])
+    height = len(addresses)
+    if addresses.null_count() == height:
+        return nulls(0, SCHEMA), np.full(height, -1, np.int64)
+    if not addresses.null_count():
+        return _remembered(addresses, context)
+    is_known = addresses.is_not_null()
+    answers, of_known = _remembered(addresses.filter(is_known), context)
+    numbers = np.full(height, -1, np.int64)
+    numbers[is_known.to_numpy()] = of_known
+    return answers, numbers
 
 
 class _Answers:
@@ -65,37 +67,38 @@ class _Answers:
     def __init__(self) -> None:
         """Nothing yet."""
         self.lock = Lock()
+        self.addresses = AddressMemory()
         self.forget()
 
     def forget(self) -> None:
         """Begin anew."""
-        self.of_address: dict[bytes, int] = {}
+        self.addresses.forget()
         self.of_row: dict[tuple[object, ...], int] = {}
         self.answers = pl.DataFrame(schema=SCHEMA)
 
-    def add(self, addresses: list[bytes], answers: pl.DataFrame, which: NDArray[np.int64]) -> None:
-        """Remember which of the answers each address has."""
+    def add(self, answers: pl.DataFrame, which: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Keep answers; the numbers of those that `which` names."""
         rows = answers.rows()
         first_of = {row: position for position, row in reversed(list(enumerate(rows))) if row not in self.of_row}
         self.of_row |= {row: len(self.of_row) + number for number, row in enumerate(first_of)}
         self.answers = pl.concat([self.answers, answers[list(first_of.values())]], rechunk=True)
-        numbers = np.array([self.of_row[row] for row in rows], np.int64)
-        self.of_address.update(zip(addresses, numbers[which].tolist(), strict=True))
+        return np.array([self.of_row[row] for row in rows], np.int64)[which]
 
 
-def _remembered(distinct: pl.Series, context: Context) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+def _remembered(addresses: pl.Series, context: Context) -> AddressPlaces:
     """The answers known so far, and the number of each address's; only addresses not seen before are looked up."""
+    if len(addresses) > MOST_AT_ONCE:
+        distinct, which = encoded(addresses)
+        if len(distinct) > MOST_REMEMBERED:
+            answers, numbers = _look_up(distinct, context)
+        else:
+            answers, numbers = _remembered(distinct, context)
+        return answers, numbers[which.to_numpy()]
     memory = context.memory.get("addresses", _Answers)
-    addresses = distinct.to_list()
-    if len(addresses) > _MOST_REMEMBERED:
-        return _look_up(distinct, context)
     with memory.lock:
-        if len(memory.of_address) + len(addresses) > _MOST_REMEMBERED:
+        if memory.addresses.count > MOST_REMEMBERED:
             memory.forget()
-        new = [address for address in addresses if address not in memory.of_address]
-        if new:
-            memory.add(new, *_look_up(pl.Series(new, dtype=pl.Binary), context))
-        numbers = np.fromiter(map(memory.of_address.__getitem__, addresses), np.int64, len(addresses))
+        numbers = memory.addresses.numbers_of(addresses, lambda new: memory.add(*_look_up(new, context)))
         return memory.answers, numbers
 
 
@@ -181,11 +184,15 @@ def _with_registry(
 
 def _texts(packed: pl.Series) -> pl.Series:
     """Addresses as text: dotted for IPv4 (the registry data knows no mapped ones), eight groups for IPv6."""
+    is_v4 = packed.bin.starts_with(_V4_MAPPED)
     octets = [
         pl.col("packed").bin.slice(12 + i, 1).bin.reinterpret(dtype=pl.UInt8(), endianness="big").cast(pl.String)
         for i in range(4)
     ]
-    groups = pl.col("packed").bin.encode("hex").str.replace_all("(.{4})", "$1:").str.strip_suffix(":")
-    is_v4 = pl.col("packed").bin.starts_with(_V4_MAPPED)
-    text = pl.when(is_v4).then(pl.concat_str(octets, separator=".")).otherwise(groups)
-    return packed.rename("packed").to_frame().select(text).to_series()
+    dotted = packed.filter(is_v4).to_frame("packed").select(pl.concat_str(octets, separator=".")).to_series()
+    hexadecimal = packed.filter(~is_v4).bin.encode("hex").to_frame("packed")
+    groups = [pl.col("packed").str.slice(4 * i, 4) for i in range(8)]
+    grouped = hexadecimal.select(pl.concat_str(groups, separator=":")).to_series()
+    # Back in the order of the addresses.
+    order = pl.concat([is_v4.arg_true(), (~is_v4).arg_true()]).arg_sort()
+    return pl.concat([dotted, grouped]).gather(order)
