@@ -8,17 +8,21 @@ Geolocation data is named by its digest only: it is large, and others publish it
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
+from onshore_pipeline.context.own import registers_in
 from onshore_pipeline.store.connect import store_errors
 from onshore_pipeline.store.tables import SCHEMAS
 from onshore_pipeline.store.writer import insert
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.assess import Judgement
@@ -69,21 +73,34 @@ def keep_context(client: Client, context: Context) -> None:
     _keep_set(client, "context", context.digest, parts, contents, datetime.now(UTC))
 
 
-def tell_in_force(client: Client, by: str, context: Context, written: Written | None) -> None:
-    """Have the store say that a process judges by these registries from now on, and hold what they are.
+class InForce:
+    """Has the store say since when a process judges by which registries, and hold what they are."""
 
-    Args:
-        client: a writing connection.
-        by: the process.
-        context: the registries.
-        written: the newest of the user's files; None without files.
+    def __init__(self, client: Client, by: str, folder: Path | None) -> None:
+        """Take a writing connection, the process's name and the folder of the user's registries."""
+        self._client, self._by, self._folder = client, by, folder
+        self._registers: dict[str, bytes] = {}
 
-    Raises:
-        StoreUnavailable: try again later.
-    """
-    keep_context(client, context)
+    def tell(self, context: Context, written: Written | None) -> None:
+        """These are in force from now on; `written` is the newest of the user's files. Raises `StoreUnavailable`."""
+        self._registers = registers_in(self._folder, self._registers)
+        contents = {_digest(content): content for content in self._registers.values()}
+        keep_context(self._client, context)
+        _keep_files(self._client, contents)
+        told: dict[str, object] = {
+            "by": self._by,
+            "registers": {f"own/{name}": _digest(content) for name, content in self._registers.items()},
+            **({"written_at": written.at.isoformat(), "written_by": written.by} if written else {}),
+        }
+        _tell(self._client, context, told)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _tell(client: Client, context: Context, told: dict[str, object]) -> None:
     now = datetime.now(UTC)
-    told = {"by": by} | ({"written_at": written.at.isoformat(), "written_by": written.by} if written else {})
     row = {
         "digest": bytes.fromhex(context.digest),
         "kind": IN_FORCE,
@@ -95,13 +112,10 @@ def tell_in_force(client: Client, by: str, context: Context, written: Written | 
     insert(client, "rule_sets", pa.Table.from_pylist([row], schema=SCHEMAS["rule_sets"]))
 
 
-def _keep_set(
-    client: Client, kind: str, digest: str, parts: list[tuple[str, str, str]], contents: dict[str, bytes], now: datetime
-) -> None:
-    """Files first, so that a set that is there is whole."""
+def _keep_files(client: Client, contents: dict[str, bytes]) -> None:
+    if not contents:
+        return
     with store_errors():
-        if int(client.query(_KNOWN_SET, parameters={"digest": digest}).result_rows[0][0]):
-            return
         held = {bytes(row[0]).hex() for row in client.query("SELECT sha256 FROM rule_files").result_rows}
     files = [
         {"sha256": bytes.fromhex(sha256), "content": content.decode()}
@@ -110,6 +124,16 @@ def _keep_set(
     ]
     if files:
         insert(client, "rule_files", pa.Table.from_pylist(files, schema=SCHEMAS["rule_files"]))
+
+
+def _keep_set(
+    client: Client, kind: str, digest: str, parts: list[tuple[str, str, str]], contents: dict[str, bytes], now: datetime
+) -> None:
+    """Files first, so that a set that is there is whole."""
+    with store_errors():
+        if int(client.query(_KNOWN_SET, parameters={"digest": digest}).result_rows[0][0]):
+            return
+    _keep_files(client, contents)
     rows = [
         {
             "digest": bytes.fromhex(digest),

@@ -76,7 +76,7 @@ class ChangingRules:
         self._context, self._controls = Folder(*context), Folder(*controls)
         self._stop = threading.Event()
         self._tell: Tell | None = None
-        self._told = ""
+        self._told: tuple[str, Signature] | None = None
         self._watching = threading.Thread(target=self._watch, name="rules", daemon=True)
 
     def start(self, tell: Tell | None = None) -> None:
@@ -127,15 +127,15 @@ class ChangingRules:
 
     def _say(self) -> None:
         """Tell what is in force, unless that was told last."""
-        context = self._judgement.context
-        if self._tell is None or self._told == context.digest:
+        context, read_as = self._judgement.context, self._context.read_as
+        if self._tell is None or self._told == (context.digest, read_as):
             return
         try:
             self._tell(context, self._context.written)
         except StoreUnavailable as error:
             log.warning("registries in force not told", reason=str(error))
         else:
-            self._told = context.digest
+            self._told = (context.digest, read_as)
 
 
 class Folder(Generic[Read]):
@@ -144,13 +144,13 @@ class Folder(Generic[Read]):
     def __init__(self, folder: Path | None, read: Callable[[], Read]) -> None:
         """`read` reads it anew; None never changes."""
         self._folder, self._read = folder, read
-        self._read_as = self._seen = _signature(folder)
+        self.read_as = self._seen = _signature(folder)
         self.trouble = ""
 
     @property
     def written(self) -> Written | None:
         """When the newest file that was read last was written, and whose it is; None where there is none."""
-        newest = max(self._read_as, key=lambda stamp: stamp[2], default=None)
+        newest = max(self.read_as, key=lambda stamp: stamp[2], default=None)
         if newest is None:
             return None
         return Written(datetime.fromtimestamp(newest[2] // 1_000_000_000, UTC), _owner(Path(newest[0])))
@@ -159,9 +159,9 @@ class Folder(Generic[Read]):
         """What the folder says now, if that is new, and nobody has written to it since the last look."""
         now = _signature(self._folder)
         settled, self._seen = now == self._seen, now
-        if not settled or now == self._read_as:
+        if not settled or now == self.read_as:
             return None
-        self._read_as = now
+        self.read_as = now
         try:
             read = self._read()
         except (ContextError, ControlError) as error:

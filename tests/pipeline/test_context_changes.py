@@ -6,7 +6,6 @@ import json
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +23,7 @@ from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.keyring import Keyring, SigningKey
 from onshore_pipeline.jobs.context_changes import ContextChanges
-from onshore_pipeline.rule_texts import tell_in_force
+from onshore_pipeline.rule_texts import InForce
 from onshore_pipeline.store.reader import Reader
 from restoring import lose, restore
 
@@ -61,7 +60,7 @@ class Watched:
 
     def started(self) -> ChangingRules:
         rules = assembly.rules(self.pipeline.settings)
-        rules._tell = partial(tell_in_force, self.pipeline.client, "worker here:1")
+        rules._tell = InForce(self.pipeline.client, "worker here:1", self.pipeline.settings.context_dir).tell
         rules._say()
         return rules
 
@@ -94,7 +93,8 @@ class Watched:
 def watched(pipeline: Pipeline) -> Iterator[Watched]:
     """A worker that has just taken up an empty folder, with all of earlier tests recorded and sealed."""
     assert pipeline.settings.context_dir is not None
-    (pipeline.settings.context_dir / "people.yaml").unlink(missing_ok=True)
+    for file in pipeline.settings.context_dir.iterdir():
+        file.unlink()
     made = Watched(pipeline)
     made.looking.look()
     made.sealed()
@@ -187,6 +187,21 @@ def test_of_a_new_store_what_the_last_message_was_judged_by_is_the_first_and_no_
         assert (change["number"], change["digest_before"]) == (1, pipeline.judgement.context.digest)
         assert watched.another().look() == 0
         watched.rules.close()
+
+
+def test_registers_that_judge_nothing_are_recorded_as_well_and_what_cannot_be_used_is_not(watched: Watched) -> None:
+    watched.write("- {keep: 7y, why: law}\n", "retention.yaml")
+    watched.write("- {keep: soon, why: law}\n", "retention.yaml")
+    watched.write("- {keep: 8y, why: law}\n- {tenant: acme, keep: 30d, why: contract}\n", "retention.yaml")
+    assert watched.looking.look() == 2
+    watched.sealed()
+    first, second = watched.history()
+    assert first["digest"] == first["digest_before"] == second["digest"]
+    assert [each["name"] for each in second["files"]] == ["own/retention.yaml"]
+    assert first["rows"]["retention"]["added"]["ids"] == ["*/*/*"]
+    told = second["rows"]["retention"]
+    assert (told["changed"]["ids"], told["added"]["ids"]) == (["*/*/*"], ["acme/*/*"])
+    assert watched.another().look() == 0
 
 
 def test_a_broker_that_is_away_is_told_later(watched: Watched) -> None:

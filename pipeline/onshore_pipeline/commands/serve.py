@@ -11,7 +11,6 @@ import signal
 import socket
 import threading
 import time
-from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -54,7 +53,7 @@ def worker(
     from onshore_pipeline.log_check import refuse_older_log
     from onshore_pipeline.log_ties import claim_log
     from onshore_pipeline.memory import leave_out_pandas
-    from onshore_pipeline.rule_texts import RuleTexts, tell_in_force
+    from onshore_pipeline.rule_texts import InForce, RuleTexts
     from onshore_pipeline.worker import Worker
     from onshore_pipeline.worker_status import say_stopped
 
@@ -76,7 +75,7 @@ def worker(
         consumer = assembly.consumer(settings, member, at, check)
         try:
             _ready(ready_file)
-            rules.start(partial(tell_in_force, client, f"worker {socket.gethostname()}:{os.getpid()}"))
+            rules.start(InForce(client, f"worker {socket.gethostname()}:{os.getpid()}", settings.context_dir).tell)
             worker = Worker(consumer, client, rules, limits, status_file=status, dead_letters=watch, at=at)
             answered = worker.run(stop)
         except StaysDown as error:

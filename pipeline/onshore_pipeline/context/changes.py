@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.context.declared import REGISTRIES
+from onshore_pipeline.context.registers import REGISTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -88,7 +89,7 @@ def registry_of(part: str) -> str | None:
 
 def changed_rows(registry: str, before: Iterable[Row], after: Iterable[Row]) -> RowChanges:
     """What happened to the rows of a registry; a registry that was not there had none. Notes count for nothing."""
-    key = REGISTRIES[registry].key
+    key = {**REGISTRIES, **REGISTERS}[registry].key
     old, new = _by_key(before, key), _by_key(after, key)
     found: dict[str, list[str]] = defaultdict(list)
     for each in sorted({*old, *new}):

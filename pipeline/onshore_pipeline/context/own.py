@@ -8,7 +8,9 @@ from onshore_pipeline.context.checks import check_row
 from onshore_pipeline.context.csv_table import read_bytes, read_csv
 from onshore_pipeline.context.declared import REGISTRIES
 from onshore_pipeline.context.expected_sources import FILE_NAME as EXPECTED_SOURCES
+from onshore_pipeline.context.expected_sources import read_register
 from onshore_pipeline.context.retention import FILE_NAME as RETENTION
+from onshore_pipeline.context.retention import read_retention
 from onshore_pipeline.context.yaml_table import read_yaml
 from onshore_pipeline.errors import ContextError
 
@@ -33,6 +35,21 @@ def files_in(directory: Path | None) -> dict[Path, bytes]:
     found = (file for file in sorted(directory.iterdir()) if file.suffix in _SUFFIXES and file.name not in _OTHERS)
     files = [file for file in found if file.is_file()]
     return {file: read_bytes(file) for file in files}
+
+
+def registers_in(directory: Path | None, last: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The registers that no event is judged by, by file name; of one that cannot be used what was read `last`."""
+    found: dict[str, bytes] = {}
+    for name, read in ((EXPECTED_SOURCES, read_register), (RETENTION, read_retention)):
+        if directory is None or not (file := directory / name).is_file():
+            continue
+        try:
+            content = read_bytes(file)
+            read(directory)
+            found[name] = content
+        except ContextError:
+            found |= {name: last[name]} if name in last else {}
+    return found
 
 
 def read_own(files: Mapping[Path, bytes], countries: Countries) -> dict[str, Table]:

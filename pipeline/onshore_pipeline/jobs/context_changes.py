@@ -1,6 +1,6 @@
 """Changes of the registries, each recorded once as an action of its own: `context.change`.
 
-A worker says in the store which registries it judges by (`rule_texts.tell_in_force`); whoever sequences compares that
+A worker says in the store which registries it judges by (`rule_texts.InForce`); whoever sequences compares that
 with the change that was recorded last. Time, number and id of a change follow from what the worker said, so that one
 that is recorded again, after a kill, is the same action; the local log takes it once, and readers count it once.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -35,7 +35,7 @@ log = structlog.get_logger("registries")
 CHANGE: Final = "context.change"
 DIGEST, BEFORE = "onshore.context.digest", "onshore.context.digest_before"
 NUMBER, FILES, ROWS = "onshore.context.number", "onshore.context.files", "onshore.context.rows."
-SINCE: Final = "onshore.context.in_force_since"
+SINCE, REGISTERS = "onshore.context.in_force_since", "onshore.context.registers"
 WRITTEN: Final = {"written_at": "onshore.context.written_at", "written_by": "onshore.context.written_by"}
 
 _TOLD: Final = """
@@ -44,7 +44,7 @@ WHERE kind = 'in force' AND toString(name) > {since:String} ORDER BY since
 """
 _RECORDED: Final = """
 SELECT attributes['onshore.context.digest'] AS digest, toUInt32OrZero(attributes['onshore.context.number']) AS number,
-    attributes['onshore.context.in_force_since'] AS since
+    attributes['onshore.context.in_force_since'] AS since, attributes['onshore.context.registers'] AS registers
 FROM message_actions_current WHERE action = 'context.change' ORDER BY number DESC LIMIT 1
 """
 # Where nothing was recorded yet: by what the last message was judged before a worker first told what is in force.
@@ -70,11 +70,19 @@ _MOST_ID_CHARACTERS: Final = 6_000  # of one registry; what is left off is count
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The change that was recorded last: its number, what is in force since, and since when (RFC 3339, UTC)."""
+    """The change that was recorded last.
+
+    Attributes:
+        number: from 1 on.
+        digest: of what events are located and judged by since.
+        since: since when, RFC 3339, UTC.
+        registers: digests of the registers beside that, by name; None where nobody said.
+    """
 
     number: int
     digest: str
     since: str
+    registers: Mapping[str, str] | None
 
 
 @dataclass(slots=True)
@@ -103,55 +111,61 @@ class ContextChanges:
         known = self._known or self._last()
         recorded = 0
         for told in self.store.frame(_TOLD, {"since": known.since}).iter_rows(named=True):
-            digest, since = str(told["digest"]), str(told["since"])
-            if digest != known.digest and known.digest:
+            said = json.loads(told["said"])
+            new = Known(known.number + 1, str(told["digest"]), str(told["since"]), said.get("registers"))
+            if _differ(known, new):
                 try:
-                    self._record(Known(known.number + 1, digest, since), known.digest, json.loads(told["said"]))
+                    self._record(new, known, said)
                 except BrokerUnavailable as error:
                     log.warning("a change of the registries is not recorded yet", reason=str(error))
                     break
                 except OutOfSequence:  # an earlier sequencer told it in other words, and nobody has sealed it yet
                     self._known = None
                     return recorded
-                known, recorded = Known(known.number + 1, digest, since), recorded + 1
+                known, recorded = new, recorded + 1
             else:
-                known = Known(known.number, digest, since)
+                known = replace(new, number=known.number)
         self._known = known
         return recorded
 
     def _last(self) -> Known:
         for row in self.store.frame(_RECORDED).iter_rows(named=True):
-            return Known(int(row["number"]), str(row["digest"]), str(row["since"]))
+            registers = json.loads(row["registers"]) if row["registers"] else None
+            return Known(int(row["number"]), str(row["digest"]), str(row["since"]), registers)
         for row in self.store.frame(_JUDGED).iter_rows(named=True):
-            return Known(0, str(row["digest"]), "")
-        return Known(0, "", "")
+            return Known(0, str(row["digest"]), "", None)
+        return Known(0, "", "", None)
 
-    def _record(self, new: Known, before: str, said: Mapping[str, str]) -> None:
+    def _record(self, new: Known, before: Known, said: Mapping[str, str]) -> None:
         attributes = {
             DIGEST: new.digest,
-            BEFORE: before,
+            BEFORE: before.digest,
             NUMBER: str(new.number),
             SINCE: new.since,
             **{attribute: said[name] for name, attribute in WRITTEN.items() if said.get(name)},
-            **self._what(before, new.digest),
+            **({REGISTERS: _json(new.registers)} if new.registers is not None else {}),
+            **self._what(before, new),
         }
         action = Action(CHANGE, self.tenant, said["by"], "", attributes, actor_type="service")
-        value = encoded(action, uuid5(_NAMES, f"{new.number} {before} {new.digest}"), _ns(new.since))
+        value = encoded(action, uuid5(_NAMES, f"{new.number} {before.digest} {new.digest} {new.since}"), _ns(new.since))
         numbered = Numbered(_STREAM, new.number, hashlib.sha256(value).digest())
         self.send(ACTIONS_TOPIC, [Outgoing(value, headers_of(action), numbered=numbered)])
-        log.info("registries changed", number=new.number, digest=new.digest, was=before)
+        log.info("registries changed", number=new.number, digest=new.digest, was=before.digest)
 
-    def _what(self, before: str, after: str) -> dict[str, str]:
+    def _what(self, before: Known, after: Known) -> dict[str, str]:
         """The files that changed, and what happened to the rows of each of the user's registries."""
         sets = [
-            [Part(**row) for row in self.store.frame(_PARTS, {"digest": digest}).iter_rows(named=True)]
-            for digest in (before, after)
+            [Part(**row) for row in self.store.frame(_PARTS, {"digest": each.digest}).iter_rows(named=True)]
+            for each in (before, after)
         ]
         if not sets[0]:
             return {FILES: "[]"}  # judged by a release that did not keep them
-        parts = changed_parts(*sets)
-        told = [{"name": part.name, "before": _named(part.before), "after": _named(part.after)} for part in parts]
-        return {FILES: _json(told), **{f"{ROWS}{name}": text for name, text in self._rows(parts).items()}}
+        known = before.registers is not None and after.registers is not None
+        for parts, each in zip(sets, (before, after), strict=True):
+            parts += [Part(name, "", sha256) for name, sha256 in (each.registers or {}).items() if known]
+        changed = changed_parts(*sets)
+        told = [{"name": part.name, "before": _named(part.before), "after": _named(part.after)} for part in changed]
+        return {FILES: _json(told), **{f"{ROWS}{name}": text for name, text in self._rows(changed).items()}}
 
     def _rows(self, parts: Sequence[PartChange]) -> dict[str, str]:
         own = [part for part in parts if part.name.startswith(OWN)]
@@ -170,16 +184,27 @@ class ContextChanges:
         return said
 
 
+def _differ(known: Known, new: Known) -> bool:
+    """Whether there is a change; what nobody said before is none."""
+    other = None not in (known.registers, new.registers) and known.registers != new.registers
+    return bool(known.digest) and (known.digest != new.digest or other)
+
+
 def _read(part: Part | None, held: Mapping[str, str]) -> list[Row]:
     from onshore_pipeline.context.own import read_registry
+    from onshore_pipeline.context.registers import REGISTERS as READ_AS_YAML
     from onshore_pipeline.context.shipped import shipped_countries
+    from onshore_pipeline.context.yaml_table import read_yaml
 
     if part is None:
         return []
     content = held.get(part.sha256)
     if content is None:
         raise ContextError(Path(part.name), None, "its text is not in the store")
-    return list(read_registry(Path(Path(part.name).name), content.encode(), shipped_countries()))
+    file = Path(Path(part.name).name)
+    if file.stem in READ_AS_YAML:
+        return list(read_yaml(file, content.encode(), READ_AS_YAML[file.stem].columns))
+    return list(read_registry(file, content.encode(), shipped_countries()))
 
 
 def _fitted(changes: RowChanges) -> dict[str, Any]:
