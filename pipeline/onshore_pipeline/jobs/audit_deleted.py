@@ -21,6 +21,8 @@ _DELETED: Final = """
 SELECT attempt_id, topic_id, kafka_partition, kafka_offset, record_index, event_id, leaf_hash FROM leaves_deleted
 WHERE attempt_id IN {attempts:Array(UUID)}
 """
+# The view looks at every event that there is.
+_ANY: Final = "SELECT count() FROM leaves WHERE attempt_id IN {attempts:Array(UUID)}"
 _EVENTS: Final = {
     "attempt_id": pl.Binary, "topic_id": pl.Binary, "kafka_partition": pl.UInt32, "kafka_offset": pl.UInt64,
     "record_index": pl.UInt32, "event_id": pl.Binary,
@@ -51,6 +53,8 @@ def deleted_of(client: Client, named: dict[str, list[str]]) -> Deleted:
     leaves: dict[Place, list[tuple[int, bytes]]] = {}
     events: list[tuple[bytes, bytes, int, int, int, bytes]] = []
     with store_errors():
+        if not int(client.query(_ANY, parameters=named).result_rows[0][0]):
+            return Deleted({}, pl.DataFrame(schema=_EVENTS))
         rows = client.query(_DELETED, parameters=named, column_formats={"leaf_hash": "bytes"}).result_rows
     for attempt, topic, partition, offset, index, event, leaf in rows:
         place = (attempt.bytes, topic.bytes, int(partition), int(offset))

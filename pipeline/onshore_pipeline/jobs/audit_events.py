@@ -96,7 +96,6 @@ def audit_attempts(client: Client, master: bytes, attempts: Collection[UUID]) ->
     roots = merkle.roots(again, sizes)
     kept = digests_of(stored.events["leaf_hash"].to_arrow())
     differs = (again != kept).any(axis=1)
-    kept_roots = merkle.roots(kept, sizes)
     outside = _outside(stored, known, messages)
     begins = np.concatenate([[0], np.cumsum(sizes)])
     for number, (place, entry) in enumerate(zip(places, known, strict=True)):
@@ -115,7 +114,7 @@ def audit_attempts(client: Client, master: bytes, attempts: Collection[UUID]) ->
             right = roots[number].tobytes().hex() == entry["events_root"]
         if right and not differs[at].any() and not outside[at].any():
             continue
-        leaves_right = kept_roots[number].tobytes().hex() == entry["events_root"]
+        leaves_right = merkle.root([each.tobytes() for each in kept[at]]).hex() == entry["events_root"]
         yield from _of_message(
             stored, place, entry, at, differs, outside, right=right, leaves_right=leaves_right, dead=dead
         )
@@ -241,9 +240,13 @@ def _verdicts(
     for row in numbered.filter(pl.col("message").is_null()).unique(keys).iter_rows(named=True):
         place = (row["attempt_id"], row["topic_id"], row["kafka_partition"], row["kafka_offset"])
         yield _problem("inserted", place, None, "verdicts of a message that the log does not name")
-    gone = deleted.events.with_row_index("row", offset=stored.events.height)
-    placed_at = [*keys, "record_index", "event_id", "row"]
-    events = pl.concat([stored.events.select(placed_at), gone.select(placed_at)]).join(number, on=keys, how="left")
+    # What has rows is numbered by message, not by event: there are hundreds of events to a message.
+    message = stored.places.join(number, on=keys, how="left", maintain_order="left")["message"]
+    placed_at = ["row", "attempt_id", "event_id", "record_index", "message"]
+    events = stored.events.with_columns(message.gather(stored.events["message"])).select(placed_at)
+    if deleted.events.height:
+        gone = deleted.events.join(number, on=keys, how="left").with_row_index("row", offset=events.height)
+        events = pl.concat([events, gone.select(placed_at)])
     found = violations.join(events.select("attempt_id", "event_id", "row"), on=["attempt_id", "event_id"], how="left")
     for row in found.filter(pl.col("row").is_null()).iter_rows(named=True):
         where = f"event {UUID(bytes=row['event_id'])} (attempt {UUID(bytes=row['attempt_id'])})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,16 +21,18 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
     from numpy.typing import NDArray
 
+    from onshore_pipeline.domain.event import Column
+
 _NAMES: Final = ", ".join(column.name for column in EVENT_COLUMNS)
 _ROWS: Final = f"""
 SELECT {_NAMES} FROM events WHERE attempt_id IN {{attempts:Array(UUID)}}
 ORDER BY attempt_id, topic_id, kafka_partition, kafka_offset, record_index
 """  # noqa: S608 - fixed names
+# Words come as dictionaries: most rows say what many others say, and each text is looked at once.
 _AS_BYTES: Final = {
     "output_format_arrow_string_as_string": "0",
-    "output_format_arrow_low_cardinality_as_dictionary": "0",
+    "output_format_arrow_low_cardinality_as_dictionary": "1",
 }
-_TEXTS: Final = {Kind.TEXT, Kind.WORD, Kind.WORDS, Kind.TEXT_MAP}
 _PLACE: Final = ("attempt_id", "topic_id", "kafka_partition", "kafka_offset")
 
 
@@ -61,17 +64,12 @@ def stored_events(client: Client, attempts: Collection[UUID]) -> StoredEvents:
             _ROWS, parameters={"attempts": [str(each) for each in attempts]}, settings=_AS_BYTES, use_strings=False
         )
     unreadable: dict[int, list[str]] = {}
-    columns: dict[str, pl.Series] = {}
-    maps: dict[str, pa.MapArray] = {}
-    for column in EVENT_COLUMNS:
-        values = table[column.name].combine_chunks()
-        if isinstance(values, pa.ChunkedArray):
-            values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], values.type)
-        if column.kind is Kind.TEXT_MAP:
-            maps[column.name] = values
-            continue
-        kind = ARROW_TYPES[column.kind]
-        columns[column.name] = _series(column.name, column.kind, _cast(values, kind, column.name, unreadable))
+    columns = {
+        column.name: _read(column, table[column.name], unreadable)
+        for column in EVENT_COLUMNS
+        if column.kind is not Kind.TEXT_MAP
+    }
+    maps = {column.name: _whole(table[column.name]) for column in EVENT_COLUMNS if column.kind is Kind.TEXT_MAP}
     events = pl.DataFrame(columns).with_row_index("row")
     places, message = _places(events)
     events = events.with_columns(pl.Series("message", message, pl.UInt32))
@@ -85,8 +83,41 @@ def stored_events(client: Client, attempts: Collection[UUID]) -> StoredEvents:
     return StoredEvents(events, attributes, resources, places, unreadable)
 
 
-def _series(name: str, kind: Kind, values: pa.Array) -> pl.Series:
-    return pl.Series(name, pl.from_arrow(values), dtype=POLARS_TYPES[kind])
+def _read(column: Column, values: pa.ChunkedArray, unreadable: dict[int, list[str]]) -> pl.Series:
+    """One column, typed as in `event_frame`."""
+    kind = POLARS_TYPES[column.kind]
+    if len(values) and values.null_count == len(values):
+        return pl.repeat(None, len(values), dtype=kind, eager=True).alias(column.name)
+    if pa.types.is_dictionary(values.type):
+        try:
+            return pl.concat([_words(chunk) for chunk in values.chunks] or [pl.Series(dtype=kind)]).alias(column.name)
+        except pa.ArrowInvalid:  # one is no UTF-8: which rows have it is found out below
+            pass
+    read = _cast(_plain(_whole(values)), ARROW_TYPES[column.kind], column.name, unreadable)
+    return pl.Series(column.name, pl.from_arrow(read), dtype=kind)
+
+
+def _words(values: pa.DictionaryArray) -> pl.Series:
+    """The texts of a dictionary's rows. Raises `ArrowInvalid` where one is no UTF-8."""
+    texts = pl.Series(pl.from_arrow(values.dictionary.cast(pa.string())), dtype=pl.String)
+    return texts.gather(pl.Series(pl.from_arrow(values.indices)).cast(pl.UInt32))
+
+
+def _whole(values: pa.ChunkedArray) -> pa.Array:
+    """The chunks as one array."""
+    whole = values.combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
+    return whole
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    """Without dictionaries."""
+    if pa.types.is_dictionary(values.type):
+        return values.dictionary_decode()
+    if pa.types.is_list(values.type) and pa.types.is_dictionary(values.type.value_type):
+        return pa.ListArray.from_arrays(values.offsets, values.values.dictionary_decode())
+    return values
 
 
 def _cast(values: pa.Array, kind: pa.DataType, name: str, unreadable: dict[int, list[str]]) -> pa.Array:
@@ -133,8 +164,12 @@ def _pairs(
     both = []
     for whole in (values.keys, values.items):
         part = whole.slice(offsets[0], offsets[-1] - offsets[0])
+        if pa.types.is_dictionary(part.type):
+            with contextlib.suppress(pa.ArrowInvalid):
+                both.append(_words(part))
+                continue
         bad: dict[int, list[str]] = {}
-        both.append(pl.Series(pl.from_arrow(_cast(part, pa.string(), name, bad)), dtype=pl.String))
+        both.append(pl.Series(pl.from_arrow(_cast(_plain(part), pa.string(), name, bad)), dtype=pl.String))
         owners = np.repeat(np.arange(len(counts)), counts)
         for pair in bad:
             noted = unreadable.setdefault(int(owners[pair]), [])
