@@ -392,11 +392,22 @@ def open_note(raw: bytes, keys: Sequence[Key], step: int, where: str) -> Head:
 # --- Merkle trees (RFC 6962) ----------------------------------------------------------------------------------------
 
 EMPTY_ROOT = _sha256(b"").digest()
+_NOTHING, _LEAF = _sha256(), _sha256(b"\x00")
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     """Of an inner node."""
     return _sha256(b"\x01" + left + right).digest()
+
+
+def leaf_hashes(lines: Sequence[bytes]) -> list[bytes]:
+    """Of each line; a hash that began is copied, which is quicker than to begin anew."""
+    hashes = []
+    for line in lines:
+        leaf = _LEAF.copy()
+        leaf.update(line)
+        hashes.append(leaf.digest())
+    return hashes
 
 
 def tree_root(leaves: Sequence[bytes]) -> bytes:
@@ -1092,7 +1103,7 @@ def _check_events(
     sealed = count_of(told.get("events"), 7, f"the number of events of {entry.name}")
     if len(lines) != row.events or len(openings) != row.events:
         raise Altered(7, f"{entry.name} has {len(lines)} events and {len(openings)} openings instead of {row.events}")
-    leaves = [_sha256(b"\x00" + line).digest() for line in lines]
+    leaves = leaf_hashes(lines)
     if row.positions is None:
         if len(leaves) != sealed:
             raise Altered(7, f"{entry.name} has {len(leaves)} events, {sealed} were sealed")
@@ -1227,7 +1238,6 @@ _TEXT, _NUMBER = '"[^"]*"', "(?:0|-?[1-9][0-9]{0,18})"
 _SHAPES_TRIED, _MOST_SHAPES, _LONGEST_SHAPE = 8, 200, 1 << 14
 _ESCAPE = re.compile(rb'\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))')  # each in the one spelling there is
 _unhex = binascii.unhexlify
-_NOTHING, _LEAF = _sha256(), _sha256(b"\x00")  # copied: that is quicker than to begin anew
 
 
 class Shapes:
@@ -1477,19 +1487,20 @@ def check_verdicts(entry: Entry, lines: Any, shown: Any, controls: Collection[st
         return
     if len(lines) != row.verdicts or not all(map(lt, lines, lines[1:])):
         raise Altered(9, f"{entry.name} has {len(lines)} verdict lines instead of {row.verdicts}, or not in order")
-    if tree_root([_sha256(b"\x00" + line).digest() for line in lines]).hex() != told.get("verdicts_root"):
+    if tree_root(leaf_hashes(lines)).hex() != told.get("verdicts_root"):
         raise Altered(9, f"the verdicts of {entry.name} are not those that were sealed")
     violated: dict[Any, int] = {}
     named: dict[Any, int] = {}
     deleted = {index for _, index, _, _ in row.deleted}
     is_whole = len(shown) + len(deleted) == told.get("events")
+    plain: dict[Any, int] = {}  # of shown events, spelled as nearly all are
     where = f"a verdict of {entry.name}"
     for line in lines:
         quick = _VIOLATION(line)
-        if quick is not None:
-            value: Any = {"control": quick[1].decode(), "record_index": int(quick[2]), "version": int(quick[3])}
-        else:
-            value = typed(parse_sorted(line, 9, where), dict, 9, "a verdict")
+        if quick is not None and int(quick[2]) in shown:
+            plain[quick[1], quick[3]] = plain.get((quick[1], quick[3]), 0) + 1
+            continue
+        value = typed(parse_sorted(line, 9, where), dict, 9, "a verdict")
         if value.keys() == _VIOLATION_MEMBERS:
             named[value["control"], value["version"]] = named.get((value["control"], value["version"]), 0) + 1
             if value["record_index"] in shown:
@@ -1511,6 +1522,10 @@ def check_verdicts(entry: Entry, lines: Any, shown: Any, controls: Collection[st
             tally.verdicts[key] = tally.verdicts.get(key, 0) + count
         else:
             raise Altered(9, f"{entry.name} has a line that is no verdict")
+    for (raw, version), count in plain.items():
+        control = raw.decode()
+        named[control, int(version)] = named.get((control, int(version)), 0) + count
+        tally.violating[control] = tally.violating.get(control, 0) + count
     if violated != named:
         raise Altered(9, f"the violations of {entry.name} are not as many as were counted")
 
