@@ -79,6 +79,9 @@ STEPS = (
         Step(f"growth {axis}", f"onshore bench growth --axis {axis}", 300, small="--events 2000 --backlog 2000")
         for axis in ("controls", "attributes", "tenants", "addresses")
     ),
+    Step("bundle", "onshore bench bundle --events 300000 --rounds 1", 300, small="--events 2000"),
+    Step("audit", "onshore bench audit --events 300000 --rounds 3", 120, small="--events 2000 --rounds 1"),
+    Step("windows", "onshore bench windows", 240, small="--events 2000 --rounds 1"),
     Step(
         "growth backlog",
         "onshore bench growth --axis backlog --backlog 10000000",

@@ -206,3 +206,49 @@ def growth(done: Mapping[str, Done]) -> list[str]:
         for row in each.result["rows"]
     ]  # fmt: skip
     return ["## Growth", text, table(header, rows)]
+
+
+def evidence(done: Mapping[str, Done]) -> list[str]:
+    rows = []
+    for name, parts in (("bundle", ("export", "verify", "verify_py")), ("audit", ("",))):
+        told = done[name].result if name in done else {}
+        for part in parts if told else ():
+            each = told[part] if part else told
+            rows.append(
+                (
+                    f"`{done[name].step.command}`", part.replace("_", "."), told["events"], each["seconds"],
+                    each["events_a_second"], each["cpu_us_an_event"], each["peak_memory_mib"],
+                )
+            )  # fmt: skip
+    if not rows:
+        return []
+    text = (
+        "Each command as a person runs it, its start included: `export` writes a bundle of all that was sent, `verify`"
+        " and `verify.py` check it, `audit` makes every line, leaf and root again from the store."
+    )
+    header = ("", "Part", "Events", "Seconds", "Events/s", "µs of CPU an event", "Peak memory, MiB")
+    return ["## Evidence", text, table(header, rows)]
+
+
+def windows(done: Mapping[str, Done]) -> list[str]:
+    head = _head(
+        done, "windows", "Controls over windows",
+        "The job that judges windows, sequences and absences: first every key, then a tenth as many new events again;"
+        " then new events in windows that hold ten times as much as before.",
+    )  # fmt: skip
+    if not head:
+        return []
+    told = done["windows"].result
+    live, content = told["live_keys"], told["content"]
+    rows = [
+        (f"{live['keys']:,} keys, the first run", live["first"]["events"], live["first"]["cpu_us_an_event"]),
+        ("the same keys, new events", live["later"]["events"], live["later"]["cpu_us_an_event"]),
+        *((f"windows that hold {row['held']:,}", row["new_events"], row["cpu_us_an_event"]) for row in content["rows"]),
+    ]
+    peaks = [(when, *of.values()) for when, of in live["peak_memory_mib"].items()]
+    return [
+        *head,
+        table(("", "Events judged", "µs of CPU an event"), rows),
+        f"Ten times the content costs {content['cost_relative_to_first']} times as much for each new event.",
+        table(("Peak memory, MiB", *live["peak_memory_mib"]["first"]), peaks),
+    ]
