@@ -19,7 +19,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _DATE_LENGTH: Final = len("2026-11-26")
 
 
-def check_in_force(folders: Sequence[Path]) -> tuple[Compiled, ...]:
+def texts_in_force(folders: Sequence[Path]) -> tuple[Compiled, ...]:
     """Every text of these folders, with the span in which it judges. Raises `ControlError` for the first problem."""
     from onshore_pipeline.controls.load import check_controls
 

@@ -12,7 +12,7 @@ import typer
 
 from onshore_pipeline.commands.activate import activate_control, retire_control
 from onshore_pipeline.commands.backtest import backtest_control
-from onshore_pipeline.commands.control_as_of import check_in_force, text_as_of
+from onshore_pipeline.commands.control_as_of import text_as_of, texts_in_force
 from onshore_pipeline.commands.control_runs import list_runs, show_history
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
 from onshore_pipeline.domain.control import STATUSES
@@ -88,7 +88,7 @@ def show_control(
         raise OnshoreError(f"no control has the id {control_id}{did_you_mean(control_id.upper(), known)}")
     told: dict[str, str] = {}
     if as_of is not None:
-        compiled, told = text_as_of(check_in_force(_folders(data_dir)), control_id, as_of)
+        compiled, told = text_as_of(texts_in_force(_folders(data_dir)), control_id, as_of)
         control = compiled.control
     if as_json:
         typer.echo(json.dumps({**_as_json(control, controls), **told}, default=str, ensure_ascii=False))
