@@ -15,6 +15,7 @@ from onshore_pipeline.broker import EVENT_TOPICS, Advance, Outgoing
 from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.kafka_broker import KafkaConsumer
 from onshore_pipeline.kafka_entries import KafkaEntryReader
+from onshore_pipeline.kafka_messages import KafkaMessageReader
 from onshore_pipeline.kafka_producer import KafkaProducer
 from onshore_pipeline.kafka_security import KafkaSettings
 from onshore_pipeline.kafka_ties import Tie, claim, refuse_another
@@ -86,7 +87,10 @@ def test_receiver_worker_and_sequencer_do_their_work(secured: SecuredKafka) -> N
     with closing(KafkaEntryReader(sequencer)) as reader:
         (logged,) = reader.read(after={}, max_entries=10, timeout_s=10)
     assert json.loads(logged.value) == entry
-    send(sequencer, "onshore_actions")  # changes of the registries
+    send(sequencer, "onshore_actions")  # changes of the registries, and runs of controls, which are recorded once
+    with closing(KafkaMessageReader(sequencer)) as kept:
+        [actions] = [each for each in kept.retained() if each.topic == "onshore_actions"]
+        assert kept.read(actions, actions.begin, actions.end, max_bytes=1000)
 
 
 def test_an_operator_records_an_action_and_is_told_where_it_lies(secured: SecuredKafka) -> None:
