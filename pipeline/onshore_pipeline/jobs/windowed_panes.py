@@ -18,21 +18,27 @@ _PANE: Final = (
     " disputed, word, word_arrival, word_at, word_event"
 )
 
+# A block of a million panes, which is what the store makes by itself, is half a gigabyte.
+_SMALL_BLOCKS: Final = """SETTINGS max_threads = 1, max_insert_threads = 1, max_block_size = 16384,
+    min_insert_block_size_rows = 65536, min_insert_block_size_bytes = 0"""
+
 # Of the run before, which is done: its panes join the others. Doing it twice changes nothing.
-SETTLE: Final = "INSERT INTO windowed_panes SELECT * FROM windowed_panes_built WHERE generation = {generation:UInt64}"
+SETTLE: Final = f"""
+INSERT INTO windowed_panes SELECT * FROM windowed_panes_built WHERE generation = {{generation:UInt64}} {_SMALL_BLOCKS}
+"""  # noqa: S608 - fixed text
 
 # What runs left behind that ended early, and what the run before looked at and is done with.
 LEFT: Final = "SELECT DISTINCT toUInt64(_partition_id) AS generation FROM {table} ORDER BY generation"
 
 # Of a control that was judged from nothing, for the run behind it.
-CARRY_ALL: Final = """
-INSERT INTO windowed_pending SELECT {generation:UInt64}, false, * FROM windowed_facts
-WHERE rule = {rule:String} AND arrival > {folded:Int64}
-"""
-KEEP: Final = """
+CARRY_ALL: Final = f"""
+INSERT INTO windowed_pending SELECT {{generation:UInt64}}, false, * FROM windowed_facts
+WHERE rule = {{rule:String}} AND arrival > {{folded:Int64}} {_SMALL_BLOCKS}
+"""  # noqa: S608 - fixed text
+KEEP: Final = f"""
 INSERT INTO windowed_facts SELECT * EXCEPT (generation, fresh) FROM windowed_pending
-WHERE generation = {generation:UInt64} AND fresh
-"""
+WHERE generation = {{generation:UInt64}} AND fresh {_SMALL_BLOCKS}
+"""  # noqa: S608 - fixed text
 # Which rules have something to look at.
 PENDING: Final = "SELECT DISTINCT toString(rule) FROM windowed_pending WHERE generation = {generation:UInt64}"
 
