@@ -90,7 +90,7 @@ def test_every_column_of_every_row_that_a_committed_attempt_has_is_the_same_in_b
         for number, attributes in enumerate((12, 12, 20)):
             ours.send(
                 "otlp_logs",
-                list(log_messages(6, Traffic(attributes=attributes, records=80, seed=number))),
+                list(log_messages(6, Traffic(attributes=attributes, scattered=number == 1, records=80, seed=number))),
                 tenant=f"tenant-{number}",
             )
         reader = assembly.consumer(ours.settings)

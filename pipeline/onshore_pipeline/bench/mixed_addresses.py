@@ -15,7 +15,7 @@ from onshore_pipeline.wire.decode import decode
 if TYPE_CHECKING:
     from onshore_pipeline.context import Context
 
-_TRAFFIC: Final = Traffic(addresses=20_000, v6_every=2)
+_TRAFFIC: Final = Traffic(addresses=20_000, scattered=True, v6_every=2)
 
 
 def mixed_addresses(messages: int, context: Context, rounds: int) -> dict[str, Any]:

@@ -103,7 +103,8 @@ def bench_stage(stage: str, events: int, *, baseline: Path | None, rounds: int =
         if stage == "locate":
             more["mixed_addresses"] = mixed_addresses(len(values), judgement.context, rounds)
         if stage == "judge":
-            more["unregistered"] = _unregistered(len(values), judgement, rounds)
+            more["unregistered"] = _of(Traffic(registered=False), len(values), judgement, rounds)
+            more["disputed"] = _of(Traffic(scattered=True), len(values), judgement, rounds)
         for _ in range(rounds):
             ours.append(_ours(stage, polled, judgement, store))
             if program is not None:
@@ -122,9 +123,12 @@ def bench_stage(stage: str, events: int, *, baseline: Path | None, rounds: int =
     }
 
 
-def _unregistered(messages: int, judgement: Judgement, rounds: int) -> dict[str, Any]:
-    """Judge as many events whose parties are in no registry: the first batch, and later ones."""
-    polled = messages_of(list(log_messages(messages, Traffic(registered=False))))
+def _of(traffic: Traffic, messages: int, judgement: Judgement, rounds: int) -> dict[str, Any]:
+    """Judge as many events of other traffic: the first batch, and later ones.
+
+    With parties that no registry knows, much is unknown; with disputed claims, nearly every event is a violation.
+    """
+    polled = messages_of(list(log_messages(messages, traffic)))
     first = _ours("judge", polled, judgement, None)
     return {"first": first, **middle([_ours("judge", polled, judgement, None) for _ in range(rounds)])}
 

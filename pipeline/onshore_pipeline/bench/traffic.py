@@ -1,7 +1,8 @@
 """OTLP log messages to measure with: about 450 bytes and 12 attributes an event, the same for every seed.
 
 They read like the audit trail of an object store: who copied which dataset, from where to where, on what basis. Most
-copies are lawful; one in fifty goes to a place that its sender cannot name, a few have no basis.
+copies are lawful; one in fifty goes to a place that its sender cannot name, a few have no basis. Clients have addresses
+of the country that the sender declares; `scattered` ones lie anywhere, so that nearly every claim is disputed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ _RESOURCE: Final = {
     "cloud.region": "ap-southeast-2",
     "host.id": "i-0f3a9c",
 }
-# Golden ratio of 2^32: consecutive numbers become addresses all over the Internet, no two the same.
+# Where clients are, and the first address and number of addresses of a large network there (RIR delegations).
+_CLIENTS: Final = {"AU": ("1.128.0.0", 1 << 21), "JP": ("126.0.0.0", 1 << 24), "MY": ("175.136.0.0", 1 << 19)}
+_COUNTRIES: Final = tuple(_CLIENTS)
+# Golden ratio of 2^32: consecutive numbers become addresses all over a network, no two the same.
 _SCATTER: Final = 2_654_435_761
 _FIRST_ADDRESS, _ADDRESS_SPAN = 1 << 24, 0xDF000000 - (1 << 24)  # 1.0.0.0 to 222.255.255.255
 # What the five registries hand out to networks: 2400::/12 and so on, the upper 32 bits of each.
@@ -40,7 +44,8 @@ class Traffic:
     Attributes:
         attributes: an event; beyond 12 they are the application's own, short texts.
         addresses: distinct client addresses, evenly used.
-        v6_every: each so-manieth address is an IPv6 one; 0: none.
+        scattered: the addresses lie all over the Internet, wherever their senders declare them to be.
+        v6_every: each so-manieth scattered address is an IPv6 one; 0: none.
         records: a message.
         registered: false: no registry knows the parties, and nobody says where they are.
         seed: of the generator.
@@ -48,6 +53,7 @@ class Traffic:
 
     attributes: int = 12
     addresses: int = 5_000
+    scattered: bool = False
     v6_every: int = 0
     records: int = RECORDS_A_MESSAGE
     registered: bool = True
@@ -105,7 +111,9 @@ def _later(message: bytes, by_ns: int) -> bytes:
 
 def _attributes(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | int]]:
     """The twelve, the ones that controls read first."""
-    address = _address(rng.randrange(traffic.addresses), traffic.v6_every)
+    client = rng.randrange(traffic.addresses)
+    country = _COUNTRIES[client % len(_COUNTRIES)]
+    address = _scattered(client, traffic.v6_every) if traffic.scattered else _address(client, country)
     data_set = rng.randrange(200)
     who = 5 * data_set + rng.randrange(5)  # whoever works with data works with few of its sets
     return [
@@ -118,7 +126,7 @@ def _attributes(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | i
         ("onshore.data.categories", rng.choice(("personal", "health", "telemetry"))),
         ("onshore.transfer.basis", rng.choices(("contract", "consent", "none"), (60, 37, 3))[0]),
         ("onshore.actor.id", f"user-{who}"),
-        ("onshore.source.country", rng.choice(("AU", "JP", "MY"))),
+        ("onshore.source.country", country),
         ("onshore.data.set", f"dataset-{data_set}"),
         ("client.address", address),
         ("onshore.data.bytes", rng.getrandbits(30)),
@@ -136,7 +144,12 @@ def _unregistered(rng: random.Random, traffic: Traffic) -> list[tuple[str, str |
     return [told.get(key, (key, given)) for key, given in _attributes(rng, traffic)]
 
 
-def _address(number: int, v6_every: int) -> str:
+def _address(number: int, country: str) -> str:
+    first, size = _CLIENTS[country]
+    return str(ipaddress.IPv4Address(first) + number * _SCATTER % size)
+
+
+def _scattered(number: int, v6_every: int) -> str:
     scattered = number * _SCATTER
     if v6_every and number % v6_every == 0:
         block = _BLOCKS_V6[number // v6_every % len(_BLOCKS_V6)]

@@ -17,8 +17,9 @@ def test_a_stage_stands_beside_the_per_record_program_s_same_step(stage: str) ->
     assert ("store" in told["cpu_us_an_event_by_process"]) == (stage == "insert")
 
 
-def test_judging_is_also_told_for_parties_that_no_registry_knows() -> None:
-    told = bench_stage("judge", 1_000, baseline=None, rounds=1)["unregistered"]
+@pytest.mark.parametrize("like", ["unregistered", "disputed"])
+def test_judging_is_also_told_for_parties_that_no_registry_knows_and_for_claims_that_disagree(like: str) -> None:
+    told = bench_stage("judge", 1_000, baseline=None, rounds=1)[like]
     assert told["cpu_us_an_event"] > 0
     assert told["first"]["cpu_us_an_event"] > 0
 
