@@ -9,6 +9,9 @@ else
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
+# Hundreds of processes start in the tests, and code that is kept compiled halves what each start takes.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: up test chaos differential lint format fuzz bench lock clean
 
 up: $(VENV)/.installed

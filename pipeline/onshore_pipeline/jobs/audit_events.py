@@ -20,7 +20,7 @@ from onshore_pipeline.log_trees import digests_of
 from onshore_pipeline.store.connect import store_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from clickhouse_connect.driver.client import Client
     from numpy.typing import NDArray
@@ -73,6 +73,26 @@ class Problem:
     place: dict[str, Any] = field(default_factory=dict)
 
 
+class _DeadLetters:
+    """Records of some attempts that became dead letters; asked for only when something is missing."""
+
+    def __init__(self, client: Client, named: Mapping[str, Any]) -> None:
+        self._client, self._named = client, named
+        self._rows: Sequence[Sequence[Any]] | None = None
+
+    def of(self, place: Place) -> set[int]:
+        """Those of a message, by record index."""
+        if self._rows is None:
+            with store_errors():
+                self._rows = self._client.query(_DEAD, parameters=dict(self._named)).result_rows
+        return {
+            int(index)
+            for attempt, topic, partition, offset, records in self._rows
+            if (attempt.bytes, topic.bytes, int(partition), int(offset)) == place
+            for index in records
+        }
+
+
 def audit_attempts(client: Client, master: bytes, attempts: Collection[UUID]) -> Iterator[Problem]:
     """Problems of the messages of some attempts. Raises `StoreUnavailable`."""
     named = {"attempts": [str(each) for each in attempts]}
@@ -81,8 +101,8 @@ def audit_attempts(client: Client, master: bytes, attempts: Collection[UUID]) ->
             (row[0].bytes, row[1].bytes, int(row[2]), int(row[3])): json.loads(row[4])
             for row in client.query(_ENTRIES, parameters=named).result_rows
         }
-        dead = client.query(_DEAD, parameters=named).result_rows
     deleted = deleted_of(client, named)
+    dead = _DeadLetters(client, named)
     stored = stored_events(client, attempts)
     places: list[Place] = [tuple(row) for row in stored.places.rows()]
     known = [entries.get(place) for place in places]
@@ -171,7 +191,7 @@ def _of_message(
     *,
     right: bool,
     leaves_right: bool,
-    dead: Sequence[Sequence[Any]],
+    dead: _DeadLetters,
 ) -> Iterator[Problem]:
     """What is wrong with one message's rows."""
     events = stored.events[at]
@@ -203,14 +223,9 @@ def _of_message(
         )
 
 
-def _missing(place: Place, entry: dict[str, Any], indexes: list[int], dead: Sequence[Sequence[Any]]) -> list[int]:
+def _missing(place: Place, entry: dict[str, Any], indexes: list[int], dead: _DeadLetters) -> list[int]:
     """Records that should have a row and have none, where that can be told."""
-    letters = {
-        int(index)
-        for attempt, topic, partition, offset, records in dead
-        if (attempt.bytes, topic.bytes, int(partition), int(offset)) == place
-        for index in records
-    }
+    letters = dead.of(place)
     if entry["kind"] != "message" or len(letters) != entry["dead_lettered"]:
         return []
     return sorted(set(range(int(entry["records"]))) - letters - set(indexes))

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from onshore_pipeline.jobs.audit_events import Problem
 
 _EVENTS_AT_ONCE: Final = 50_000
-# The store reads the next portion while one is sealed again; more would only hold more memory.
-_SIDE_BY_SIDE: Final = 2
+# The store reads the next portions while one is sealed again; more would only hold more memory.
+_SIDE_BY_SIDE: Final = 3
 _ATTEMPTS_AT_ONCE: Final = 500
 _SIZES: Final = f"""
 SELECT assumeNotNull(attempt_id), sum(events), min((log_id, log_position)) AS place FROM (
