@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 # How long an example takes says how busy the machine is; what is too slow is found by benchmarks.
 settings.register_profile("onshore", deadline=None)
 settings.load_profile("onshore")
+
+_BROKERS: Final = {"kafka_cluster", "fresh_broker", "broker", "cluster", "secured"}
 
 # Data that nobody here wrote lies beside the repository, not in it: a bare clone does without, and says so.
 _SHARED: Final = Path(__file__).parents[2] / "shared" / "data"
@@ -43,6 +47,17 @@ def pytest_make_collect_report(
     report = yield
     _refuse_skip(report, collector.nodeid)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """What a client of a killed broker leaves open is collected with its module, not amid somebody else's test."""
+    yield
+    last = nextitem is None or nextitem.path != item.path
+    if last and _BROKERS.intersection(getattr(item, "fixturenames", ())):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport, name: str) -> None:
