@@ -79,8 +79,8 @@ STEPS = (
         Step(f"growth {axis}", f"onshore bench growth --axis {axis}", 300, small="--events 2000 --backlog 2000")
         for axis in ("controls", "attributes", "tenants", "addresses")
     ),
-    Step("bundle", "onshore bench bundle --events 300000 --rounds 1", 300, small="--events 2000"),
-    Step("audit", "onshore bench audit --events 300000 --rounds 3", 120, small="--events 2000 --rounds 1"),
+    Step("bundle", "onshore bench bundle --events 1000000 --rounds 1", 400, small="--events 2000"),
+    Step("audit", "onshore bench audit --events 3000000 --rounds 1", 240, small="--events 2000 --rounds 1"),
     Step("windows", "onshore bench windows", 240, small="--events 2000 --rounds 1"),
     Step(
         "growth backlog",

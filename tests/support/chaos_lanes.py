@@ -166,7 +166,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     page = Page(options.page, commit_now(), whole=not options.targets)
     with tempfile.TemporaryDirectory(prefix="onshore-chaos-") as folder:
         run = Run(page, pieces, Path(folder))
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # A shell that starts it in the background has it ignore SIGINT, and all that it starts.
+        for told in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(told, signal.default_int_handler)
         try:
             return run.play(options.lanes)
         except KeyboardInterrupt:

@@ -15,7 +15,7 @@ from onshore_pipeline.evidence import merkle, salts, seal
 from onshore_pipeline.fact_tables import verdict_roots
 from onshore_pipeline.jobs.audit_deleted import deleted_of
 from onshore_pipeline.jobs.incomplete import LOST, WITH_ROWS
-from onshore_pipeline.jobs.stored_events import stored_events
+from onshore_pipeline.jobs.stored_events import BESIDE_OTHERS, stored_events
 from onshore_pipeline.log_trees import digests_of
 from onshore_pipeline.store.connect import store_errors
 
@@ -99,7 +99,7 @@ def audit_attempts(client: Client, master: bytes, attempts: Collection[UUID]) ->
     with store_errors():
         entries = {
             (row[0].bytes, row[1].bytes, int(row[2]), int(row[3])): json.loads(row[4])
-            for row in client.query(_ENTRIES, parameters=named).result_rows
+            for row in client.query(_ENTRIES, parameters=named, settings=BESIDE_OTHERS).result_rows
         }
     deleted = deleted_of(client, named)
     dead = _DeadLetters(client, named)
@@ -278,7 +278,7 @@ def _verdicts(
 
 
 def _frame(client: Client, sql: str, named: dict[str, Any]) -> pl.DataFrame:
-    frame = pl.from_arrow(client.query_arrow(sql, parameters=named, use_strings=True))
+    frame = pl.from_arrow(client.query_arrow(sql, parameters=named, settings=BESIDE_OTHERS, use_strings=True))
     assert isinstance(frame, pl.DataFrame)
     return frame
 

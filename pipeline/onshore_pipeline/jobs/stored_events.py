@@ -28,8 +28,11 @@ _ROWS: Final = f"""
 SELECT {_NAMES} FROM events WHERE attempt_id IN {{attempts:Array(UUID)}}
 ORDER BY attempt_id, topic_id, kafka_partition, kafka_offset, record_index
 """  # noqa: S608 - fixed names
+# An audit reads some portions at a time: threads of each would only wait for those of the others.
+BESIDE_OTHERS: Final = {"max_threads": "1"}
 # Words come as dictionaries: most rows say what many others say, and each text is looked at once.
 _AS_BYTES: Final = {
+    **BESIDE_OTHERS,
     "output_format_arrow_string_as_string": "0",
     "output_format_arrow_low_cardinality_as_dictionary": "1",
 }

@@ -18,7 +18,14 @@ def _shift_s() -> float:
         return 0.0
 
 
-class _Datetime(dt.datetime):
+class _AnyDatetime(type):
+    """Times that compiled code makes are of the class that the standard library has: they are datetimes, too."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, _REAL_NOW)
+
+
+class _Datetime(dt.datetime, metaclass=_AnyDatetime):
     """The standard one, but for what time it is."""
 
     __slots__ = ()
