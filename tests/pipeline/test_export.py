@@ -22,7 +22,7 @@ from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.keyring import Keyring, SigningKey
 from onshore_pipeline.evidence.redaction import PROFILES, parse_redaction
 from onshore_pipeline.evidence.verify import verify_bundle
-from onshore_pipeline.jobs import export_rows
+from onshore_pipeline.jobs import export_batches
 from onshore_pipeline.jobs.export import ExportBlocked
 from onshore_pipeline.rule_texts import keep_controls
 
@@ -87,7 +87,7 @@ def test_a_portion_that_ends_within_an_attempt_gives_the_same_files(
         exporting.sign(pipeline, KEYRING)
         assert pipeline.rows("SELECT uniqExact(attempt_id), count() FROM events") == [(1, 8)]
         exporting.export_to(pipeline, tmp_path / "one.zip", KEYRING, with_document=False)
-        monkeypatch.setattr(export_rows, "_EVENTS_AT_ONCE", 1)
+        monkeypatch.setattr(export_batches, "_EVENTS_AT_ONCE", 1)
         exporting.export_to(pipeline, tmp_path / "many.zip", KEYRING, with_document=False)
     good(tmp_path / "many.zip")
     one, many = (bundles.files_of(tmp_path / name) for name in ("one.zip", "many.zip"))

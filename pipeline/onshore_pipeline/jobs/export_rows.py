@@ -14,12 +14,13 @@ from onshore_pipeline.evidence import merkle, seal
 from onshore_pipeline.evidence.openings import Openings, openings
 from onshore_pipeline.evidence.rows import Part, digests, joined
 from onshore_pipeline.fact_tables import roots_of_verdicts, verdict_lines
+from onshore_pipeline.jobs.export_batches import batches_of, read_ahead
 from onshore_pipeline.jobs.export_leaves import KEYS, DeletedLeaves, all_leaves, message_rows, places_of
 from onshore_pipeline.jobs.export_shown import ShownBatch, everything, repeating, shown_batch
 from onshore_pipeline.jobs.sealed_rows import OF_MESSAGES, SealedRows, of_messages, sealed_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -35,8 +36,6 @@ EVENTS: Final = "events.ndjson"
 OPENINGS: Final = "openings.ndjson"
 VERDICTS: Final = "verdicts.ndjson"
 MESSAGES: Final = "proofs/messages.ndjson"
-_EVENTS_AT_ONCE: Final = 10_000
-_ENTRIES_AT_ONCE: Final = 10_000
 _STEP: Final = "7"
 
 _COUNTS: Final = f"""
@@ -115,26 +114,11 @@ def write_rows(
     counts, indexes = Counts(), list[int]()
     deleted = DeletedLeaves(reader)
     writer = _Writer(reader, files, scope, disclosure, salt_master, counts, shown, deleted)
-    for batch in _batches(entries):
+    for batch, rows in read_ahead(batches_of(entries), writer.read):
         indexes += [entry.index for entry in batch]
-        writer.write(batch)
+        writer.write(batch, rows)
     counts.deletions = deleted.deletions
     return counts, indexes
-
-
-def _batches(entries: Iterable[LoggedEntry]) -> Iterator[list[LoggedEntry]]:
-    """Entries with so many events together; memory follows that, not how much a worker took in one attempt."""
-    some: list[LoggedEntry] = []
-    events = 0
-    for entry in entries:
-        own = int(entry.told.get("events", 0)) if entry.asked else 0
-        if some and (events + own > _EVENTS_AT_ONCE or len(some) >= _ENTRIES_AT_ONCE):
-            yield some
-            some, events = [], 0
-        some.append(entry)
-        events += own
-    if some:
-        yield some
 
 
 @dataclass
@@ -150,10 +134,15 @@ class _Writer:
     _of_attempts: list[str] = field(default_factory=list)
     _violated: pl.DataFrame = field(default_factory=pl.DataFrame)
 
-    def write(self, batch: Sequence[LoggedEntry]) -> None:
-        """Write one batch of entries and everything about them."""
+    def read(self, batch: Sequence[LoggedEntry]) -> SealedRows | None:
+        """The rows of a batch's entries that are asked for; None if none is."""
+        told = [entry.told for entry in batch if entry.asked]
+        return sealed_rows(self.reader, told, self.salt_master) if told else None
+
+    def write(self, batch: Sequence[LoggedEntry], read: SealedRows | None) -> None:
+        """Write one batch of entries and everything about them; `read` is what `read` gave of it."""
         asked = [entry for entry in batch if entry.asked]
-        about = self._asked(asked) if asked else {}
+        about = self._asked(asked, read) if read is not None else {}
         rows = []
         for entry in batch:
             row = about.get(entry.index)
@@ -164,9 +153,7 @@ class _Writer:
         self.files.write(MESSAGES, pl.Series(rows))
         self.counts.entries += len(batch)
 
-    def _asked(self, entries: Sequence[LoggedEntry]) -> dict[int, list[Any]]:
-        told = [entry.told for entry in entries]
-        rows = sealed_rows(self.reader, told, self.salt_master)
+    def _asked(self, entries: Sequence[LoggedEntry], rows: SealedRows) -> dict[int, list[Any]]:
         lines = seal.lines(rows.events, rows.attributes, rows.resource_attributes, rows.messages)
         deleted = self.deleted.of(entries)
         hashes = digests([Part(None, lead=merkle.LEAF_PREFIX), Part(lines)], len(lines))
