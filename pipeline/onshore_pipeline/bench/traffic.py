@@ -43,7 +43,8 @@ class Traffic:
 
     Attributes:
         attributes: an event; beyond 12 they are the application's own, short texts.
-        addresses: distinct client addresses, evenly used.
+        addresses: distinct client addresses, evenly used. Unless `scattered`, Malaysia's begin anew after 2^19 of them,
+            Australia's after 2^21.
         scattered: the addresses lie all over the Internet, wherever their senders declare them to be.
         v6_every: each so-manieth scattered address is an IPv6 one; 0: none.
         records: a message.
