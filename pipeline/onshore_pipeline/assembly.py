@@ -21,7 +21,7 @@ from onshore_pipeline.stack import DataDir, StoreAddress, pipeline_identity, sal
 from onshore_pipeline.store.connect import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
     from uuid import UUID
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from onshore_pipeline.assess import Judgement
     from onshore_pipeline.broker import Amender, Consumer, EntryReader, Message, MessageReader, Producer, Recorder
-    from onshore_pipeline.context.rules import Answer
+    from onshore_pipeline.context.registered import Registered
     from onshore_pipeline.context.world import Context, Geography
     from onshore_pipeline.controls.load import ControlSet
     from onshore_pipeline.head_keeper import HeadKeeper
@@ -56,12 +56,12 @@ def judgement(settings: Settings) -> Judgement:
     return _judgement(settings, _geography(settings))
 
 
-def approvals(settings: Settings) -> Mapping[str, Answer] | None:
-    """What the register of approvals says, by id; None without one. No geography is read. Raises `ContextError`."""
+def registered(settings: Settings) -> Registered:
+    """What the registries say about data, people and permissions. No geography is read. Raises `ContextError`."""
     from onshore_pipeline.context.loading import read_registered
     from onshore_pipeline.context.own import files_in
 
-    return read_registered(files_in(settings.context_dir)).approvals_by_id
+    return read_registered(files_in(settings.context_dir))
 
 
 def rules(settings: Settings) -> ChangingRules:

@@ -1,7 +1,8 @@
-"""What the registries that an event was located with say about law and administration, and the event does not keep.
+"""What the registries that an event was located with say about law and owners, and the event does not keep.
 
 Asked for one event when somebody looks at it: its log entry names the digest of the registries, and the store has their
-texts. The columns are `law` of entities and `administered_from` of facilities.
+texts. The columns are `law` of entities, `administered_from` of facilities, and where an organisation is registered and
+who controls it: of a key's custodian nothing else tells it; of a party it is the row that the event's columns are of.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from onshore_pipeline.domain.axes import AXES, SUBJECTS, Stated
+from onshore_pipeline.domain.axes import AXES, REGISTRATION, SUBJECTS, Stated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -29,7 +30,7 @@ _TEXTS: Final = """
 SELECT toString(s.name) AS name, any(s.version) AS version, lower(hex(s.sha256)) AS sha256, any(f.content) AS content
 FROM rule_sets AS s INNER JOIN rule_files AS f ON f.sha256 = s.sha256
 WHERE s.digest = unhex({digest:String}) AND s.kind = 'context'
-    AND (startsWith(toString(s.name), 'own/entities.') OR startsWith(toString(s.name), 'own/facilities.'))
+    AND splitByChar('.', toString(s.name))[1] IN {names:Array(String)}
 GROUP BY name, sha256
 """
 # Registry → its column that is read here, the axis, and the event's column of each subject that names a row.
@@ -72,17 +73,47 @@ def stated_of(store: Store, event: Mapping[str, Any], digest: str) -> dict[tuple
     """
     if not digest:
         return {}
-    said: dict[tuple[str, str], Stated] = {}
-    for file in store.frame(_TEXTS, {"digest": digest}).iter_rows(named=True):
+    from onshore_pipeline.context.owners import OWN, REFERENCE, SETS
+
+    day = _day(event.get("occurred_at"))
+    named = {each: str(event.get(_ASKED["entities"][2][each]) or "") for each in SUBJECTS}
+    organisations = {each: name for each, name in named.items() if name}
+    wanted = {f"{OWN}{stem}" for stem in _ASKED}
+    wanted |= {f"{where}{stem}" for where in (OWN, REFERENCE) for stem in SETS} if organisations else set()
+    files = store.frame(_TEXTS, {"digest": digest, "names": sorted(wanted)}).rows(named=True)
+    said = {key: told for each in organisations.items() for key, told in _owner_of(*each, files, day).items()}
+    for file in files:
+        if file["name"].partition(".")[0] not in {f"{OWN}{stem}" for stem in _ASKED}:
+            continue
         column, axis, names = _ASKED[Path(file["name"]).stem]
-        rows = _rows_of(file["name"], str(file["content"]), _day(event.get("occurred_at")))
-        for subject, named in names.items():
-            row = rows.get(str(event.get(named) or "").lower())
+        rows = _rows_of(file["name"], str(file["content"]), day)
+        for subject, name in names.items():
+            row = rows.get(str(event.get(name) or "").lower())
             countries = _countries(row, column) if row is not None else ()
             if row is not None and countries:
                 version = file["version"] or file["sha256"][:12]
                 said[subject, axis] = Stated(countries, f"{file['name']}:{row.line}", version)
     return said
+
+
+def _owner_of(
+    subject: str, organisation: str, files: Sequence[Mapping[str, Any]], day: date | None
+) -> dict[tuple[str, str], Stated]:
+    """Where whoever runs a party, or holds a key, is registered, and the country of its ultimate parent."""
+    from onshore_pipeline.context.owners import OWN, owner
+    from onshore_pipeline.context.shipped import shipped_countries
+
+    texts = {each["name"]: str(each["content"]).encode() for each in files}
+    found = owner(texts, organisation, day, shipped_countries())
+    if found is None:
+        return {}
+    file = next(each for each in files if each["name"] == found.file)
+    source, version = f"{found.file}:{found.row.line}", file["version"] or file["sha256"][:12]
+    basis = "asserted" if found.file.startswith(OWN) else "inferred"
+    said = ((AXES[2], found.controlled), (REGISTRATION, found.registered))
+    return {
+        (subject, axis): Stated((country,), source, version, basis) for axis, country in said if country is not None
+    }
 
 
 def _rows_of(name: str, content: str, day: date | None) -> dict[str, Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.broker import Polled
 from onshore_pipeline.isolate import encoding_of
@@ -11,6 +11,8 @@ from onshore_pipeline.wire.decode import count_at_most
 
 if TYPE_CHECKING:
     from onshore_pipeline.broker import Gap, Message
+
+MOST_RECORDS: Final = 40_000  # in one attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,7 @@ class BatchLimits:
 
     max_messages: int
     max_bytes: int
-    max_records: int = 40_000
+    max_records: int = MOST_RECORDS
     assess_at_once: int = 2
     poll_timeout_s: float = 0.2
 

@@ -23,7 +23,9 @@ _STATED: Final = {
     "onshore.coverage.reason": "why",
     "onshore.gap.until": "gap_until",
 }
+_OBJECTS: Final = {"aws.s3.key": "object", "aws.cloudtrail.digest.listed_by": "listed_by"}
 _SENDER: Final = ("tenant", "collector_id", "source_format", "name", "losses")
+_OWN_FORMATS: Final = "otlp."  # of records that the sender itself made
 _RUN_KEYS: Final = ("message", "tenant", "collector_id", "run")
 _BITS: Final = pl.Series([1 << place for place in range(60)], dtype=pl.UInt64)
 
@@ -33,9 +35,12 @@ def collectors(events: pl.DataFrame, normalised: Normalised, about: pl.DataFrame
 
     `minutes` has a bit for every minute of the hour that an event claims. `least_delay_ms` is the smallest time from
     when an event was observed (else occurred) to the broker's append: negative where a sender's clock runs ahead.
+    `least_heartbeat_delay_ms` is that of heartbeats that senders made themselves.
     """
     texts, which = _names(normalised.resource_attributes, events["resource"])
     is_heartbeat = pl.col("action") == HEARTBEAT_ACTION
+    # A source's own word for a window without traffic is written minutes later and sent whenever it is read.
+    is_sent_at_once = is_heartbeat & pl.col("source_format").str.starts_with(_OWN_FORMATS)
     # In ms: a sender may name a year whose distance to ours does not fit into nanoseconds.
     delay = pl.col("ingested_at").dt.epoch("ms") - pl.coalesce("observed_at", "occurred_at").dt.epoch("ms")
     minutes = (
@@ -52,7 +57,7 @@ def collectors(events: pl.DataFrame, normalised: Normalised, about: pl.DataFrame
             is_heartbeat.sum().cast(pl.UInt64).alias("heartbeats"),
             pl.col("occurred_at").max().alias("last_occurred"),
             delay.min().alias("least_delay_ms"),
-            delay.filter(is_heartbeat).min().alias("least_heartbeat_delay_ms"),
+            delay.filter(is_sent_at_once).min().alias("least_heartbeat_delay_ms"),
         )
     )
     hours = (
@@ -111,12 +116,13 @@ def statements(events: pl.DataFrame, normalised: Normalised, about: pl.DataFrame
     said = events.filter(pl.col("action").is_in(STATEMENT_ACTIONS))
     if said.is_empty():
         return pl.DataFrame()
+    names = {**_STATED, **_OBJECTS}
     stated = (
-        normalised.attributes.filter(pl.col("row").is_in(said["row"].implode()) & pl.col("key").is_in(list(_STATED)))
-        .with_columns(pl.col("key").replace_strict(_STATED, return_dtype=pl.String))
+        normalised.attributes.filter(pl.col("row").is_in(said["row"].implode()) & pl.col("key").is_in(list(names)))
+        .with_columns(pl.col("key").replace_strict(names, return_dtype=pl.String))
         .pivot("key", index="row", values="text", aggregate_function="last")
     )
-    absent = [pl.lit(None, pl.String).alias(name) for name in _STATED.values() if name not in stated.columns]
+    absent = [pl.lit(None, pl.String).alias(name) for name in names.values() if name not in stated.columns]
     since, until, gap_until = (values.time_of(pl.col(name)) for name in ("since", "until", "gap_until"))
     return (
         said.select(
@@ -138,6 +144,7 @@ def statements(events: pl.DataFrame, normalised: Normalised, about: pl.DataFrame
             pl.coalesce("why", "reason", pl.lit("")).alias("why"),
             pl.col("item_count").fill_null(0).alias("items"),
             "received_at",
+            pl.col("object", "listed_by").fill_null(""),
         )
     )
 

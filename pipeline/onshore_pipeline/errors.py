@@ -15,6 +15,11 @@ STAYS_DOWN: Final = 3
 INTERRUPTED: Final = 130
 
 
+def in_one_line(error: Exception) -> str:
+    """What nobody foresaw, for people; logged is its traceback as text: pretty ones print variables, secrets too."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 class OnshoreError(Exception):
     """Anything Onshore raises on purpose; its text is one readable line."""
 

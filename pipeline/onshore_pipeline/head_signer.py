@@ -67,6 +67,7 @@ class HeadSigner:
         journal: what was signed before.
         at: see `failpoints`.
         now: the clock.
+        elapsed: seconds on a clock that nobody sets.
     """
 
     def __init__(
@@ -77,14 +78,15 @@ class HeadSigner:
         journal: HeadJournal,
         at: Callable[[str], None] = nowhere,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client, self._log_id, self._keys, self._journal = client, log_id, keys, journal
-        self._at, self._now = at, now
+        self._at, self._now, self._elapsed = at, now, elapsed
         self._trees = LogTrees(log_id)
         self._last: SignedHead | None = None
         self._begun = False
         self._logs: dict[str, int] = {}
-        self._waiting, self._due, self._silent_until = True, time.monotonic(), time.monotonic() + SILENT_EVERY_S
+        self._waiting, self._due, self._silent_until = True, elapsed(), elapsed() + SILENT_EVERY_S
 
     def sign_when_due(self, *, copied: int) -> SignedHead | None:
         """`sign`, twice a minute at most, when entries were copied or an hour has gone by; the head, if one was signed.
@@ -92,7 +94,7 @@ class HeadSigner:
         Args:
             copied: how many entries were copied just now; 0 = the log has no more.
         """
-        now = time.monotonic()
+        now = self._elapsed()
         self._waiting = self._waiting or copied > 0 or now >= self._silent_until
         if not self._waiting or now < self._due:
             return None
@@ -104,7 +106,8 @@ class HeadSigner:
             raise
         self._waiting = not self._begun
         self._due = now + (SIGN_EVERY_S if signed else _LOOK_AGAIN_S)
-        self._silent_until = now + SILENT_EVERY_S
+        # Counted from the newest head, whoever signed it: no hour is left without one because of a restart.
+        self._silent_until = now + SILENT_EVERY_S - self._age_s()
         return signed
 
     def sign(self, *, caught_up: bool) -> SignedHead | None:
@@ -136,6 +139,10 @@ class HeadSigner:
         self._at("13.after")
         self._last, self._logs = signed, {each.origin: each.size for each in logs}
         return signed
+
+    def _age_s(self) -> float:
+        """How old the newest head is, by a clock that may be off: so old at most that the next one is not yet due."""
+        return min(_seconds(self._now(), self._last.at), _SILENT_S) if self._last is not None else 0.0
 
     @property
     def last(self) -> SignedHead | None:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import format_exc
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 import structlog
 
 from onshore_pipeline.context.changes import Written
-from onshore_pipeline.errors import ContextError, ControlError, StoreUnavailable
+from onshore_pipeline.errors import ContextError, ControlError, StoreUnavailable, in_one_line
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping
 
     from onshore_pipeline.assess import Judgement
@@ -75,6 +78,7 @@ class ChangingRules:
         self._judgement = judgement
         self._context, self._controls = Folder(*context), Folder(*controls)
         self._stop = threading.Event()
+        self._trouble = ""
         self._tell: Tell | None = None
         self._told: tuple[str, Signature] | None = None
         self._watching = threading.Thread(target=self._watch, name="rules", daemon=True)
@@ -102,9 +106,9 @@ class ChangingRules:
     def state(self) -> Mapping[str, str]:
         """See `Rules`."""
         judgement = self._judgement
-        trouble = "; ".join(part.trouble for part in (self._context, self._controls) if part.trouble)
-        told = {"context_digest": judgement.context.digest, "controls_digest": judgement.controls.digest}
-        return {**told, "rules_trouble": trouble}
+        troubles = (self._trouble, self._context.trouble, self._controls.trouble)
+        digests = {"context_digest": judgement.context.digest, "controls_digest": judgement.controls.digest}
+        return {**digests, "rules_trouble": "; ".join(each for each in troubles if each)}
 
     def look(self) -> bool:
         """Read what changed and has settled; whether something else is in force now."""
@@ -122,8 +126,15 @@ class ChangingRules:
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_EVERY_S):
-            self.look()
-            self._say()
+            try:
+                self.look()
+                self._say()
+                self._trouble = ""
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next change has to be noticed
+                trouble = f"the folders cannot be watched: {in_one_line(error)}"
+                if trouble != self._trouble:
+                    log.error("the folders cannot be watched", traceback=format_exc())  # noqa: TRY400 - see `errors`
+                self._trouble = trouble
 
     def _say(self) -> None:
         """Tell what is in force, unless that was told last."""
@@ -168,6 +179,10 @@ class Folder(Generic[Read]):
             self.trouble = str(error)
             log.error("not in force, the last good version stays", reason=str(error))  # noqa: TRY400 - one line says it
             return None
+        except Exception as error:  # noqa: BLE001 - what was good judges on, and the next change has to be noticed
+            self.trouble = f"{self._folder}: cannot be read: {in_one_line(error)}"
+            log.error("not in force, the last good version stays", traceback=format_exc())  # noqa: TRY400 - see `errors`
+            return None
         self.trouble = ""
         return read
 
@@ -185,8 +200,13 @@ def _signature(folder: Path | None) -> Signature:
 
 def _stamps(files: Iterable[Path]) -> Iterable[tuple[str, int, int, int]]:
     for file in files:
-        try:
-            if file.suffix in _SUFFIXES and (about := file.stat()):
-                yield str(file), about.st_size, about.st_mtime_ns, about.st_ino
-        except FileNotFoundError:  # gone since it was listed
-            continue
+        if file.suffix in _SUFFIXES and (about := _about(file)) is not None:
+            yield str(file), about.st_size, about.st_mtime_ns, about.st_ino
+
+
+def _about(file: Path) -> os.stat_result | None:
+    """What a file is, or the link that leads nowhere; None where it is gone since it was listed."""
+    for look in (file.stat, file.lstat):
+        with suppress(OSError):
+            return look()
+    return None

@@ -49,7 +49,8 @@ class Settings(BaseSettings):
         geoip_dir: folder of IPFire location files (`geoip`, `geoip6`), used when it exists.
         mmdb_file: a country database of yours in MaxMind's format.
         retention_every_minutes: how often what `retention.yaml` says is due is deleted; without that file nothing is.
-        local_log_kept_hours: how long the local log keeps messages after they were committed, for `onshore restore` ...
+        local_log_kept_hours: how long the local log keeps messages after they were committed, for `onshore restore`
+            and `onshore rejudge` ...
         local_log_kept_mib: ... and at most so much of them in each partition, in MiB ...
         local_log_kept_messages: ... and at most so many.
         max_batch_messages: messages in one attempt.
@@ -95,9 +96,9 @@ class Settings(BaseSettings):
     geoip_dir: Path = Field(default_factory=lambda: Path("/usr/share/tor"))
     mmdb_file: Path | None = None
     retention_every_minutes: float = Field(default=60.0, ge=1.0, le=1440.0)
-    local_log_kept_hours: float = Field(default=1.0, ge=0.0, le=87_600.0)
-    local_log_kept_mib: int = Field(default=256, ge=0, le=1 << 24)
-    local_log_kept_messages: int = Field(default=100_000, ge=0, le=1 << 39)
+    local_log_kept_hours: float = Field(default=168.0, ge=0.0, le=87_600.0)
+    local_log_kept_mib: int = Field(default=1024, ge=0, le=1 << 24)
+    local_log_kept_messages: int = Field(default=1_000_000, ge=0, le=1 << 39)
     max_batch_messages: int = Field(default=4_000, ge=1, le=100_000)
     max_batch_mib: int = Field(default=16, ge=1, le=1024)
     max_waiting_mib: int = Field(default=0, ge=0, le=1 << 30)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from contextlib import suppress
@@ -81,13 +82,34 @@ def say_stopped(path: Path, why: str) -> None:
 
 def is_behind(path: Path) -> bool:
     """Whether messages wait for the worker that reports here, or it has fallen silent; False where none ever did."""
+    waiting, silent_s = _waiting(path)
+    return (waiting > 0 or silent_s > _FRESH_S) and silent_s < _FORGOTTEN_S
+
+
+def catches_up(path: Path, records: int) -> bool:
+    """Whether the worker that reports here is at work, and more than about so many records wait for it.
+
+    What waits is counted in messages; they are taken to hold as many records as those that it has read, and to be many
+    while it has read none.
+    """
+    waiting, silent_s = _waiting(path)
+    if silent_s > _FRESH_S:
+        return False
+    try:
+        done = json.loads(path.read_text())["progress"]
+        return bool(waiting * done["records"] > records * done["messages"]) if done["messages"] else waiting > 0
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _waiting(path: Path) -> tuple[int, float]:
+    """Messages that wait for the worker, and seconds since it said so; infinitely many where none ever did."""
     try:
         said = json.loads(path.read_text())
         silent_s = (datetime.now(UTC) - datetime.fromisoformat(said["at"])).total_seconds()
-        waiting = sum(part["end_offset"] - part["next_offset"] for part in said["lag"])
+        return sum(part["end_offset"] - part["next_offset"] for part in said["lag"]), silent_s
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-    return (waiting > 0 or silent_s > _FRESH_S) and silent_s < _FORGOTTEN_S
+        return 0, math.inf
 
 
 class StatusFile:

@@ -224,7 +224,8 @@ def evidence(done: Mapping[str, Done]) -> list[str]:
         return []
     text = (
         "Each command as a person runs it, its start included: `export` writes a bundle of all that was sent, `verify`"
-        " and `verify.py` check it, `audit` makes every line, leaf and root again from the store."
+        " and `verify.py` check it, `audit` makes every line, leaf and root again from the store. They begin"
+        " when the store rests, and nothing that follows from the events is still made beside them."
     )
     header = ("", "Part", "Events", "Seconds", "Events/s", "µs of CPU an event", "Peak memory, MiB")
     return ["## Evidence", text, table(header, rows)]

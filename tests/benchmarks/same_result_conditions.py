@@ -190,13 +190,15 @@ def nowhere(event: Event) -> bool:
     return bool(event["destination_country_basis"] == "unknown")
 
 
-def disagreed(event: Event) -> bool:
+def disagreed(event: Event) -> bool | None:
     subjects = {claim.partition(":")[0] for claim in event.get("contradictions", ())}
+    if event["action"] == "network.flow":
+        return None if subjects.isdisjoint({"source", "destination"}) else True
     return not subjects.isdisjoint({"actor", "source", "destination", "key"})
 
 
 def is_no_measurement(action: str) -> bool:
-    return action not in {"network.flow", "data.delete", "host.state", "gpu.state"}
+    return action not in {"data.delete", "host.state", "gpu.state"}
 
 
 SYSTEMS = within("@sg_pdpr12_systems")

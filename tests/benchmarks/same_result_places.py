@@ -98,9 +98,9 @@ class Places:
         network, network_entity = self._own.find(number)
         kind, operator = self._known.find(number)
         geoip = registry = None
-        if network is None and kind not in NOWHERE:
+        if kind not in NOWHERE:
             (geoip,) = self._geoip.find(number)
-            if geoip is None and kind is None and self._uses_registry:
+            if network is None and geoip is None and kind is None and self._uses_registry:
                 found = iptocc.country_code(spelled(plain))
                 registry = found if found in COUNTRIES else None
         claims = [("network", network, "asserted"), ("geoip", geoip, "inferred"), ("registry", registry, "inferred")]

@@ -48,10 +48,13 @@ NOT_ITS_TABLES = {"attempts", "controls", "rule_files", "rule_sets", "schema_mig
 
 @contextmanager
 def pipelines(folder: Path) -> Iterator[tuple[Pipeline, Pipeline]]:
-    """Two real stores; the first one's log has the messages. Half of the Internet is in the United States here."""
+    """Two real stores; the first one's log has the messages.
+
+    Nearly half of the Internet is in the United States here, and so is half of Harbour Compute, as geolocation has it.
+    """
     for name in ("ours", "theirs", "geoip", "own"):
         (folder / name).mkdir()
-    (folder / "geoip" / "geoip").write_text("0,2147483647,US\n2147483648,3221225471,JP\n")
+    (folder / "geoip" / "geoip").write_text("0,1342177279,US\n1610612736,2147483647,US\n2147483648,3221225471,JP\n")
     (folder / "own" / "addresses.csv").write_text("network,country,entity\n64.0.0.0/3,AU,Harbour Compute\n")
     (folder / "own" / "entities.csv").write_text(
         "name,country,control_country,effective_from\nHarbour Compute,AU,SG,2020-01-01\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from cloudtrail_texts import log_file, record, text_of
 from onshore_collectors.files.cloudtrail import RULES
 from onshore_collectors.files.json_records import read_json
+from onshore_collectors.files.kinds import KINDS
 from onshore_collectors.files.pieces import Digest, Piece, RawRecord, Unreadable
 from onshore_collectors.files.source_files import find_files
 from onshore_collectors.files.unpacking import unpack
@@ -20,7 +22,6 @@ from onshore_pipeline.errors import OnshoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 def read(content: bytes, chunk: int = 1 << 20) -> list[Piece]:
@@ -205,6 +206,36 @@ def test_folders_patterns_and_files_are_found_once(tmp_path: Path) -> None:
     names = [each.name.removeprefix(str(tmp_path) + "/") for each in found.files]
     assert names == ["a.jsonl", "b/1.json", "b/2.json.gz", "notes.txt", "-"]
     assert found.ignored == 2
+
+
+def test_rotated_files_are_found_and_read_from_the_oldest_on(tmp_path: Path) -> None:
+    told = ["a.log.10.gz", "a.log.2.gz", "a.log.1", "a.log", "b.log-20261126.gz", "b.log-20261127", "b.log"]
+    told += ["c.log.2026-11-27", "c.log", "d-1.json", "d-2.json"]
+    for name in [*told, "e.tar.1", "f.txt-20261127", "g.1"]:
+        (tmp_path / name).touch()
+    found = find_files([str(tmp_path)])
+    assert [Path(each.name).name for each in found.files] == told
+    assert found.ignored == 3
+    named = [str(tmp_path / name) for name in sorted(told)]  # as a shell expands a.log*
+    assert find_files(named).files == found.files
+
+
+def test_the_names_of_a_folders_logs_depend_on_the_kind(tmp_path: Path) -> None:
+    for name in ("postgresql-1.csv", "postgresql-1.json", "postgresql-1.log", "postgresql-1.csv.1.gz"):
+        (tmp_path / name).touch()
+    (kind,) = [each for each in KINDS if each.name == "pgaudit"]
+    found = find_files([str(tmp_path)], kind.suffixes)
+    assert [Path(each.name).name for each in found.files] == [
+        "postgresql-1.csv.1.gz",
+        "postgresql-1.csv",
+        "postgresql-1.json",
+    ]
+
+
+def test_a_folder_in_which_nothing_fits_is_an_error_that_says_what_would(tmp_path: Path) -> None:
+    (tmp_path / "postgresql.csv").touch()
+    with pytest.raises(OnshoreError, match=r"none of 1 files there ends with \.json, .*\.log; name files or a pattern"):
+        find_files([str(tmp_path)])
 
 
 @pytest.mark.parametrize("path", ["nothing.json", "*.nothing"])

@@ -98,6 +98,16 @@ def test_cloudtrail_says_what_became_of_every_record(
     assert len(inbox.log_records()) == 2
 
 
+def test_a_folder_without_a_log_of_that_kind_is_no_success(stack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (stack / "logs").mkdir()
+    (stack / "logs" / "postgresql.log").touch()
+    assert main(["collect", "pgaudit", str(stack / "logs"), "--data-dir", str(stack)]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"{stack / 'logs'}: none of 1 files there ends with .csv, .json, .jsonl, .ndjson; name files or" in said
+    (stack / "logs" / "postgresql.csv").write_text("2025-01-01 00:00:00.000 UTC,u\n")
+    assert main(["collect", "pgaudit", str(stack / "logs"), "--data-dir", str(stack)]) == 0
+
+
 @pytest.mark.parametrize("what", ["host", "sockets", "cloudtrail"])
 def test_every_collector_says_that_it_is_alive(inbox: Inbox, stack: Path, what: str) -> None:
     (stack / "a.json").write_text(f'{{"Records":[{RECORD}]}}')

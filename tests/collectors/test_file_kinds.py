@@ -86,12 +86,22 @@ def test_a_broken_record_in_a_list_costs_only_itself() -> None:
 
 def test_a_broken_line_among_json_lines_costs_only_itself() -> None:
     first, _, third = map(json.dumps, ENTRIES)
-    pieces = read("vpn", f"{first}\n{first[:30]}\nno JSON at all\n{third}\n".encode())
+    pieces = read("okta", f"{first}\n{first[:30]}\nno JSON at all\n{third}\n".encode())
     assert texts(pieces) == [first, third]
     assert [(line, text) for _, line, _, text in unreadable(pieces)] == [
         (2, f"{first[:30]}\n"),
         (3, "no JSON at all\n"),
     ]
+
+
+@pytest.mark.parametrize("chunk", [1, *CHUNKS])
+@pytest.mark.parametrize("ends", [("\n",) * 6, ("\r",) * 6, ("\r\n",) * 6, ("\r\n", "\r", "\n", "\n", "\r", "\r\n")])
+def test_lines_are_counted_whatever_ends_them(ends: tuple[str, ...], chunk: int) -> None:
+    lines = ['{"a": "é"}', "no JSON", '{"a": 1}', "", "nor this", '{"a": 2}']
+    content = "".join(line + end for line, end in zip(lines, ends, strict=True)).encode()
+    told = unreadable(read("mcp", content, chunk))
+    assert [(line, text.strip()) for _, line, _, text in told] == [(2, "no JSON"), (5, "nor this")]
+    assert [content[at:].startswith(text.encode()) for at, _, _, text in told] == [True, True]
 
 
 # --- formats by record ---
@@ -209,6 +219,20 @@ def test_flow_logs_carry_the_heading_of_their_file(chunk: int) -> None:
     assert read("flow-logs", b"2 1 eni-1 ACCEPT OK\n") == [RawRecord("2 1 eni-1 ACCEPT OK", "aws.vpcflow")]
 
 
+@pytest.mark.parametrize("stray", ["connection reset", "OK", "truncated"])
+def test_a_stray_line_of_a_flow_log_is_a_record_and_no_heading(stray: str) -> None:
+    flow = "2 123456789010 eni-1 172.31.16.139 172.31.16.21 20641 22 6 20 4249 1418530010 1418530070 ACCEPT OK"
+    pieces = read("flow-logs", f"{flow}\n{stray}\n{flow}\n".encode())
+    assert pieces == [RawRecord(text, "aws.vpcflow") for text in (flow, stray, flow)]
+
+
+@pytest.mark.parametrize("heading", ["log_status start", "start log-status", "region dstaddr", "bytes packets"])
+def test_a_heading_names_a_field_that_a_flow_log_must_have(heading: str) -> None:
+    (piece,) = read("flow-logs", f"{heading}\n1 2\n".encode())
+    assert isinstance(piece, RawRecord)
+    assert piece.attributes == (("aws.vpcflow.fields", heading),)
+
+
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_a_csv_record_may_go_over_several_lines(chunk: int) -> None:
     one = '2025-01-01 00:00:00.000 UTC,"u","AUDIT: SESSION,1,""x\r\ny"""'
@@ -222,6 +246,73 @@ def test_a_quote_that_is_never_closed_costs_only_its_own_lines() -> None:
     pieces = read("pgaudit", f"{one}\n{broken}\n{two}\n{two}\n".encode())
     assert texts(pieces) == [one, two, two]
     assert unreadable(pieces) == [(len(one) + 1, 2, "opens a quote that is never closed", broken)]
+
+
+# --- lines and JSON in one file ---
+
+SSHD = [
+    "Nov 27 09:14:02 bastion-1 sshd[4711]: Accepted publickey for aiko from 203.0.113.9 port 51234 ssh2: ED25519 x",
+    "2026-11-27T09:15:40.113257+11:00 b1 sshd-session[47]: Failed password for root from 198.51.100.7 port 2 ssh2",
+]
+COREDNS = [
+    '[INFO] 10.0.1.4:51234 - 4711 "A IN api.example.com. udp 50 false 1232" NOERROR qr,rd,ra 106 0.002s',
+    "[INFO] plugin/reload: Running configuration",
+]
+VLLM = [
+    'INFO:     10.0.1.4:51234 - "POST /v1/chat/completions HTTP/1.1" 200 OK',
+    '(APIServer pid=87) INFO:     10.0.1.5:40022 - "GET /v1/models HTTP/1.1" 401 Unauthorized',
+]
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize(
+    ("kind", "source_format", "lines"),
+    [("vpn", "vpn.session", SSHD), ("dns", "dns.query", COREDNS), ("gateway", "gateway.vllm", VLLM)],
+)
+def test_lines_and_json_may_stand_in_one_file_in_any_order(
+    kind: str, source_format: str, lines: list[str], chunk: int
+) -> None:
+    entry = '{"id": "i1", "time": "2026-11-27T09:14:02Z"}'
+    for mixed in (lines, [entry, *lines, entry], [lines[0], entry, lines[1]]):
+        pieces = read(kind, ("\n".join(mixed) + "\n").encode(), chunk)
+        assert texts(pieces) == mixed
+        assert formats(pieces) == [source_format] * len(mixed)
+        read_as_json = [piece for piece in pieces if isinstance(piece, RawRecord) and piece.uid == "i1"]
+        assert [piece.time_ns for piece in read_as_json] == [1_795_770_842_000_000_000] * mixed.count(entry)
+        named = list(kind_of_format("file", source_format).read(iter([("\n".join(mixed) + "\n").encode()])))
+        assert texts(named) == mixed
+
+
+def test_a_last_line_without_an_end_may_go_on_when_the_file_grows() -> None:
+    pieces = read("vpn", "\n".join(SSHD).encode())
+    assert [piece.open_end for piece in pieces if isinstance(piece, RawRecord)] == [False, True]
+
+
+def test_what_is_neither_whole_json_nor_a_readable_line_costs_only_itself() -> None:
+    broken = b'{"event": "session.start", "user":'
+    pieces = read("vpn", b"\n".join([SSHD[0].encode(), broken, b"caf\xe9", SSHD[1].encode(), b""]))
+    assert texts(pieces) == SSHD
+    assert [(line, text) for _, line, _, text in unreadable(pieces)] == [(2, broken.decode() + "\n"), (3, "caf\udce9")]
+
+
+def test_a_very_long_line_among_json_is_passed_over() -> None:
+    long = "x" * ((8 << 20) + 1)
+    pieces = read("vpn", f'{{"id": "i1"}}\n{long}\n{SSHD[0]}\n'.encode())
+    assert texts(pieces) == ['{"id": "i1"}', SSHD[0]]
+    (told,) = [piece for piece in pieces if isinstance(piece, Unreadable)]
+    assert (told.line, told.size, len(told.text) < 1 << 18) == (2, len(long) + 1, True)
+    assert told.reason.startswith("is longer than 8 MiB")
+
+
+def test_envoys_text_form_is_refused_with_what_to_do() -> None:
+    line = (
+        '[2026-11-27T09:14:02.113Z] "POST /v1/chat/completions HTTP/1.1" 200 - 154 0 226 100 "10.0.35.28" "-" "-" "-"'
+    )
+    pieces = read("gateway", f"{VLLM[0]}\n{line}\n{VLLM[1]}\n".encode())
+    assert texts(pieces) == VLLM
+    ((_, line_number, reason, text),) = unreadable(pieces)
+    assert (line_number, text) == (2, line)
+    assert "JSON" in reason
 
 
 # --- any format ---

@@ -278,8 +278,8 @@ def test_a_folder_of_parquet_files_is_one_of_flow_logs(
 ) -> None:
     a_log(tmp_path, 2, 2)
     here = ["--otlp", inbox.endpoint, "--data-dir", str(tmp_path / "data")]
-    assert main(["collect", "vpn", str(tmp_path), *here]) == 0
-    assert "1 other files left aside" in capsys.readouterr().out
+    assert main(["collect", "vpn", str(tmp_path), *here]) == 2
+    assert "none of 1 files there ends with" in capsys.readouterr().err
     assert main(["collect", "flow-logs", str(tmp_path), *here]) == 0
     assert "2 sent" in capsys.readouterr().out
     assert main(["collect", "file", "--format", FORMAT, str(tmp_path), *here]) == 0

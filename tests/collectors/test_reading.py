@@ -204,6 +204,38 @@ def test_a_rotated_file_is_known_again(inbox: Inbox, run: Run, tmp_path: Path) -
     assert [each.body.string_value for each in inbox.log_records()] == text_of(1, 2, 3)
 
 
+@pytest.mark.parametrize("packs", [False, True])
+@pytest.mark.parametrize("copies", [False, True])
+def test_the_tail_of_a_file_that_logrotate_moved_is_read_and_nothing_twice(
+    inbox: Inbox, run: Run, tmp_path: Path, *, packs: bool, copies: bool
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log, first, second = folder / "a.log", folder / "a.log.1", folder / "a.log.2.gz"
+    log.write_text("\n".join(text_of(1, 2)) + "\n")
+    assert run(folder).sent == 2
+    with log.open("a") as file:
+        file.write("\n".join(text_of(3)) + "\n")
+    if copies:
+        first.write_bytes(log.read_bytes())
+        log.write_text("")
+    else:
+        log.rename(first)
+    log.write_text("\n".join(text_of(4)) + "\n")
+    if packs:
+        second.write_bytes(gzip.compress(first.read_bytes()))
+        first.unlink()
+    assert run(folder).sent == 2
+    if not packs:
+        second.write_bytes(gzip.compress(first.read_bytes()))
+        first.unlink()
+        log.rename(first)
+        log.write_text("\n".join(text_of(5)) + "\n")
+        assert run(folder).sent == 1
+    sent = text_of(1, 2, 3, 4) if packs else text_of(1, 2, 3, 4, 5)
+    assert [each.body.string_value for each in inbox.log_records()] == sent
+
+
 def test_a_run_that_is_stopped_goes_on_where_it_was(inbox: Inbox, run: Run, tmp_path: Path) -> None:
     numbers = range(6000)
     (tmp_path / "a.json").write_bytes(log_file(*text_of(*numbers)))

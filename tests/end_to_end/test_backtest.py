@@ -57,7 +57,7 @@ def test_over_history_every_control_says_what_the_worker_sealed(
 ) -> None:
     store = reader_of(played.data_dir)
     for compiled in load_controls().executable:
-        days = list(Backtest(store, compiled, None).days(*period))
+        days = list(Backtest(store, [compiled], None).days(*period))
         assert {day.agreement for day in days} == {"equal"}, compiled.control.id
         assert sum(day.old["violated"] for day in days) > 0, compiled.control.id
 
@@ -116,11 +116,16 @@ def test_a_window_that_was_said_otherwise_is_no_longer_as_sealed(
     which = f"unit_id = '{unit}'"
     writer.command("CREATE TABLE kept_units AS windowed_verdicts_built")
     writer.command(f"INSERT INTO kept_units SELECT * FROM windowed_verdicts_built WHERE {which}")
-    writer.command(
-        "INSERT INTO windowed_verdicts_built SELECT * REPLACE ('satisfied' AS verdict, now64(9, 'UTC') AS stated_at)"
-        " FROM kept_units ORDER BY generation DESC LIMIT 1"
-    )
-    done = _backtest(played, period, control="SOV-19-01")
+    for _ in range(5):  # the stack's own job may say what is right again, as of a newer run, before the comparison
+        writer.command(
+            "INSERT INTO windowed_verdicts_built"
+            " SELECT * REPLACE ('satisfied' AS verdict, now64(9, 'UTC') AS stated_at,"
+            " (SELECT max(generation) FROM rollup_runs) AS generation)"
+            " FROM kept_units ORDER BY stated_at DESC LIMIT 1"
+        )
+        done = _backtest(played, period, control="SOV-19-01")
+        if done.returncode:
+            break
     writer.command(f"DELETE FROM windowed_verdicts_built WHERE {which}")
     writer.command("INSERT INTO windowed_verdicts_built SELECT * FROM kept_units")
     writer.command("DROP TABLE kept_units")
@@ -152,7 +157,7 @@ def test_a_text_that_says_something_else_under_the_same_version_is_found_out(
     control = controls.control(CONTROL)
     assert control is not None
     other = compile_control(dataclasses.replace(control, violated="destination_country = 'AU'"), controls.lists)
-    days = list(Backtest(reader_of(played.data_dir), other, None).days(*period))
+    days = list(Backtest(reader_of(played.data_dir), [other], None).days(*period))
     assert "differs" in {day.agreement for day in days}
 
 

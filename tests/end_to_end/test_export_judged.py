@@ -66,16 +66,16 @@ def exports(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Ex
     return Exporter(stack, tenant, datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1), folder, keys)
 
 
-def test_a_violation_stops_it_and_redaction_or_a_basis_cures_it(exports: Exporter) -> None:
+def test_a_violation_stops_it_and_redaction_cures_it_but_no_basis_that_nobody_registered(exports: Exporter) -> None:
     refused = exports.export("refused.zip", "US")
     assert (refused.returncode, CONTROL in refused.stderr) == (1, True)
+    invented = exports.export("refused-too.zip", "NZ", "--basis", "because I like it")
+    assert invented.returncode == 1
+    assert "--basis because I like it: there is no register of transfer bases" in invented.stderr
     assert not [each for each in exports.folder.iterdir() if "refused" in each.name]
     assert exports.manifest("redacted.zip", "US", "--profile", "minimal")["counts"]["events"] == 3
-    judged = exports.manifest("basis.zip", "NZ", "--basis", "consent")["judged"]
-    assert judged["as"]["transfer_basis"] == "consent"
-    assert {each["control"]: each["verdict"] for each in judged["verdicts"]}[CONTROL] == "satisfied"
     sealed = "SELECT count() FROM events_current WHERE tenant = {tenant:String} AND action = 'evidence.export.refused'"
-    exports.stack.wait_for(sealed, 1, tenant=exports.tenant)
+    exports.stack.wait_for(sealed, 2, tenant=exports.tenant)
 
 
 def test_a_jurisdiction_and_a_finding_cut_it(exports: Exporter) -> None:

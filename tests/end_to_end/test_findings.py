@@ -92,6 +92,23 @@ def test_a_clock_runs_from_when_somebody_was_aware(stack: RunningStack, mark: st
     assert finding[:8] in onshore(stack, "findings", "list", "--tenant", mark, "--due-before", due).stdout
 
 
+def test_what_could_have_no_effect_is_refused_and_not_recorded(stack: RunningStack, mark: str) -> None:
+    finding = finding_of(stack, mark)
+    later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for said, why in (
+        (("resolve", "--reason", "  "), "it gives no reason"),
+        (("false-positive", "--reason", ""), "it gives no reason"),
+        (("assign", "--to", " "), "it names nobody"),
+        (("aware", "--at", later), "its time lies behind the moment"),
+        (("assess", "--at", later), "its time lies behind the moment"),
+        (("ack", "--as", " "), "it names nobody who does it"),
+    ):
+        done = onshore(stack, "findings", said[0], finding, "--as", "rina", *said[1:])
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"is not recorded, as it would have no effect: {why}" in done.stderr
+    assert listed(stack, mark)["actions"] == []
+
+
 def test_a_clock_runs_from_when_the_first_event_reached_us(stack: RunningStack, mark: str) -> None:
     before = datetime.now(UTC)
     send(stack, mark, otlp.logs([otlp.movement(action="index.build")]))

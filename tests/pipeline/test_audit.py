@@ -14,16 +14,14 @@ import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
 from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC
-from onshore_pipeline.context.retention import Retention, RetentionRule
 from onshore_pipeline.evidence.keyring import new_keyring
 from onshore_pipeline.evidence.self_check import check_compiled
 from onshore_pipeline.head_journal import HeadJournal
 from onshore_pipeline.head_signer import HeadSigner
 from onshore_pipeline.jobs import audit_portions
 from onshore_pipeline.jobs.audit import Audited, audit
-from onshore_pipeline.jobs.deletions import Deleter
 from onshore_pipeline.signing_key import KeySource, journal_path, key_path
-from onshore_pipeline.stack import DataDir, salt_master
+from onshore_pipeline.stack import salt_master
 from running_stack import run_onshore
 
 if TYPE_CHECKING:
@@ -293,13 +291,7 @@ def test_another_salt_key_is_said_and_not_taken_for_altered_rows(pipeline: Pipel
 
 
 def test_the_command_exits_by_what_it_found(pipeline: Pipeline, tmp_path: Path) -> None:
-    data = DataDir(pipeline.settings.data_dir)
-    writer = json.loads(data.credentials.read_text())["writer"]
-    (tmp_path / "password").write_text(writer["password"])
-    (tmp_path / "onshore.toml").write_text(
-        f'data_dir = "{data.path}"\nclickhouse_url = "{pipeline.url}"\nclickhouse_user = "{writer["user"]}"\n'
-        f'clickhouse_password_file = "{tmp_path / "password"}"\n'
-    )
+    pipeline.settings_file(tmp_path)
     good = run_onshore(tmp_path, "audit")
     assert (good.returncode, good.stdout.strip().endswith("all is as it was sealed")) == (0, True), good.stderr
     public = key_path(pipeline.settings).with_name("signing.key.pub")
@@ -321,19 +313,3 @@ def test_entries_are_only_read(pipeline: Pipeline) -> None:
         _audit(pipeline)
         assert reader.read(after={}, max_entries=100, timeout_s=0.0) == before
     assert EVIDENCE_LOG_TOPIC
-
-
-def test_what_retention_deleted_is_not_missing_and_what_lies_beside_it_is_still_checked(pipeline: Pipeline) -> None:
-    retention = Retention((RetentionRule(None, "data_movement", None, "1d", "a test", "here"),))
-    later = datetime.now(UTC) + timedelta(days=2)
-    deleted = list(Deleter(pipeline.client, lambda _: None).run(retention, list, later))
-    assert sum(each.events for each in deleted) > 0
-    assert _audit(pipeline).problems == []
-    _rewrite(pipeline, "violations", "", "event_id IN (SELECT event_id FROM leaves)")
-    assert "verdicts" in {each.what for each in _audit(pipeline).problems}
-    _rewrite(pipeline, "violations", "", "0")
-    forged = "SELECT * REPLACE (unhex(repeat('ab', 32)) AS leaf_hash) FROM leaves LIMIT 1"
-    pipeline.client.command(f"INSERT INTO leaves {forged}")
-    assert {each.what for each in _audit(pipeline).problems} == {"altered"}
-    pipeline.client.command("TRUNCATE TABLE leaves")
-    pipeline.client.command("TRUNCATE TABLE deletions")

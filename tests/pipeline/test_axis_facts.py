@@ -11,7 +11,7 @@ import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
 from onshore_pipeline.axis_facts import context_of, stated_of
-from onshore_pipeline.domain.axes import Stated
+from onshore_pipeline.domain.axes import Stated, axes_of
 from onshore_pipeline.store.reader import Reader
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ ENTITIES = """# version: 7
 - {name: Acme Singapore, country: SG, law: [JP], valid_from: 2019-01-01, valid_to: 2019-12-31}
 - {name: Guess, country: SG, law: [US], confidence: check}
 - {name: Harbour Keys, country: AU, law: [none]}
+- {name: Vault Pty, country: AU, control_country: US, valid_from: 2020-01-01}
+- {name: Vault Pty, country: AU, control_country: AU, valid_to: 2019-12-31}
 """
 FACILITIES = "facility,country,administered_from\nSIN1,SG,IN AU\nMEL1,AU,\n"
 
@@ -71,6 +73,7 @@ def test_law_and_administration_follow_from_the_rows_of_the_day(pipeline: Pipeli
     file = next(each for each in pipeline.judgement.context.sources if each.name == "own/facilities.csv")
     assert said == {
         ("destination", "governing-law reach"): Stated(("SG", "US"), "own/entities.yaml:2", "7"),
+        ("destination", "registration"): Stated(("SG",), "own/entities.yaml:2", "7"),
         ("destination", "administration location"): Stated(("AU", "IN"), "own/facilities.csv:2", file.sha256[:12]),
     }
     earlier = stated_of(reader(pipeline), {**event, "occurred_at": "2019-05-01 00:00:00"}, named)
@@ -81,7 +84,66 @@ def test_what_is_said_to_be_none_or_has_no_row_or_no_digest_adds_nothing(
     pipeline: Pipeline, event: dict[str, Any]
 ) -> None:
     named = digest(pipeline, event)
-    key = {"occurred_at": event["occurred_at"], "key_custodian": "Harbour Keys", "actor_entity": "nobody knows"}
+    key = {"occurred_at": event["occurred_at"], "key_custodian": "somebody", "actor_entity": "nobody knows"}
     assert stated_of(reader(pipeline), key, named) == {}
     assert stated_of(reader(pipeline), event, "") == {}
     assert stated_of(reader(pipeline), event, "00" * 32) == {}
+
+
+KEY_PARENT, KEY_REGISTERED = ("key", "ultimate parent's country"), ("key", "registration")
+
+
+def test_who_controls_a_key_s_custodian_follows_from_the_user_s_rows_of_the_day(
+    pipeline: Pipeline, event: dict[str, Any]
+) -> None:
+    named = digest(pipeline, event)
+    key = {"occurred_at": event["occurred_at"], "key_custodian": "VAULT PTY"}
+    assert stated_of(reader(pipeline), key, named) == {
+        KEY_PARENT: Stated(("US",), "own/entities.yaml:6", "7"),
+        KEY_REGISTERED: Stated(("AU",), "own/entities.yaml:6", "7"),
+    }
+    earlier = stated_of(reader(pipeline), {**key, "occurred_at": "2019-05-01 00:00:00"}, named)
+    assert earlier[KEY_PARENT].countries == ("AU",)
+    nameless = stated_of(reader(pipeline), {**key, "key_custodian": "Harbour Keys"}, named)
+    assert nameless == {KEY_REGISTERED: Stated(("AU",), "own/entities.yaml:5", "7")}
+
+
+@pytest.mark.parametrize("custodian", ["aws", "AWS", "Amazon.com Inc.", "gcp", "Microsoft", "azure"])
+def test_a_cloud_s_key_is_reached_by_the_law_of_who_controls_the_cloud(
+    pipeline: Pipeline, event: dict[str, Any], custodian: str
+) -> None:
+    key = {
+        "occurred_at": event["occurred_at"],
+        "key_custodian": custodian,
+        "key_country": "AU",
+        "key_country_basis": "asserted",
+    }
+    said = stated_of(reader(pipeline), key, digest(pipeline, event))
+    assert (said[KEY_PARENT].countries, said[KEY_PARENT].basis) == (("US",), "inferred")
+    assert said[KEY_PARENT].source.startswith("reference/")
+    axes = {axis.axis: axis for axis in axes_of(key, "c0" * 32, said) if axis.subject == "key"}
+    assert axes["ultimate parent's country"].values == ("US",)
+    reach = axes["governing-law reach"]
+    assert (reach.values, reach.basis, reach.note) == (("AU", "US"), "inferred", "at least these")
+    assert said[KEY_PARENT].source in reach.source
+
+
+def test_a_party_s_owner_is_told_by_the_row_that_says_so(pipeline: Pipeline, event: dict[str, Any]) -> None:
+    party = {
+        "occurred_at": event["occurred_at"],
+        "destination_entity": "AWS",
+        "destination_control_country": "US",
+        "source_entity": "Vault Pty",
+        "source_entity_country": "AU",
+        "source_control_country": "CN",  # as another release knew it
+    }
+    said = stated_of(reader(pipeline), party, digest(pipeline, event))
+    told = {(axis.subject, axis.axis): axis for axis in axes_of(party, "c0" * 32, said)}
+    parent = told["destination", "ultimate parent's country"]
+    version = next(
+        each.version for each in pipeline.judgement.context.sources if each.name == "reference/providers.csv"
+    )
+    assert (parent.values, parent.basis, parent.version) == (("US",), "inferred", version)
+    assert parent.source.startswith("reference/providers.csv:")
+    assert told["source", "ultimate parent's country"].source == "registries and reference data"
+    assert "own/entities.yaml:6" in told["source", "governing-law reach"].source

@@ -168,6 +168,7 @@ def test_every_proof_from_a_smaller_tree_convinces_a_witness(pipeline: Pipeline,
         _copy(pipeline, size)
         _sign(pipeline, _NOW + timedelta(minutes=size))
         witness.add_checkpoint(_request(pipeline, size - 1), _AT)
+        assert [seen for seen, _ in witness.seen.values()] == [size]
 
 
 def test_a_witness_refuses_a_rewritten_log(pipeline: Pipeline, witness: Witness) -> None:
@@ -263,14 +264,8 @@ def test_a_witness_is_never_this_deployment_itself(pipeline: Pipeline, tmp_path:
 
 
 def test_the_commands_take_a_head_to_a_witness_and_back(pipeline: Pipeline, witness: Witness, tmp_path: Path) -> None:
-    data = DataDir(pipeline.settings.data_dir)
-    writer = json.loads(data.credentials.read_text())["writer"]
-    (tmp_path / "password").write_text(writer["password"])
     (tmp_path / "witnesses").write_text(f"# ours\n{witness.verifier_key()}\n")
-    (tmp_path / "onshore.toml").write_text(
-        f'data_dir = "{data.path}"\nclickhouse_url = "{pipeline.url}"\nclickhouse_user = "{writer["user"]}"\n'
-        f'clickhouse_password_file = "{tmp_path / "password"}"\nwitness_keys_file = "{tmp_path / "witnesses"}"\n'
-    )
+    pipeline.settings_file(tmp_path, f'witness_keys_file = "{tmp_path / "witnesses"}"\n')
     note = run_onshore(tmp_path, "checkpoints", "publish").stdout
     assert parse_note(note.encode()).verified(own_verifier_keys(pipeline.settings))
     made = run_onshore(tmp_path, "checkpoints", "publish", "--out", "to", "--json")

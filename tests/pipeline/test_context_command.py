@@ -97,6 +97,42 @@ def test_rows_are_as_they_were_true_on_a_day_and_known_at_a_time(folder: Path) -
         said("as-of", "July")
 
 
+def test_what_ships_is_shown_on_demand_and_marked_by_its_file(folder: Path) -> None:
+    (folder / "entities.yaml").write_text("- {name: Acme, country: AU}\n")
+    assert "reference/" not in said("show", "entities")
+    both = said("show", "entities", "--shipped")
+    assert "reference/entities.csv:4: name Sinnet (AWS China), country CN" in both
+    assert both.index("reference/entities.csv") < both.index("entities.yaml:1: name Acme")
+    told = json.loads(said("show", "entities", "--shipped", "--json"))["registries"]
+    assert {row["file"] for row in told["entities"]} == {"reference/entities.csv", "entities.yaml"}
+    every = json.loads(said("show", "--shipped", "--json"))["registries"]
+    assert {"entities", "operators", "cloud_networks"} <= set(every)
+
+
+def test_what_ships_and_is_dated_is_shown_on_its_days_only(folder: Path) -> None:
+    del folder
+    assert "group ASEAN, members BN ID KH LA MM MY PH SG TH TL VN" in said(
+        "as-of", "2026-01-01", "country_groups", "--shipped"
+    )
+    assert "TL VN, effective_from 2025-10-26" not in said("as-of", "2025-10-25", "country_groups", "--shipped")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("operators", "You have no registry operators: docs/registries.md"),
+        ("operators", "of it ship with Onshore: --shipped shows them"),
+        ("cloud_networks", "cloud_networks is reference data"),
+        ("datasets", "You have no registry datasets"),
+    ],
+)
+def test_where_there_is_nothing_of_the_user_s_it_is_said_what_may_stand_there_and_what_ships(
+    folder: Path, name: str, why: str
+) -> None:
+    del folder
+    assert why in said("show", name)
+
+
 def test_the_schema_of_one_registry_or_all_is_printed(folder: Path) -> None:
     del folder
     assert json.loads(said("schema", "tenants"))["title"] == "tenants"

@@ -181,6 +181,18 @@ def test_a_retired_control_leaves_no_gap_once_its_file_is_gone(pipeline: Pipelin
     assert missed == [("SOV-16-01", 1)]
 
 
+def test_a_retirement_that_was_withdrawn_excuses_nothing(pipeline: Pipeline) -> None:
+    now = datetime.now(UTC)
+    for control in ("AU-APP8-01", "SOV-16-01"):
+        _decide(pipeline, "control.retire", control, now)
+    _decide(pipeline, "control.activate", "SOV-16-01", now + timedelta(seconds=5))
+    _decide(pipeline, "control.withdraw", "SOV-16-01", now + timedelta(seconds=5))  # what stands is its retirement
+    _decide(pipeline, "control.withdraw", "AU-APP8-01", now)
+    _judged_without(pipeline, "AU-APP8-01", "SOV-16-01")
+    missed = pipeline.rows("SELECT control_id, sum(missed) FROM control_hours GROUP BY 1 HAVING sum(missed) > 0")
+    assert missed == [("AU-APP8-01", 1)]
+
+
 def _decide(pipeline: Pipeline, action: str, control: str, at: datetime) -> None:
     told = {"onshore.control.id": control, "onshore.control.effective_at": f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"}
     with closing(assembly.recorder(pipeline.settings)) as recorder:

@@ -7,9 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
+from onshore_collectors.digests.chain import check_chains, check_logs
+from onshore_collectors.digests.files import gather, hash_of
+from onshore_collectors.digests.public_keys import load_public_keys
+from onshore_collectors.digests.statements import statements
+from onshore_collectors.files.source_files import find_files
 from onshore_pipeline import assembly
 from onshore_pipeline.broker import COLLECTOR_HEADER, RUN_HEADER, SEQUENCE_HEADER, TENANT_HEADER, Outgoing
 from onshore_pipeline.commands.coverage_status import show_coverage
@@ -19,6 +25,7 @@ from onshore_pipeline.jobs import aggregate
 from onshore_pipeline.jobs import coverage_rows as rows
 from onshore_pipeline.jobs.measure import Measurer
 from onshore_pipeline.store.reader import Reader
+from signed_digests import SOURCE, Chain, listed_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,6 +194,48 @@ def test_what_senders_lost_and_what_digests_prove_are_rows_and_findings(pipeline
     assert found(pipeline, rows.SKIPPED) == [("acme", "flow-1", 1)]
 
 
+def verification_of(folder: Path, keys: Path | None) -> bytes:
+    """What `onshore collect cloudtrail-digests` sends about a folder."""
+    gathered = gather(find_files([str(folder)]).files, lambda _: None)
+    found = check_chains(gathered.digests, load_public_keys(keys) if keys else {}, gathered.signatures)
+    check_logs(found, gathered.find, lambda path: hash_of(path, lambda _: None))
+    request = ExportLogsServiceRequest()
+    scope = request.resource_logs.add().scope_logs.add()
+    scope.scope.attributes.add(key="encoding.format").value.string_value = "aws.cloudtrail.digest"
+    for record in statements(found):
+        scope.log_records.add().body.string_value = record.text
+    return request.SerializeToString()
+
+
+def test_a_digest_that_the_next_run_verifies_counts_once_and_what_was_missing_and_came_is_missing_no_more(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    chain = Chain(tmp_path / "bucket")
+    keys = tmp_path / "keys.json"
+    keys.write_text(listed_keys(chain.key))
+
+    def seen(keys: Path | None = keys) -> list[tuple[Any, ...]]:
+        send(pipeline, verification_of(chain.folder, keys))
+        processed(pipeline)
+        pipeline.measure()
+        return covered(pipeline, "digests", "state, expected, seen")
+
+    chain.digest(1, logs=1)
+    assert seen() == [("unknown", 2, 0)]  # it and the log file it lists
+    chain.digest(2, logs=0)
+    chain.keep_metadata()
+    assert seen() == [("seen", 2, 2)]
+    lost = chain.logs[0].read_bytes()
+    chain.logs[0].unlink()
+    assert seen() == [("missed", 3, 2)]
+    assert found(pipeline, rows.DIGEST_GAPS) == [("acme", SOURCE, 1)]
+    chain.logs[0].write_bytes(lost)
+    for given in (keys, None):  # a run without keys takes nothing back
+        assert seen(given) == [("seen", 2, 2)]
+        assert found(pipeline, rows.DIGEST_GAPS) == [("acme", SOURCE, 0)]
+        assert covered(pipeline, "digest_gap", "why") == []
+
+
 def test_clocks_that_are_off_and_decoders_that_lose_fields_are_findings(pipeline: Pipeline, tmp_path: Path) -> None:
     now_ns = int(datetime.now(UTC).timestamp()) * 10**9
     beat: dict[str, str | int] = {"onshore.action": "telemetry.heartbeat"}
@@ -204,6 +253,17 @@ def test_clocks_that_are_off_and_decoders_that_lose_fields_are_findings(pipeline
     assert found(pipeline, rows.LOSSES) == [("acme", "otlp.log", 1)]
     (why,) = covered(pipeline, "losses", "why")
     assert why == ("1 events lack awsRegion, which their decoder drops",)
+
+
+def test_a_flow_log_that_tells_of_a_window_without_traffic_says_nothing_about_a_clock(pipeline: Pipeline) -> None:
+    ended = int(datetime.now(UTC).timestamp()) - 300
+    no_data = f"2 123456789010 eni-1 - - - - - - - {ended - 600} {ended} - NODATA"
+    flow: dict[str, str | int] = {"log.record.format": "aws.vpcflow"}
+    send(pipeline, otlp.logs([flow], resource={"onshore.collector.id": "reader"}, at_ns=0, body=no_data))
+    processed(pipeline)
+    pipeline.measure()
+    assert pipeline.rows("SELECT source_format, sum(heartbeats) FROM heard_hourly GROUP BY ALL") == [("aws.vpcflow", 1)]
+    assert not found(pipeline, rows.CLOCK)
 
 
 def test_a_register_that_cannot_be_read_is_said_and_the_last_one_stays(pipeline: Pipeline, tmp_path: Path) -> None:

@@ -1,28 +1,84 @@
-"""Approvals that an export names are those of the register."""
+"""What an export is judged as, and what it may rest on."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
+import exporting
+from onshore_pipeline.controls.load import load_controls
 from onshore_pipeline.errors import OnshoreError
-from onshore_pipeline.jobs.export_judged import approver
+from onshore_pipeline.evidence.redaction import PROFILES
+from onshore_pipeline.jobs.export_judged import (
+    NOTHING_REGISTERED,
+    Movement,
+    approver,
+    judged,
+    movement_event,
+    refuse_unregistered,
+    violated,
+)
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
-REGISTER = {"a-1": ("A-1", "the board", NOW + timedelta(days=1)), "a-2": ("A-2", "the board", NOW)}
+REGISTER = exporting.registers(
+    approvals="approval,approved_by,valid_to\nA-1,the board,2026-11-26\nA-2,the board,2026-11-25\n",
+    transfer_bases="basis,source,destination,dataset\nbcr,acme,,\nscc,,OAIC,\ndsa,,,patients\n",
+)
+
+
+def movement(
+    *, profile: str, categories: tuple[str, ...], homes: tuple[str, ...], other_homes: tuple[str, ...], basis: str = ""
+) -> Movement:
+    return Movement(
+        tenant="acme", recipient="OAIC", recipient_country="CN", person="Kim Lee", reason="Request 17",
+        categories=categories, homes=homes, other_homes=other_homes, redacted=frozenset(PROFILES[profile]),
+        pseudonymous=profile == "pseudonymous", basis=basis or None, approval=None, events=1,
+    )  # fmt: skip
 
 
 def test_who_gave_it_is_what_the_register_says() -> None:
     assert approver("A-1", REGISTER, NOW) == "the board"
-
-
-def test_nobody_is_known_to_have_given_it_without_a_register() -> None:
-    assert approver("A-1", None, NOW) is None
-    assert approver(None, REGISTER, NOW) is None
+    assert approver(None, NOTHING_REGISTERED, NOW) == "none"
 
 
 @pytest.mark.parametrize(("name", "why"), [("A-2", "it ended on 2026-11-26"), ("A-3", "has none of this id")])
 def test_one_that_ended_or_that_nobody_knows_is_refused(name: str, why: str) -> None:
     with pytest.raises(OnshoreError, match=why):
         approver(name, REGISTER, NOW)
+
+
+def test_one_is_refused_without_a_register() -> None:
+    with pytest.raises(OnshoreError, match="no register of approvals"):
+        approver("A-1", NOTHING_REGISTERED, NOW)
+
+
+@pytest.mark.parametrize(("basis", "covers"), [("bcr", True), ("SCC", True), ("dsa", False), ("consent", False)])
+def test_a_basis_covers_what_its_row_says(basis: str, covers: bool) -> None:  # noqa: FBT001 - a case
+    """By the tenant as source, by the recipient; not a data set that is another."""
+    asked = movement(profile="full", categories=("personal",), homes=("AU",), other_homes=(), basis=basis)
+    event = movement_event(asked, NOW)
+    if covers:
+        refuse_unregistered(event, REGISTER)
+    else:
+        with pytest.raises(OnshoreError, match=f"--basis {basis}: the register"):
+            refuse_unregistered(event, REGISTER)
+
+
+def blocking(asked: Movement) -> set[str]:
+    return {each.control for each in violated(judged(movement_event(asked, NOW), load_controls()))}
+
+
+def test_closing_people_cures_what_is_personal_and_nothing_else() -> None:
+    technology, both = ("jp_controlled_technology", "personal"), ("AU", "JP")
+    full = movement(profile="full", categories=technology, homes=both, other_homes=("JP",))
+    least = movement(profile="minimal", categories=technology, homes=both, other_homes=("JP",))
+    assert blocking(full) >= {"AU-APP8-01", "JP-APPI28-01", "JP-FEFA25-01"}
+    assert blocking(least) == {"JP-FEFA25-01"}
+
+
+def test_where_only_personal_data_moves_closing_people_leaves_nothing() -> None:
+    event = movement_event(
+        movement(profile="minimal", categories=("eu_personal", "personal"), homes=("AU",), other_homes=()), NOW
+    )
+    assert (event["categories"], event["home_jurisdictions"]) == (["none"], ["none"])

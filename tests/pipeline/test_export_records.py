@@ -70,9 +70,30 @@ def test_a_deleted_event_is_a_leaf_with_its_deletion_and_everything_else_is_prov
     assert [(each[0][0], each[0][3]) for each in gone] == [(1, deletion["id"])]
 
 
+@pytest.mark.parametrize("scope", [{}, {"controls": ("AU-APP8-01",)}, {"tenants": ("default",)}])
+def test_a_tombstone_is_shown_from_behind_the_range(filled: Pipeline, tmp_path: Path, scope: dict[str, Any]) -> None:
+    """Whoever says of a deletion what it took is compared with what was sealed, wherever in the log that stands."""
+    logged = filled.rows("SELECT DISTINCT entry FROM evidence_log WHERE kind = 'message'")
+    told = [json.loads(entry) for (entry,) in logged]
+    first_deed = min(each["timestamp"] for each in told if each["topic"] == standalone.ACTIONS_TOPIC)
+    exporting.export_to(filled, tmp_path / "b.zip", KEYRING, until=first_deed, **scope)
+    found = good(tmp_path / "b.zip")
+    assert found["manifest"]["counts"]["deleted"] == 1
+    deeds = [row["action"] for row in rows(tmp_path / "b.zip", standalone.EVENTS) if row["action"].startswith("ev")]
+    assert deeds == ["evidence.delete"]
+    assert "no tombstone of theirs" not in standalone.report(found)
+
+
+def test_a_tombstone_is_shown_among_the_events_of_a_control(filled: Pipeline, tmp_path: Path) -> None:
+    exporting.export_to(filled, tmp_path / "b.zip", KEYRING, controls=("AU-APP8-01",), profile="pseudonymous")
+    good(tmp_path / "b.zip")
+    exporting.export_to(filled, tmp_path / "b.zip", KEYRING, controls=("AU-APP8-01",))
+    assert "no tombstone of theirs" not in standalone.report(good(tmp_path / "b.zip"))
+
+
 def test_a_violation_of_a_deleted_event_stays_among_the_verdicts(filled: Pipeline, tmp_path: Path) -> None:
     exporting.export_to(filled, tmp_path / "b.zip", KEYRING, controls=("AU-APP8-01",))
-    assert good(tmp_path / "b.zip")["manifest"]["counts"]["events"] == 3
+    assert good(tmp_path / "b.zip")["manifest"]["counts"]["events"] == 3 + 1  # and the tombstone
     lines = rows(tmp_path / "b.zip", standalone.VERDICTS)
     assert sum("record_index" in line and line["control"] == "AU-APP8-01" for line in lines) == 4
 

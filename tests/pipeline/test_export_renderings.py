@@ -23,6 +23,7 @@ from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.keyring import Keyring, SigningKey
 from onshore_pipeline.evidence.verify import verify_bundle
 from onshore_pipeline.jobs.export_renderings import DOCUMENT, OCSF, OSCAL, STAMP
+from onshore_pipeline.jobs.export_tables import table
 from onshore_pipeline.reports.ocsf import OCSF_VERSION
 from onshore_pipeline.reports.timestamps import ask_for_timestamp, verify_timestamp
 from stamping_authority import Authority
@@ -91,6 +92,12 @@ def test_the_dictionary_names_every_column_of_every_table(bundle: Path) -> None:
     for name in ("findings.csv", "verdicts.csv", "coverage.csv"):
         header = next(csv.reader(io.StringIO(files[name].decode())))
         assert [row["column"] for row in rows if row["file"] == name] == header
+
+
+def test_no_text_of_a_table_is_a_formula() -> None:
+    said = ("=HYPERLINK(1)", "+1", "-1", "@a", "\tx", "a=1", -1, None)
+    (row,) = csv.reader(io.StringIO(table(("a",) * len(said), [said]).decode().partition("\n")[2], newline=""))
+    assert row == ["'=HYPERLINK(1)", "'+1", "'-1", "'@a", "'\tx", "a=1", "-1", ""]
 
 
 def test_parquet_has_no_integers_of_128_bits(bundle: Path) -> None:

@@ -125,6 +125,25 @@ def test_silence_is_signed_by_the_hour_and_not_before(pipeline: Pipeline) -> Non
     assert pipeline.one("SELECT count() FROM checkpoints WHERE kind = 'deployment'") == 2
 
 
+def test_a_restart_in_the_silence_leaves_no_hour_without_a_head(pipeline: Pipeline) -> None:
+    first = _sign(pipeline)
+    passed = 49 * 60.0
+    journal = HeadJournal(journal_path(pipeline.settings))
+    restarted = HeadSigner(
+        pipeline.client,
+        _log_id(pipeline),
+        KeySource(pipeline.settings),
+        journal,
+        now=lambda: _NOW + timedelta(seconds=passed),
+        elapsed=lambda: passed,
+    )
+    assert restarted.sign_when_due(copied=0) is None
+    passed = 56 * 60.0
+    again = restarted.sign_when_due(copied=0)
+    assert again is not None
+    assert again.at - first.at == timedelta(minutes=56)
+
+
 def test_whoever_leads_next_goes_on_from_the_last_head_and_one_size_has_one_root(pipeline: Pipeline) -> None:
     _keep_first(pipeline, 3)
     one, other = _signer(pipeline), _signer(pipeline)

@@ -27,6 +27,7 @@ from onshore_pipeline.jobs.audit import audit
 from onshore_pipeline.jobs.log_proofs import newest_head
 from onshore_pipeline.jobs.witnesses import request
 from onshore_pipeline.registration import registration
+from onshore_pipeline.rule_texts import RuleTexts
 from onshore_pipeline.sequencer import Sequencer
 from onshore_pipeline.settings import load_settings
 from onshore_pipeline.signing_key import KeySource, journal_path, own_verifier_keys
@@ -102,6 +103,7 @@ def test_a_log_is_signed_witnessed_and_audited_the_same_on_every_broker(
         flags["kafka_group"] = f"heads-{uuid4().hex}"
     with running_pipeline(tmp_path) as local:
         pipeline = replace(local, settings=load_settings(flags))
+        RuleTexts().keep(pipeline.client, pipeline.judgement)
         _send(pipeline, 3)
         first = _sign(pipeline, 0)
         keys = "".join(f"{key}\n" for key in own_verifier_keys(pipeline.settings))

@@ -41,6 +41,14 @@ def test_it_takes_one_person_to_hold_and_two_to_let_go(more: list[dict[str, Any]
     assert in_force([standing]) == ([Hold("h1", "acme", None, None, None, None, None)] if holds else [])
 
 
+@pytest.mark.parametrize("alias", ["Ana", "ANA", " ana", "ana ", "\uff41na"])
+def test_another_spelling_of_a_name_is_no_other_person(alias: str) -> None:
+    (standing,) = fold([PLACED, did("confirm", alias)])
+    assert standing.state == "placed"
+    (standing,) = fold([PLACED, did("confirm", "bo"), did("release", "ana"), did("release.confirm", alias)])
+    assert standing.state == "release proposed"
+
+
 def test_a_scope_that_cannot_be_read_holds_more_and_never_less() -> None:
     (standing,) = fold([did("place", "ana", since="some day", until="2026-03-01T00:00:00", review="soon")])
     assert standing.hold == Hold("h1", None, None, None, None, None, datetime(2026, 3, 1, tzinfo=UTC))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,9 +12,11 @@ import pytest
 import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
+from onshore_pipeline.broker import Advance, Outgoing
 from onshore_pipeline.commands import rejudge as command
 from onshore_pipeline.jobs.rejudge import Rejudged, Rejudger
 from onshore_pipeline.settings import load_settings
+from running_stack import run_onshore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +54,7 @@ def settings_of(pipeline: Pipeline, folder: Path, text: str) -> Settings:
 
 
 def again(pipeline: Pipeline, settings: Settings, as_known: str, tenant: str = "", control: str = "") -> Rejudged:
-    judged_by = command.judged_by(settings, as_known)
+    judged_by = command.judged_by(settings, as_known, pipeline.client)
     with closing(assembly.message_reader(pipeline.settings)) as reader:
         now = datetime.now(UTC)
         rejudger = Rejudger(pipeline.client, reader, judged_by, tenant, control)
@@ -82,18 +85,41 @@ def test_what_was_learned_later_is_not_known_then(pipeline: Pipeline, tmp_path: 
     assert again(pipeline, settings, f"{LEARNED:%Y-%m-%d}", control="AU-APP8-01").verdicts != []
 
 
-def test_a_message_that_the_broker_no_longer_has_is_counted_and_not_guessed(pipeline: Pipeline, tmp_path: Path) -> None:
-    class Forgetful:
-        def retained(self, *, dead_letters: bool = False) -> tuple[()]:
-            del dead_letters
-            return ()
-
-    judged_by = command.judged_by(settings_of(pipeline, tmp_path, REGISTRY), "now")
-    now = datetime.now(UTC)
-    told = Rejudger(pipeline.client, Forgetful(), judged_by).run(now - timedelta(hours=1), now)  # type: ignore[arg-type]
-    assert (told.messages, told.gone, told.verdicts) == (0, 4, [])
-
-
 def test_another_tenant_s_history_is_left_alone(pipeline: Pipeline, tmp_path: Path) -> None:
     told = again(pipeline, settings_of(pipeline, tmp_path, REGISTRY), "now", tenant="somebody else")
     assert (told.messages, told.verdicts, told.examples) == (4, [], [])
+
+
+def test_what_the_broker_no_longer_has_is_counted_never_guessed_and_tells_by_the_exit_code(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
+    pipeline.settings_file(tmp_path, f'geoip_dir = "{pipeline.settings.geoip_dir}"\n')
+    now = datetime.now(UTC)
+    asked = [
+        *("rejudge", "--from", f"{now - timedelta(hours=1):%Y-%m-%dT%H:%MZ}"),
+        *("--to", f"{now + timedelta(hours=1):%Y-%m-%dT%H:%MZ}", "--as-known", "then"),
+    ]
+    whole = run_onshore(tmp_path, *asked)
+    assert (whole.returncode, "every verdict comes out as it was sealed" in whole.stdout) == (0, True), whole.stderr
+    let_go(pipeline)
+    left = run_onshore(tmp_path, *asked)
+    assert left.returncode == 2, left.stderr
+    assert "4 messages are no longer kept by the broker and could not be judged again" in left.stdout
+    assert "local_log_kept_hours" in left.stdout
+    assert "nothing of what was sealed in that time could be judged again" in left.stdout
+    told = json.loads(run_onshore(tmp_path, *asked, "--json").stdout)
+    assert (told["messages"], told["gone"], told["verdicts"]) == (0, 4, [])
+    others = run_onshore(tmp_path, *asked, "--tenant", "somebody else")
+    assert (others.returncode, "nothing was sealed in that time" in others.stdout) == (0, True), others.stderr
+
+
+def let_go(pipeline: Pipeline) -> None:
+    """Have the local log keep nothing that was judged, and take a step that shows it."""
+    short = load_settings({"data_dir": pipeline.settings.data_dir, "local_log_kept_hours": 0})
+    with closing(assembly.local_log(short).producer()) as producer:
+        producer.send("otlp_logs", [Outgoing(b"later")])
+    with closing(assembly.consumer(short)) as consumer:
+        [message] = consumer.poll(max_messages=10, max_bytes=1 << 20, timeout_s=1.0).messages
+        end = message.offset + 1
+        advance = Advance(message.topic, message.topic_id, message.partition, message.offset, end)
+        consumer.commit([b"{}"], [advance])

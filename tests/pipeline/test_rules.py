@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,16 @@ import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
 from onshore_pipeline.context.loading import assemble, read_geography
+from onshore_pipeline.controls.load import load_controls
+from onshore_pipeline.errors import StoreUnavailable
 from onshore_pipeline.rule_texts import RuleTexts
+from onshore_pipeline.rules import ChangingRules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from onshore_pipeline.rules import ChangingRules
+    from onshore_pipeline.controls.load import ControlSet
 
 CONTROL = """id: X-1
 version: {version}
@@ -66,7 +70,7 @@ def rules(pipeline: Pipeline) -> Iterator[ChangingRules]:
     assert pipeline.settings.controls_dir is not None
     for folder in (pipeline.settings.context_dir, pipeline.settings.controls_dir):
         for file in folder.iterdir():
-            file.unlink()
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
     control_file(pipeline, CONTROL.format(version=1, country="NO").replace("id: X-1", "id: X-0"), "X-0.yaml")
     changing = assembly.rules(pipeline.settings)
     yield changing
@@ -175,12 +179,74 @@ def test_a_context_can_be_made_again_from_what_the_store_keeps(pipeline: Pipelin
 def test_a_thread_looks_by_itself(pipeline: Pipeline, rules: ChangingRules) -> None:
     rules.start()
     context_file(pipeline, "tenants.yaml", "- {tenant: someone, home: [AU]}\n")
+    wait_for(lambda: "own/tenants.yaml" in {source.name for source in rules.in_force().context.sources})
+
+
+@pytest.mark.parametrize("is_link", [False, True])
+def test_what_is_no_file_among_the_lists_is_named_and_the_next_change_still_noticed(
+    pipeline: Pipeline, rules: ChangingRules, *, is_link: bool
+) -> None:
+    assert pipeline.settings.controls_dir is not None
+    lists = pipeline.settings.controls_dir / "lists"
+    lists.mkdir()
+    good = rules.in_force()
+    rules.start()
+    if is_link:
+        (lists / "mine.csv").symlink_to("nowhere")
+    else:
+        (lists / "mine.csv").mkdir()
+    wait_for(lambda: "lists/mine.csv: cannot be read: " in rules.state()["rules_trouble"])
+    assert rules.in_force() is good
+    shutil.rmtree(lists)
+    control_file(pipeline, CONTROL.format(version=1, country="AU"))
+    wait_for(lambda: rules.in_force().controls.control("X-1") is not None)
+    assert rules.state()["rules_trouble"] == ""
+
+
+def test_whatever_reading_comes_upon_the_last_good_rules_stay_and_the_folders_are_watched(
+    pipeline: Pipeline, rules: ChangingRules
+) -> None:
+    judgement, folder = rules.in_force(), pipeline.settings.controls_dir
+    surprises: list[Exception] = [RuntimeError("of all\nthings")]
+
+    def read() -> ControlSet:
+        for surprise in surprises:
+            raise surprise
+        return load_controls()
+
+    watching = ChangingRules(judgement, (None, lambda: judgement.context), (folder, read))
+    watching.start()
+    control_file(pipeline, CONTROL.format(version=1, country="AU"))
+    wait_for(lambda: watching.state()["rules_trouble"] == f"{folder}: cannot be read: RuntimeError: of all things")
+    assert watching.in_force() is judgement
+    surprises.clear()
+    control_file(pipeline, CONTROL.format(version=2, country="AU"))
+    wait_for(lambda: watching.in_force() is not judgement)
+    assert watching.state()["rules_trouble"] == ""
+    watching.close()
+
+
+def test_a_telling_that_fails_is_said_and_tried_again(rules: ChangingRules) -> None:
+    tries: list[int] = []
+
+    def tell(*_: object) -> None:
+        tries.append(len(tries))
+        if len(tries) in {1, 2}:
+            raise StoreUnavailable("away") if len(tries) == 1 else OSError("no")
+
+    rules.start(tell)
+    wait_for(lambda: rules.state()["rules_trouble"] == "the folders cannot be watched: OSError: no")
+    wait_for(lambda: rules.state()["rules_trouble"] == "")
+    assert len(tries) == 3
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
     waited = threading.Event()
     for _ in range(600):
-        if "own/tenants.yaml" in {source.name for source in rules.in_force().context.sources}:
+        if is_so():
             return
         waited.wait(0.05)
-    pytest.fail("nobody looked")
+    pytest.fail("it never came to that")
 
 
 def send_and_work(pipeline: Pipeline, rules: ChangingRules) -> None:

@@ -144,7 +144,7 @@ def test_over_history_each_control_says_what_its_own_job_said_and_another_text_w
     monkeypatch.setattr(backtest_windowed, "ROWS_AT_ONCE", 12)  # in many parts
     said = {}
     for each in CONTROLS.windowed:
-        said[each.control.id] = list(WindowedBacktest(stored, each, None).days(*period))
+        said[each.control.id] = list(WindowedBacktest(stored, [each], None).days(*period))
         assert {day.agreement for day in said[each.control.id]} == {"equal"}, each.control.id
     [old] = [each for each in CONTROLS.windowed if each.control.id == "SOV-19-01"]
     before = said["SOV-19-01"][1].old
@@ -154,7 +154,7 @@ def test_over_history_each_control_says_what_its_own_job_said_and_another_text_w
     path.write_text(text.replace("> 500000000000", "> 250000000000").replace("version: 1\n", "version: 2\n"))
     [compiled], _, _ = check_controls(path)
     assert compiled.windowed is not None
-    test = WindowedBacktest(stored, old, compiled.windowed)
+    test = WindowedBacktest(stored, [old], compiled.windowed)
     day = list(test.days(*period))[1]
     assert day.new is not None
     assert day.new["violated"] > before["violated"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import struct
 import zipfile
@@ -11,12 +12,16 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow.parquet as pq
+import pypdfium2
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import recorded
 from onshore_pipeline.evidence import signed_note
 from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.signed_note import KeyType, VerifierKey
+from onshore_pipeline.evidence.verify import verify_bundle
 from onshore_pipeline.findings import waivers
 
 if TYPE_CHECKING:
@@ -38,9 +43,46 @@ KEYS: Final = f"{verifier()}\n{verifier(kind=KeyType.COSIGNATURE)}\n"
 WITNESS: Final = f"{verifier(WITNESS_KEY, 'witness.example', KeyType.COSIGNATURE)}\n"
 
 
+def said_by_both(path: Path, keys: str = KEYS, checkpoint: bytes | None = None) -> tuple[int, str]:
+    """Exit code, and the report or the problem; the same from both, and from the plain way alone."""
+
+    def alone() -> dict[str, Any]:
+        return standalone.verify(str(path), standalone.parse_keys(keys), checkpoint)
+
+    def plainly() -> dict[str, Any]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("quick_object", "quick_event", "quick_opening"):
+                patch.setattr(standalone, name, lambda *_: None)
+            return alone()
+
+    answers = []
+    for run in (alone, lambda: verify_bundle(path, keys, checkpoint), plainly):
+        try:
+            answers.append((0, standalone.report(run())))
+        except standalone.Problem as problem:
+            answers.append((problem.exit_code, str(problem)))
+    assert answers[0] == answers[1] == answers[2]
+    return answers[0]
+
+
 def files_of(path: Path) -> Files:
     with zipfile.ZipFile(path) as box:
         return {name: box.read(name) for name in box.namelist()}
+
+
+def texts_of(path: Path) -> dict[str, str]:
+    """What each file says, also where it is packed: a document's pages, a table's values."""
+    said = {}
+    for name, content in files_of(path).items():
+        if name.endswith(".pdf"):
+            read = pypdfium2.PdfDocument(content)
+            said[name] = "".join(page.get_textpage().get_text_range() for page in read)
+            read.close()
+        elif name.endswith(".parquet"):
+            said[name] = json.dumps(pq.read_table(io.BytesIO(content)).to_pylist(), default=str, ensure_ascii=False)
+        else:
+            said[name] = content.decode()
+    return said
 
 
 def container(files: list[tuple[str, bytes]]) -> bytes:
@@ -71,9 +113,18 @@ def signed(files: Files, key: Ed25519PrivateKey = KEY, **manifest_changes: Any) 
         manifest[section] = manifest[section] | changes
     raw = standalone.canonical(manifest)
     payload = standalone.statement_of(raw, manifest["export"]["id"])
-    label = f"{NAME}+{verifier(key).key_id.hex()}"
-    envelope = standalone.envelope_of(payload, label, key.sign(standalone.pre_authentication(payload)))
-    return container([(standalone.MANIFEST, raw), (standalone.ENVELOPE, envelope), *rest.items()])
+    return enveloped(rest, raw, payload, [signature(payload, key)])
+
+
+def signature(payload: bytes, key: Ed25519PrivateKey, name: str = NAME) -> tuple[str, bytes]:
+    """The key's label, and its signature."""
+    return f"{name}+{verifier(key, name).key_id.hex()}", key.sign(standalone.pre_authentication(payload))
+
+
+def enveloped(rest: Files, manifest: bytes, payload: bytes, signatures: list[tuple[str, bytes]]) -> bytes:
+    """The bundle with these signatures."""
+    envelope = standalone.envelope_of(payload, signatures)
+    return container([(standalone.MANIFEST, manifest), (standalone.ENVELOPE, envelope), *rest.items()])
 
 
 def note(origin: str, size: int, root: str, key: Ed25519PrivateKey = KEY) -> bytes:
@@ -427,6 +478,9 @@ ATTACKS_ON_PEOPLE: Final[dict[str, tuple[int, Callable[[Files], bytes]]]] = {
     "hold-said-to-be-released": (1, lambda files: _hold(files, state="released")),
     "hold-confirmed-by-another": (1, lambda files: _hold(files, confirmed_by="somebody")),
     "hold-of-another-scope": (1, lambda files: _hold(files, dataset="something else")),
+    "hold-for-another-reason": (1, lambda files: _hold(files, reason="another case")),
+    "hold-placed-at-another-time": (1, lambda files: _hold(files, placed_at=0)),
+    "hold-reviewed-later": (1, lambda files: _hold(files, review="2100-01-31")),
     "hold-that-nobody-placed": (
         1,
         lambda files: _rewritten(files, standalone.HOLDS, lambda row: row.update(id="h-2")),

@@ -85,7 +85,10 @@ class ChaosStack:
 
     @property
     def settings(self) -> Settings:
-        return Settings(data_dir=self.data.path, kafka_bootstrap_servers=self.bootstrap)
+        # As its parts have it: other registries than theirs would be a change, which the sequencer records.
+        return Settings(
+            data_dir=self.data.path, kafka_bootstrap_servers=self.bootstrap, geoip_dir=self.folder / "no-geoip"
+        )
 
     @property
     def environment(self) -> dict[str, str]:

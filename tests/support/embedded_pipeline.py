@@ -47,6 +47,16 @@ class Pipeline:
     store: psutil.Process
     url: str
 
+    def settings_file(self, folder: Path, more: str = "") -> None:
+        """Have commands that are run in a folder find this pipeline; `more`: further lines of their settings."""
+        data = DataDir(self.settings.data_dir)
+        writer = json.loads(data.credentials.read_text())["writer"]
+        (folder / "password").write_text(writer["password"])
+        (folder / "onshore.toml").write_text(
+            f'data_dir = "{data.path}"\nclickhouse_url = "{self.url}"\nclickhouse_user = "{writer["user"]}"\n'
+            f'clickhouse_password_file = "{folder / "password"}"\n{more}'
+        )
+
     def send(self, topic: str, values: Sequence[bytes], *, tenant: str = "default") -> None:
         producer = assembly.local_log(self.settings).producer()
         try:

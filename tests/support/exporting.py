@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import otlp_messages as otlp
 from onshore_pipeline import assembly
+from onshore_pipeline.context.loading import read_registered
 from onshore_pipeline.evidence.redaction import parse_redaction
 from onshore_pipeline.findings.standing import folders
 from onshore_pipeline.head_journal import HeadJournal
 from onshore_pipeline.head_signer import HeadSigner
 from onshore_pipeline.jobs.export import Exported, Request, export
+from onshore_pipeline.jobs.export_judged import NOTHING_REGISTERED
 from onshore_pipeline.jobs.export_scope import Scope
 from onshore_pipeline.jobs.log_proofs import newest_head
 from onshore_pipeline.rule_texts import keep_controls
@@ -23,9 +26,9 @@ from onshore_pipeline.store.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from embedded_pipeline import Pipeline
+    from onshore_pipeline.context.registered import Registered
     from onshore_pipeline.evidence.keyring import Keyring
 
 NAMES: Final = ("alice.sample@example.org", "bob.sample@example.org")
@@ -70,6 +73,11 @@ def reader_of(pipeline: Pipeline) -> Reader:
     return Reader(pipeline.url, writer["user"], writer["password"])
 
 
+def registers(**texts: str) -> Registered:
+    """Registries of these texts: `transfer_bases="basis,destination\\nconsent,NZ\\n"`."""
+    return read_registered({Path(f"{name}.csv"): text.encode() for name, text in texts.items()})
+
+
 def bounds_of_third_message(pipeline: Pipeline) -> tuple[int, int]:
     entries = [json.loads(row[0]) for row in pipeline.rows("SELECT DISTINCT entry FROM evidence_log")]
     stamps = sorted(entry["timestamp"] for entry in entries)
@@ -89,6 +97,8 @@ def export_to(
     export_id: UUID = FIRST,
     at: datetime = NOON,
     basis: str | None = None,
+    approval: str | None = None,
+    registered: Registered = NOTHING_REGISTERED,
     stamp: Callable[[bytes], bytes] | None = None,
     with_document: bool = True,
     **scope: Any,
@@ -98,14 +108,14 @@ def export_to(
     request = Request(
         export_id=export_id, at=at, scope=Scope(since, until, **scope), recipient="Office of the Commissioner",
         recipient_country=country, person="Kim Lee", reason="Request 17", profile=profile, redacted=redacted,
-        closed_keys=keys, basis=basis, with_document=with_document,
+        closed_keys=keys, basis=basis, approval=approval, with_document=with_document,
         pseudonyms=profile != "minimal",
     )  # fmt: skip
     reader = reader_of(pipeline)
     try:
         return export(
             reader, request, newest_head(reader), controls=pipeline.judgement.controls, keyring=keyring,
-            salt_master=pipeline.judgement.salt_master, target=target, stamp=stamp,
+            salt_master=pipeline.judgement.salt_master, target=target, stamp=stamp, registered=registered,
             where=folders(pipeline.settings.context_dir, pipeline.settings.data_dir),
         )  # fmt: skip
     finally:

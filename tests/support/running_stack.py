@@ -173,7 +173,8 @@ class RunningStack:
 
         def is_there() -> bool:
             try:
-                last[0] = self.one(query, **parameters)
+                found = self.rows(query, **parameters)
+                last[0] = found[0][0] if found else "no row"
             except (ClickHouseError, HTTPError, OSError) as error:
                 last[0] = error
             return bool(last[0] == expected)

@@ -2,11 +2,15 @@
 
 A format has three files in tests/golden/sources:
 
-    FORMAT.samples.jsonl   a sample a line: about, body, and where it has them attributes, resource, scope, event_name
+    FORMAT.samples.jsonl   a sample a line (`sample_messages.Sample`): about, body, attributes, resource ...
     FORMAT.events.json     what normalising makes of each: columns that are known, and attributes that were added
-    FORMAT.fidelity.yaml   body: json, words or csv (how the body divides into fields); fields: the names of words or
-                           cells, in order; paths: field → column: NAME or [NAMES], attribute: NAME or [NAMES], or
-                           raw: why no column holds it
+    FORMAT.fidelity.yaml   body: json, words or csv (how the body divides into fields; one that begins with a brace is
+                           JSON everywhere); fields: the names of words or cells, in order; line: a pattern with a
+                           named group a field, for lines among JSON or CSV; paths: field → column: NAME or [NAMES],
+                           attribute: NAME or [NAMES], or raw: why no column holds it
+
+The formats otlp.* are OpenTelemetry's own conventions: there the fields are attributes, those of the resource, metrics
+and their labels.
 
 `python tests/support/source_samples.py FORMAT` writes the events, which must then be checked by hand, and prints a
 fidelity file as it is found to be.
@@ -21,38 +25,25 @@ import io
 import json
 import re
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from ruamel.yaml import YAML
 
 from onshore_pipeline.normalise.normalise import normalise
 from onshore_pipeline.wire.decode import decode
+from sample_messages import OTLP, Sample, message_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from onshore_pipeline.normalise.frames import Normalised
 
 SOURCES: Final = Path(__file__).parents[1] / "golden" / "sources"
-OBSERVED_NS: Final = 1_790_000_000_000_000_000
 _NOT_SHOWN: Final = ("row", "message", "resource", "record_index", "body", "observed_at")
 _WORD: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\[[^\]]*\]|[^ ]+')
-_ATTRIBUTE: Final = "attributes:"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One record as a source writes it and a collector sends it."""
-
-    body: str
-    about: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
-    resource: dict[str, str] = field(default_factory=dict)
-    scope: dict[str, str] = field(default_factory=dict)
-    event_name: str = ""
+_ATTRIBUTE, _RESOURCE, _METRIC, _LABEL, _LINE = "attributes:", "resource:", "metric:", "label:", "line:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +53,7 @@ class Fidelity:
     body: str
     fields: tuple[str, ...]
     paths: dict[str, dict[str, Any]]
+    line: str = ""
 
 
 def formats() -> list[str]:
@@ -78,22 +70,12 @@ def samples_of(source_format: str) -> list[Sample]:
 def fidelity_of(source_format: str) -> Fidelity:
     """What is said of the fields of a format."""
     said = YAML(typ="safe", pure=True).load((SOURCES / f"{source_format}.fidelity.yaml").read_text(encoding="utf-8"))
-    return Fidelity(said["body"], tuple(said.get("fields", ())), said["paths"])
+    return Fidelity(said["body"], tuple(said.get("fields", ())), said["paths"], said.get("line", ""))
 
 
 def normalised_of(samples: Sequence[Sample], source_format: str) -> Normalised:
     """The samples as one message, normalised."""
-    request = ExportLogsServiceRequest()
-    for sample in samples:
-        group = request.resource_logs.add()
-        _put(group.resource.attributes, sample.resource)
-        scope = group.scope_logs.add()
-        said = "log.record.format" in {**sample.resource, **sample.attributes} or sample.scope or sample.event_name
-        _put(scope.scope.attributes, sample.scope if said else {"encoding.format": source_format})
-        record = scope.log_records.add(observed_time_unix_nano=OBSERVED_NS, event_name=sample.event_name)
-        record.body.string_value = sample.body
-        _put(record.attributes, sample.attributes)
-    return normalise(decode([("otlp_logs", request.SerializeToString(), None)]))
+    return normalise(decode([(*message_of(samples, source_format), None)]))
 
 
 def events_of(samples: Sequence[Sample], source_format: str) -> list[dict[str, Any]]:
@@ -102,7 +84,7 @@ def events_of(samples: Sequence[Sample], source_format: str) -> list[dict[str, A
     assert not normalised.failures, normalised.failures
     added: dict[int, dict[str, str]] = {}
     for row, key, text in normalised.attributes.iter_rows():
-        if samples[row].attributes.get(key) != text:
+        if _text(samples[row].attributes.get(key)) != text:
             added.setdefault(row, {})[key] = text
     return [_shown(event, added.get(number, {})) for number, event in enumerate(normalised.events.to_dicts())]
 
@@ -114,32 +96,78 @@ def golden_events(source_format: str) -> list[dict[str, Any]]:
 
 
 def fields_of(sample: Sample, fidelity: Fidelity) -> list[str]:
-    """The fields that a sample has: JSON paths with [] for a list's items, words or cells by name, attributes."""
+    """The fields that a sample has: JSON paths with [] for a list's items, words, cells or parts of a line by name,
+    attributes.
+    """
     own = [f"{_ATTRIBUTE}{key}" for key in sample.attributes if key != "log.record.format"]
-    if fidelity.body == "json":
+    if fidelity.body == "otlp":
+        own += [f"{_RESOURCE}{key}" for key in sample.resource]
+        own += [f"{_METRIC}{point['name']}" for point in sample.points]
+        own += [f"{_LABEL}{key}" for point in sample.points for key in point.get("labels", {})]
+        return list(dict.fromkeys(own))
+    return [*_fields_of_body(sample.body, fidelity), *own]
+
+
+def _fields_of_body(body: str, fidelity: Fidelity) -> list[str]:
+    how = _how(body, fidelity)
+    if how == "json":
         try:
-            found = list(dict.fromkeys(_paths(json.loads(sample.body))))
+            return list(dict.fromkeys(_paths(json.loads(body))))
         except ValueError:
-            found = []
-        return [*found, *own]
-    return [*(name for name, _ in zip(fidelity.fields, _split(sample.body, fidelity.body), strict=False)), *own]
+            return []
+    if how == "line":
+        return list(_parts_of_line(body, fidelity))
+    return [name for name, _ in zip(fidelity.fields, _split(body, how), strict=False)]
 
 
 def without(sample: Sample, path: str, fidelity: Fidelity) -> Sample:
-    """The sample without one field; a word becomes '-', a cell ''."""
-    if path.startswith(_ATTRIBUTE):
-        key = path.removeprefix(_ATTRIBUTE)
-        return replace(sample, attributes={name: text for name, text in sample.attributes.items() if name != key})
-    if fidelity.body == "json":
-        value = json.loads(sample.body)
-        return replace(sample, body=json.dumps(_pruned(value, path)))
-    parts = _split(sample.body, fidelity.body)
-    parts[fidelity.fields.index(path)] = "-" if fidelity.body == "words" else ""
-    if fidelity.body == "words":
-        return replace(sample, body=" ".join(parts))
+    """The sample without one field; a word or a part of a line becomes '-', a cell ''."""
+    kind, mark, key = path.partition(":")
+    match f"{kind}{mark}":
+        case "attributes:":
+            return replace(sample, attributes=_but(sample.attributes, key))
+        case "resource:" if fidelity.body == "otlp":
+            return replace(sample, resource=_but(sample.resource, key))
+        case "metric:" if fidelity.body == "otlp":
+            return replace(sample, points=[point for point in sample.points if point["name"] != key])
+        case "label:" if fidelity.body == "otlp":
+            points = [{**point, "labels": _but(point.get("labels", {}), key)} for point in sample.points]
+            return replace(sample, points=points)
+    return replace(sample, body=_body_without(sample.body, path, fidelity))
+
+
+def _body_without(body: str, path: str, fidelity: Fidelity) -> str:
+    how = _how(body, fidelity)
+    if how == "json":
+        return json.dumps(_pruned(json.loads(body), path))
+    if how == "line":
+        begin, end = _parts_of_line(body, fidelity)[path]
+        return f"{body[:begin]}-{body[end:]}"
+    parts = _split(body, how)
+    parts[fidelity.fields.index(path)] = "-" if how == "words" else ""
+    if how == "words":
+        return " ".join(parts)
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(parts)
-    return replace(sample, body=text.getvalue())
+    return text.getvalue()
+
+
+def _how(body: str, fidelity: Fidelity) -> str:
+    """How this body divides into fields."""
+    if body.startswith("{"):
+        return "json"
+    return "line" if fidelity.line and re.search(fidelity.line, body) else fidelity.body
+
+
+def _parts_of_line(body: str, fidelity: Fidelity) -> dict[str, tuple[int, int]]:
+    """The named parts of a line, and where each stands."""
+    found = re.search(fidelity.line, body)
+    assert found, body
+    return {f"{_LINE}{name}": found.span(name) for name, text in found.groupdict().items() if text is not None}
+
+
+def _but(given: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name != key}
 
 
 def changes(source_format: str, fidelity: Fidelity) -> dict[str, tuple[set[str], set[str]]]:
@@ -158,9 +186,9 @@ def changes(source_format: str, fidelity: Fidelity) -> dict[str, tuple[set[str],
     return found
 
 
-def _put(attributes: Any, given: dict[str, str]) -> None:
-    for key, text in given.items():
-        attributes.add(key=key).value.string_value = text
+def _text(value: object) -> str | None:
+    """A sent value as decoding writes it."""
+    return value if isinstance(value, str | None) else json.dumps(value, separators=(",", ":"))
 
 
 def _shown(event: dict[str, Any], added: dict[str, str]) -> dict[str, Any]:
@@ -208,6 +236,10 @@ def _split(body: str, how: str) -> list[str]:
     return _WORD.findall(body) if how == "words" else next(csv.reader([body]))
 
 
+def _body_of(source_format: str) -> str:
+    return "otlp" if source_format in OTLP else "json"
+
+
 def _write(source_format: str) -> None:
     samples = samples_of(source_format)
     events = events_of(samples, source_format)
@@ -215,7 +247,7 @@ def _write(source_format: str) -> None:
     path.write_text(json.dumps(events, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     sys.stdout.write(f"{path}: {len(events)} events; check each by hand\n")
     named = SOURCES / f"{source_format}.fidelity.yaml"
-    fidelity = fidelity_of(source_format) if named.exists() else Fidelity("json", (), {})
+    fidelity = fidelity_of(source_format) if named.exists() else Fidelity(_body_of(source_format), (), {})
     for field_path, (columns, attributes) in sorted(changes(source_format, fidelity).items()):
         said = {"column": sorted(columns)} if columns else {}
         said |= {"attribute": sorted(attributes)} if attributes else {}

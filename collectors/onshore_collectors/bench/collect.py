@@ -128,7 +128,7 @@ class _Arrived:
             first = advances[key].first if key in advances else message.offset
             advances[key] = Advance(message.topic, message.topic_id, message.partition, first, message.offset + 1)
         if messages:
-            self._consumer.commit([], list(advances.values()))  # the log keeps an hour's last 256 MiB, not all
+            self._consumer.commit([], list(advances.values()))  # the log keeps the last GiB, not all
         return len(messages)
 
     def _count(self, value: bytes) -> None:

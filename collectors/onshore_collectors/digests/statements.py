@@ -25,10 +25,10 @@ def statements(findings: Iterable[Finding]) -> Iterator[RawRecord]:
     """
     for finding in findings:
         yield _record(finding)
-        yield from (_record(log) for log in finding.logs if log.outcome != "valid")
+        yield from (_record(log, finding.name) for log in finding.logs if log.outcome != "valid")
 
 
-def _record(finding: Finding) -> RawRecord:
+def _record(finding: Finding, listed_by: str | None = None) -> RawRecord:
     body: dict[str, Any] = {
         "verification": FORMAT,
         "version": 1,
@@ -39,6 +39,7 @@ def _record(finding: Finding) -> RawRecord:
         "source": finding.source,
         "from": finding.since,
         "to": finding.until,
+        "listedBy": listed_by,
     }
     if finding.digest is not None:
         digest = finding.digest

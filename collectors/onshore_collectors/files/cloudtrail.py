@@ -11,9 +11,9 @@ FORMAT: Final = "aws.cloudtrail"
 RULES: Final = JsonRules(
     FORMAT,
     lists=("Records",),
-    ids=("eventID",),
-    times=("eventTime",),
-    keys=("eventVersion", "eventName", "eventID"),
+    ids=("eventID", "eventid"),  # in lower case what went through tables that know no other
+    times=("eventTime", "eventtime"),
+    keys=("eventVersion", "eventName", "eventID", "eventversion", "eventname", "eventid"),
     called="CloudTrail record",
     digest=("digestStartTime", "logFiles"),
 )

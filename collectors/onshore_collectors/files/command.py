@@ -125,7 +125,7 @@ def _collect(
     from onshore_collectors.files.source_files import find_files
 
     at = at_failpoint(target.failpoint)
-    found = find_files(paths, parquet=kind.read_parquet is not None)
+    found = find_files(paths, kind.suffixes)
     receiver = listening_receiver(target.otlp, target.token_file, target.data_dir)
     folder = data_folder(target.data_dir).path / POSITIONS_FOLDER
     described = describe(kind.name, target.collector_id, None)

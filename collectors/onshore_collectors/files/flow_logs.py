@@ -47,5 +47,6 @@ class _Heading:
 
 
 def is_heading(line: str) -> bool:
-    """Whether a line names fields."""
-    return all(map(_NAME.fullmatch, line.split()))
+    """Whether a line names fields, one of them of those without which it is no flow."""
+    names = line.split()
+    return all(map(_NAME.fullmatch, names)) and any(name.replace("_", "-") in NEEDED for name in names)

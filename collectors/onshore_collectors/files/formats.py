@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from onshore_collectors.files.json_records import JsonRules
@@ -123,26 +125,38 @@ def _of_a_gateway(fields: Mapping[str, Any]) -> str:
     return "gateway.envoy" if any(name in fields for name in _ENVOY) else "gateway.vllm"
 
 
+def _of_vllm(line: str) -> RawRecord | None:
+    """A bare line of vLLM's; Envoy's text form begins with the time in brackets."""
+    return None if line.startswith("[") else RawRecord(line, "gateway.vllm")
+
+
 GATEWAY: Final = JsonRules(
     "gateway.litellm",
     ids=("litellm_call_id", "request_id", "x_request_id", "id"),
     times=("startTime", "start_time", "timestamp", "time"),
     more=(*_LITELLM, *_ENVOY),
     choose=_of_a_gateway,
+    from_text=_of_vllm,
+    no_text="is neither JSON nor a line of vLLM's (of Envoy, its JSON access log is read: `json_format`)",
 )
 
 
 def any_of(name: str) -> JsonRules:
-    """The rules of a format of which nothing is known: JSON in any of the usual arrangements, or lines."""
-    return JsonRules(name, _ANY_LIST, _ANY_ID, _ANY_TIME, from_text=lambda text: RawRecord(text, name))
+    """The rules of a format of which nothing is known: JSON in any of the usual arrangements."""
+    return JsonRules(name, _ANY_LIST, _ANY_ID, _ANY_TIME)
+
+
+def any_or_lines_of(name: str) -> JsonRules:
+    """The same of a format that is written as lines of text, too."""
+    return replace(any_of(name), from_text=partial(RawRecord, format=name))
 
 
 MCP: Final = any_of("mcp.call")
 MODEL_REGISTRY: Final = any_of("model.registry")
 PGAUDIT: Final = JsonRules("postgres.pgaudit", times=("timestamp",))
-DNS: Final = any_of("dns.query")
+DNS: Final = any_or_lines_of("dns.query")
 REDFISH: Final = JsonRules("redfish.event", ("Members", "Events"), ("Id", "EventId"), ("Created", "EventTimestamp"))
-VPN: Final = any_of("vpn.session")
+VPN: Final = any_or_lines_of("vpn.session")
 BACKUP: Final = any_of("backup.job")
 REPLICATION: Final = any_of("replication.job")
 TICKETS: Final = any_of("vendor.ticket")

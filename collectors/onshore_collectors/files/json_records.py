@@ -1,5 +1,7 @@
 """Files of JSON records: one after the other (JSON lines or indented), in a list, or in a list inside of an object.
 
+In formats that are written as lines of text, too, both may stand in one file: a line is JSON where it begins as that.
+
 What is no record is given as `Unreadable`, with its place, and reading goes on at the next record: in a broken list
 where the next object begins like the records before it; outside of lists at the next line that begins like one.
 A list inside of an object is found by its name, which the rules of a format know (`{"Records": [...]}`). CloudWatch
@@ -15,17 +17,21 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from onshore_collectors.files.json_stream import Broken, JsonStream, Value
-from onshore_collectors.files.pieces import Digest, Piece, RawRecord, is_text
+from onshore_collectors.files.pieces import MOST_RECORD_CHARS, Digest, Piece, RawRecord, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
+
+    FromText = Callable[[str], RawRecord | None]
 
 CLOUDWATCH_LIST: Final = "logEvents"
 _MESSAGE: Final = "message"
 _CLOUDWATCH_NAMES: Final = ("id", "timestamp", _MESSAGE)
 _LONGEST_HEAD: Final = 4096
+_LONGEST_OPENING: Final = 64  # a bracket and the white space behind it
 _NEXT_LINE: Final = re.compile(r"(?<=[\r\n])[{\[]")
 _NEXT_TEXT: Final = re.compile(r"(?<=[\r\n])\S")
+_JSON_BEGINS: Final = re.compile(r"\{|\[\s*+(?:[{\[\]]|$)")
 _NEXT_OBJECT: Final = re.compile(r'(?<=[,\r\n])\s*\{\s*"')
 _SHOWN_NAMES: Final = 4
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -46,7 +52,9 @@ class JsonRules:
         digest: members that a file of hashes has instead; empty: there are no such files.
         more: further members that `choose` looks at.
         choose: members → source format; None: all are of `format`.
-        from_text: a CloudWatch event that holds no JSON → record, for formats of lines.
+        from_text: a line, or a CloudWatch event, that holds no JSON → record, for formats of lines; None where it is
+            none of theirs.
+        no_text: why such a line is none of theirs.
     """
 
     format: str
@@ -58,7 +66,8 @@ class JsonRules:
     digest: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
     choose: Callable[[Mapping[str, Any]], str] | None = None
-    from_text: Callable[[str], RawRecord] | None = None
+    from_text: FromText | None = None
+    no_text: str = "is no JSON"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -103,6 +112,11 @@ class _JsonFile:
 
     def _document(self) -> Iterator[Piece]:
         stream = self._stream
+        from_text = self._rules.from_text
+        if from_text is not None and not _JSON_BEGINS.match(stream.ahead(_LONGEST_OPENING)):
+            self._next_document = _NEXT_TEXT
+            yield self._line(from_text)
+            return
         if stream.take("["):
             yield from self._list("")
             return
@@ -120,6 +134,19 @@ class _JsonFile:
             yield stream.skip_to(self._next_document, str(broken))
             return
         yield from self._object(value)
+
+    def _line(self, from_text: FromText) -> Piece:
+        """A line of text that is no JSON."""
+        stream = self._stream
+        raw = stream.line_text()
+        if raw is None:
+            return stream.skip_to(_NEXT_TEXT, f"is longer than {MOST_RECORD_CHARS >> 20} MiB")
+        if not raw.isascii() and not is_text(raw):
+            return stream.refuse(raw, "is not UTF-8")
+        record = from_text(raw)
+        if record is None:
+            return stream.refuse(raw, self._rules.no_text)
+        return record._replace(open_end=True) if stream.at_end() else record
 
     def _object(self, value: Value) -> Iterator[Piece]:
         """A whole value outside of lists: a record, an object with a list of them, or a file of hashes."""
@@ -220,7 +247,7 @@ class _JsonFile:
         if not isinstance(message, str) or not is_text(message):
             return self._stream.refuse(value.raw, "is a CloudWatch event without a readable message")
         if rules.from_text is not None and not message.lstrip().startswith("{"):
-            return rules.from_text(message)
+            return rules.from_text(message) or self._stream.refuse(value.raw, f"holds a message that {rules.no_text}")
         try:
             inner = JsonStream(iter((message.encode(),)), rules.names).value()
         except Broken as broken:

@@ -34,6 +34,7 @@ _LONGEST_TOKEN: Final = 12  # a literal or an escape that a chunk may have cut
 _UNTERMINATED: Final = "Unterminated string"
 _KEPT_WHILE_SEARCHING: Final = 256
 _CLOSING: Final = ("}", "]", '"')
+_LINE_END: Final = re.compile(r"[\r\n]")
 _FIRST_NAME: Final = re.compile(r'\{\s*"[^"\\]{1,64}"\s*:')
 
 
@@ -81,8 +82,8 @@ class JsonStream:
 
     @property
     def line(self) -> int:
-        """The line in which reading goes on, from 1."""
-        return self._lines_before + self._text.count("\n", 0, self._at) + 1
+        """The line in which reading goes on, from 1; a line ends with LF, CR LF or CR."""
+        return self._lines_before + _line_ends(self._text, self._at) + 1
 
     def peek(self) -> str:
         """The next character that is no white space; '' at the end."""
@@ -118,6 +119,21 @@ class JsonStream:
         if end < 0:
             return None
         return self._guessed(text[at:end].rstrip(_SPACES))
+
+    def line_text(self) -> str | None:
+        """The rest of the line without its end, stepped over; None, and no step, where it is longer than a record."""
+        while not (end := _LINE_END.search(self._text, self._at)):
+            if len(self._text) - self._at > MOST_RECORD_CHARS or not self._read_on():
+                break
+        raw = self._text[self._at : end.start() if end else None]
+        if len(raw) > MOST_RECORD_CHARS:
+            return None
+        self._at += len(raw)
+        return raw
+
+    def at_end(self) -> bool:
+        """Whether nothing follows, not even white space."""
+        return self._at == len(self._text) and not self._read_on()
 
     def next_value(self, beginning: str) -> Value | None:
         """What stands before the next object with this beginning, if it is one object and a comma."""
@@ -235,9 +251,11 @@ class JsonStream:
             held += len(part)
         if not held:
             return False
-        self._lines_before += self._text.count("\n", 0, self._at)
-        self._bytes_before += bytes_in(self._text[: self._at])
-        self._text, self._at = "".join(parts), 0
+        passed, self._text = self._text[: self._at], "".join(parts)
+        is_split = passed.endswith("\r") and self._text.startswith("\n")  # one line end, counted with its LF
+        self._lines_before += _line_ends(passed, len(passed)) - is_split
+        self._bytes_before += bytes_in(passed)
+        self._at = 0
         return True
 
     def _next_part(self) -> str:
@@ -247,6 +265,12 @@ class JsonStream:
             self.cut_short, chunk = str(error), None
         self._ended = chunk is None
         return self._decoder.decode(chunk or b"", final=self._ended)
+
+
+def _line_ends(text: str, end: int) -> int:
+    """How many lines end before `end`."""
+    returns = text.count("\r", 0, end)
+    return text.count("\n", 0, end) + (returns - text.count("\r\n", 0, end) if returns else 0)
 
 
 def _look_for(names: Iterable[str]) -> Any:  # noqa: ANN401 - a function of a library without types

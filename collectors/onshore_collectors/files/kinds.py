@@ -11,7 +11,7 @@ from onshore_collectors.files import cloudtrail, flow_logs, formats
 from onshore_collectors.files.json_records import read_json
 from onshore_collectors.files.lines import read_csv, read_lines
 from onshore_collectors.files.pieces import RawRecord
-from onshore_collectors.files.source_files import first_character
+from onshore_collectors.files.source_files import JSON_SUFFIXES, LOG_SUFFIXES, first_character
 from onshore_pipeline.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class FileKind:
         read: a file's unpacked bytes → its pieces.
         read_parquet: a Parquet file's path, and what is told how many bytes were read → its pieces; None where the
             kind is not delivered as Parquet.
+        suffixes: how the names of such files end in a folder, but for what packing and rotating put behind that.
     """
 
     name: str
@@ -44,6 +45,7 @@ class FileKind:
     help: str
     read: ReadPieces
     read_parquet: ReadParquet | None = None
+    suffixes: tuple[str, ...] = LOG_SUFFIXES
 
 
 def _json(name: str, about: str, rules: JsonRules, *others: str) -> FileKind:
@@ -91,6 +93,7 @@ KINDS: Final[tuple[FileKind, ...]] = (
         "AWS VPC flow logs of any version, as text or Parquet, and CloudWatch Logs' copies of them",
         flow_logs.read_flow_logs,
         _read_flow_parquet,
+        (*LOG_SUFFIXES, ".parquet"),
     ),
     _json("network-firewall", "AWS Network Firewall alert, flow and TLS logs", formats.NETWORK_FIREWALL),
     _json("bedrock", "Amazon Bedrock model invocation logs", formats.BEDROCK),
@@ -113,13 +116,19 @@ KINDS: Final[tuple[FileKind, ...]] = (
     _json("lockbox", "Azure Customer Lockbox requests", formats.LOCKBOX, *formats.AZURE_FORMATS),
     _json("kubernetes-audit", "Kubernetes audit logs, and CloudWatch Logs' copies of them", formats.KUBERNETES_AUDIT),
     _json("kubernetes-events", "Kubernetes events (`kubectl get events -o json`)", formats.KUBERNETES_EVENTS),
-    _json("gateway", "Access logs of LiteLLM, vLLM and Envoy in JSON", formats.GATEWAY, *formats.GATEWAY_FORMATS),
+    _json("gateway", "Access logs of LiteLLM, vLLM and Envoy", formats.GATEWAY, *formats.GATEWAY_FORMATS),
     _json("mcp", "Tool calls over the Model Context Protocol", formats.MCP),
     _json("model-registry", "Pulls, reads and exports of model weights", formats.MODEL_REGISTRY),
-    FileKind("pgaudit", (formats.PGAUDIT.format,), "PostgreSQL's log in CSV or JSON, with pgaudit", _read_pgaudit),
-    _lines("dns", "DNS query logs", formats.DNS),
+    FileKind(
+        "pgaudit",
+        (formats.PGAUDIT.format,),
+        "PostgreSQL's log in CSV or JSON, with pgaudit",
+        _read_pgaudit,
+        suffixes=(".csv", *JSON_SUFFIXES),  # its .log is for people to read
+    ),
+    _json("dns", "DNS query logs", formats.DNS),
     _json("redfish", "Redfish events and log entries of BMCs", formats.REDFISH),
-    _json("vpn", "Sessions over VPNs and bastion hosts", formats.VPN),
+    _json("vpn", "Sessions over VPNs and bastion hosts, as JSON and sshd's lines", formats.VPN),
     _json("backup", "Backup jobs", formats.BACKUP),
     _json("replication", "Replication jobs, Kafka MirrorMaker's among them", formats.REPLICATION),
     _json("github", "GitHub's audit log", formats.GITHUB),
@@ -131,7 +140,7 @@ KINDS: Final[tuple[FileKind, ...]] = (
 
 
 def kind_of_format(name: str, source_format: str) -> FileKind:
-    """The kind `name` of files of a source format: JSON in any arrangement, or lines where a file begins otherwise.
+    """The kind `name` of files of a source format: its own, else JSON in any arrangement and lines of text.
 
     Raises:
         SettingsError: this is no format's name.
@@ -141,4 +150,4 @@ def kind_of_format(name: str, source_format: str) -> FileKind:
     kind = next((kind for kind in KINDS if kind.formats == (source_format,)), None)
     if kind is not None:
         return replace(kind, name=name)
-    return FileKind(name, (source_format,), "", partial(_read_lines_or_json, rules=formats.any_of(source_format)))
+    return FileKind(name, (source_format,), "", partial(read_json, rules=formats.any_or_lines_of(source_format)))

@@ -7,13 +7,14 @@ acknowledged everything before it (`spool`). One SQLite file in the data directo
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from onshore_collectors.files.source_files import Stamp
+from onshore_collectors.files.source_files import Stamp, rotated_from
 from onshore_pipeline.errors import OnshoreError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ _TABLES: Final = (
 _COLUMNS: Final = "device, inode, size, modified_ns, prefix_digest, pieces, sound, unreadable, finished, tail"
 _FIND: Final = f"SELECT {_COLUMNS} FROM positions WHERE receiver = ? AND file = ?"  # noqa: S608 - our own names
 _FIND_MOVED: Final = f"SELECT {_COLUMNS} FROM positions WHERE receiver = ? AND device = ? AND inode = ?"  # noqa: S608
+_FIND_CALLED: Final = f"SELECT file, {_COLUMNS} FROM positions WHERE receiver = ? AND file >= ? AND file < ?"  # noqa: S608
 _KEEP: Final = f"INSERT OR REPLACE INTO positions (receiver, file, {_COLUMNS}) VALUES ({', '.join('?' * 12)})"  # noqa: S608
 
 
@@ -99,6 +101,11 @@ def go_on_from(file: SourceFile, known: Position | None) -> Position:
     return Position(stamp, fresh.prefix_digest, known.sound, known.sound, tail=known.tail)
 
 
+def go_on_from_rotated(fresh: Position, known: Position | None) -> Position:
+    """Where to go on in a file that was read under another name, of which `fresh` is the beginning."""
+    return fresh if known is None else replace(fresh, pieces=known.sound, sound=known.sound, tail=known.tail)
+
+
 class Positions:
     """The positions of one reader towards one receiver; used as a context manager.
 
@@ -141,6 +148,26 @@ class Positions:
         with self.changing() as store:
             rows = store.execute(_FIND_MOVED, (self.receiver, stamp.device, stamp.inode)).fetchall()
         return max(map(Position.of_row, rows), key=lambda at: at.stamp.modified_ns, default=None)
+
+    def find_rotated(self, file: SourceFile) -> Position | None:
+        """How far a file was read before it was packed or copied away from the name that it had.
+
+        One that begins with the same bytes, all of them where they were less than 64 KiB, is the same file.
+
+        Raises:
+            OSError: the file cannot be looked at.
+        """
+        name, _ = rotated_from(file.name)
+        if name == file.name:
+            return None
+        with self.changing() as store:
+            rows = store.execute(_FIND_CALLED, (self.receiver, name, f"{name}\U0010ffff")).fetchall()
+        known = [Position.of_row(row) for other, *row in rows if other != file.name and rotated_from(other)[0] == name]
+        if not known:
+            return None
+        beginning = file.beginning()
+        same = [at for at in known if hashlib.sha256(beginning[: at.stamp.size]).digest() == at.prefix_digest]
+        return max(same, key=lambda at: at.sound, default=None)
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:

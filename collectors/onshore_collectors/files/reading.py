@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from onshore_collectors.files.log_outbox import LogOutbox, Stopped
 from onshore_collectors.files.pieces import Digest, Piece, RawRecord, Unreadable, digest_of
-from onshore_collectors.files.positions import Position, go_on_from
+from onshore_collectors.files.positions import Position, go_on_from, go_on_from_rotated
 from onshore_collectors.files.source_files import PARQUET, Stamp, first_chunk
 
 if TYPE_CHECKING:
@@ -201,7 +201,8 @@ class FileReading:
         at = go_on_from(file, positions.find(file.name) if positions is not None else None)
         if positions is None or at.pieces or at.finished:
             return at
-        return go_on_from(file, positions.find_moved(at.stamp))
+        at = go_on_from(file, positions.find_moved(at.stamp))
+        return at if at.pieces or at.finished else go_on_from_rotated(at, positions.find_rotated(file))
 
     def _read_from(self, file: SourceFile, at: Position) -> None:
         skip, seen, report = at.pieces, 0, self.report

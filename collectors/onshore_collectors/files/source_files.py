@@ -7,7 +7,9 @@ import glob
 import hashlib
 import itertools
 import os
+import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -18,15 +20,19 @@ from onshore_pipeline.errors import OnshoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    Suffixes = Sequence[str]
+
 STANDARD_INPUT: Final = "-"
 
 _CHUNK_BYTES: Final = 1 << 18
 _MOST_SEARCHED_BYTES: Final = 1 << 20
 _UTF16: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-_LOG_SUFFIXES: Final = (".json", ".jsonl", ".ndjson", ".log")
-_PARQUET_SUFFIX: Final = ".parquet"
+JSON_SUFFIXES: Final = (".json", ".jsonl", ".ndjson")
+LOG_SUFFIXES: Final = (*JSON_SUFFIXES, ".log")
+_ROTATED: Final = re.compile(r"(.*\.[A-Za-z]\w*)[.-](\d[\d-]*)")  # app.log.1, app.log-20261127, app.log.2026-11-27
 PARQUET: Final = b"PAR1"  # how such a file begins
 _PREFIX_BYTES: Final = 1 << 16
+_SHORTEST_DAY: Final = len("20261127")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,16 @@ class SourceFile:
         with Path(self.name).open("rb") as file:
             return hashlib.sha256(file.read(min(size, _PREFIX_BYTES))).digest()
 
+    def beginning(self) -> bytes:
+        """Its first 64 KiB, unpacked when they are packed; what can be read of them. Raises `OSError`."""
+        held = b""
+        with Path(self.name).open("rb") as file, suppress(CutShort):
+            for chunk in unpack(_counted(file, lambda _: None)):
+                held += chunk
+                if len(held) >= _PREFIX_BYTES:
+                    break
+        return held[:_PREFIX_BYTES]
+
     def is_parquet(self) -> bool:
         """Whether it begins as Parquet does; never of a stream. Raises `OSError`."""
         if self.is_stream:
@@ -91,8 +107,9 @@ class FoundFiles:
     """What paths led to.
 
     Attributes:
-        files: each once; a folder's in order of their paths.
-        ignored: how many files of folders do not look like logs by their names.
+        files: each once; a folder's in order of their paths, but what was rotated away before what is written to, the
+            oldest first: a position is kept by name, and found from a new name only while nothing else has the old one.
+        ignored: how many files of folders do not look like logs of that kind by their names.
     """
 
     files: tuple[SourceFile, ...]
@@ -103,31 +120,43 @@ class FoundFiles:
         return sum(_size(each.name) for each in self.files)
 
 
-def find_files(paths: Sequence[str], *, parquet: bool = False) -> FoundFiles:
+def find_files(paths: Sequence[str], suffixes: Suffixes = LOG_SUFFIXES) -> FoundFiles:
     """Files, folders (with everything below), patterns and `-`.
 
     Args:
         paths: what a person named.
-        parquet: whether Parquet files of a folder are logs, too.
+        suffixes: how the names of a folder's logs end, but for what packing and rotating put behind that.
 
     Raises:
-        OnshoreError: a path or pattern leads to nothing.
+        OnshoreError: a path or pattern leads to nothing, or to no file whose name ends so.
     """
     files: dict[str, SourceFile] = {}
     ignored = 0
-    suffixes = (*_LOG_SUFFIXES, _PARQUET_SUFFIX) if parquet else _LOG_SUFFIXES
     for path in paths:
-        for match in _matches(path):
-            if match != STANDARD_INPUT and Path(match).is_dir():
-                below = _below(Path(match))
-                logs = [each for each in below if _is_log(each, suffixes)]
-                ignored += len(below) - len(logs)
-            else:
-                logs = [match]
-            for each in logs:
-                name = each if each == STANDARD_INPUT else os.path.realpath(each)
-                files[name] = SourceFile(name, is_stream=name == STANDARD_INPUT or Path(name).is_fifo())
-    return FoundFiles(tuple(files.values()), ignored)
+        found, others = _logs_of(path, suffixes)
+        if not found:
+            endings = ", ".join(suffixes)
+            raise OnshoreError(f"{path}: none of {others:,} files there ends with {endings}; name files or a pattern")
+        ignored += others
+        for each in found:
+            name = each if each == STANDARD_INPUT else os.path.realpath(each)
+            files[name] = SourceFile(name, is_stream=name == STANDARD_INPUT or Path(name).is_fifo())
+    return FoundFiles(tuple(_oldest_first(list(files.values()))), ignored)
+
+
+def _logs_of(path: str, suffixes: Suffixes) -> tuple[list[str], int]:
+    """The files that a path leads to, and how many files of folders are none of those."""
+    logs: list[str] = []
+    others = 0
+    for match in _matches(path):
+        if match == STANDARD_INPUT or not Path(match).is_dir():
+            logs.append(match)
+            continue
+        below = _below(Path(match))
+        fitting = [each for each in below if _is_log(each, suffixes)]
+        logs += fitting
+        others += len(below) - len(fitting)
+    return logs, others
 
 
 def _matches(path: str) -> list[str]:
@@ -150,11 +179,31 @@ def _below(folder: Path) -> list[str]:
     return sorted(str(Path(parent, name)) for parent, _, names in os.walk(folder) for name in names)
 
 
-def _is_log(path: str, suffixes: tuple[str, ...]) -> bool:
-    name = Path(path).name.lower()
+def _is_log(path: str, suffixes: Suffixes) -> bool:
+    name, _ = rotated_from(Path(path).name.lower())
+    return name.endswith(tuple(suffixes)) and not name.startswith(".")
+
+
+def rotated_from(path: str) -> tuple[str, str]:
+    """What a file was called before it was packed and rotated, and by which number or day that is told; '' for none."""
     for suffix in PACKED_SUFFIXES:
-        name = name.removesuffix(suffix)
-    return name.endswith(suffixes) and not name.startswith(".")
+        path = path.removesuffix(suffix)
+    found = _ROTATED.fullmatch(path)
+    return (found[1], found[2]) if found else (path, "")
+
+
+def _oldest_first(files: list[SourceFile]) -> list[SourceFile]:
+    """The files, those that were rotated away from a name where the first of them or that name stands."""
+    places: dict[str, int] = {}
+    for place, file in enumerate(files):
+        places.setdefault(rotated_from(file.name)[0], place)
+
+    def order(file: SourceFile) -> tuple[int, bool, int, str]:
+        name, rotated = rotated_from(file.name)
+        is_count = rotated.isdigit() and len(rotated) < _SHORTEST_DAY
+        return places[name], not rotated, -int(rotated) if is_count else 0, rotated
+
+    return sorted(files, key=order)
 
 
 def _counted(file: BinaryIO, on_read: Callable[[int], None]) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from onshore_dashboard.views.finding_list import kind_chip, plain
 from onshore_dashboard.views.finding_windows import show_windows
 from onshore_dashboard.views.scope import jurisdiction_name
 from onshore_pipeline.findings.clocks import in_words
+from onshore_pipeline.findings.history import WAIVER_EXPIRED, history, restatements
 from onshore_pipeline.findings.standing import deleted_events
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def _what_happened(finding: dict[str, Any]) -> list[tuple[str, str | Html | None
         *named,
         ("first seen", _stated(finding["first_seen"])),
         ("last seen", _stated(finding["last_seen"])),
-        ("events", number(finding["events"])),
+        (
+            "events",
+            number(finding["events"]) + ("" if finding["events"] else ": nothing violates the control any more"),
+        ),
         ("bytes", size(finding["bytes"])),
         *_stands(finding),
         ("finding", Html(f"<code>{text(finding['finding'])}</code>")),
@@ -112,16 +116,17 @@ def _stands(finding: dict[str, Any]) -> list[tuple[str, str | Html | None]]:
 
 def _show_history(finding: dict[str, Any]) -> None:
     standing = _standing(finding)
+    restated = restatements(session.CALM, str(finding["finding"]))
     columns = (Column("When, UTC"), Column("What"), Column("Who"), Column("State"), Column("Why", wide=True))
     rows = [
         (
             moment(step.at),
-            f"{step.action.removeprefix('finding.').replace('_', ' ')} {step.detail}".strip(),
-            step.who or "the control",
+            f"{step.action.removeprefix('finding.').replace('_', ' ').replace('.', ' ')} {step.detail}".strip(),
+            step.who or ("the clock" if step.action == WAIVER_EXPIRED else "the control"),
             f"without effect: {step.refused}" if step.refused else step.state,
             step.reason,
         )
-        for step in (standing.life.steps if standing else ())
+        for step in (history(standing, session.now(), restated) if standing else ())
     ]
     empty = "Nobody has done anything about it yet: onshore findings ack, assign, resolve ... record what people do."
     st.html(table(columns, rows, "What was done about this finding", empty))

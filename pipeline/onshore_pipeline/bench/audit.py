@@ -11,7 +11,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from onshore_pipeline.bench.commands_run import environment_of, measured, told_of, wait_for_head
+from onshore_pipeline.bench.commands_run import environment_of, measured, told_of, wait_until_done
 from onshore_pipeline.bench.ingest import MOST_DISTINCT, OursAlone, Plan
 from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.measured import middle
@@ -37,7 +37,7 @@ def bench_audit(events: int, rounds: int = 1) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         side = OursAlone(stack, plan)
         side.round(endless(messages), plan.messages)
-        wait_for_head(side)
+        wait_until_done(side)
         environment = environment_of(side)
         told = [_round(side, environment, plan.messages * plan.traffic.records) for _ in range(rounds)]
     return {"bench": "audit", **middle(told), "machine": about}

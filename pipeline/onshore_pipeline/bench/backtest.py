@@ -71,8 +71,8 @@ def bench_backtest(events: int, rounds: int = 3) -> dict[str, Any]:
         reader = Reader(url, USER_OF_ROLE[Role.READER], load_or_create(data.credentials).passwords[Role.READER])
         old, new = _texts()
         told = {
-            "one text": _run(Backtest(reader, old, None), parts, rounds),
-            "two texts": _run(Backtest(reader, old, new), parts, rounds),
+            "one text": _run(Backtest(reader, [old], None), parts, rounds),
+            "two texts": _run(Backtest(reader, [old], new), parts, rounds),
         }
         peak = parts.peak_mib()["store"]
     return {

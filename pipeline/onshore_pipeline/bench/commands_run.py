@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S: Final = 0.02
 _HEAD_WITHIN_S: Final = 300
+_REST_WITHIN_S: Final = 300
+_MANY: Final = 100_000
+# What windows come to is looked for after so long at the latest.
+_REST_S: Final = 32
+_RESTING: Final = 0.1  # CPU seconds a second, of store and sequencer together
 
 
 def told_of(took: Mapping[str, float], events: int) -> dict[str, Any]:
@@ -67,19 +73,28 @@ def _peak_mib(pid: int) -> float:
     return total / 1024
 
 
-def wait_for_head(side: OursAlone) -> None:
-    """Until a head over the whole log is in the store."""
+def wait_until_done(side: OursAlone) -> None:
+    """Until a head over the whole log is in the store, and nothing that follows from many events is still made."""
     entries = "SELECT uniqExact(log_position) FROM evidence_log"
     covered = "SELECT max(size) FROM checkpoints WHERE kind = 'deployment'"
-    _wait(lambda: side.seen(covered) >= side.seen(entries), side)
+    _wait(lambda: side.seen(covered) >= side.seen(entries), side, _HEAD_WITHIN_S, "no head over the whole log")
+    if side.plan.events < _MANY:
+        return
+    used: deque[float] = deque(maxlen=_REST_S)
+
+    def rests() -> bool:
+        used.append(sum(side.parts.cpu_s().values()))
+        return len(used) == _REST_S and used[-1] - used[0] < _RESTING * _REST_S
+
+    _wait(rests, side, _REST_WITHIN_S, "no rest")
 
 
-def _wait(reached: Callable[[], bool], side: OursAlone) -> None:
-    deadline = time.monotonic() + _HEAD_WITHIN_S
+def _wait(reached: Callable[[], bool], side: OursAlone, within_s: float, what: str) -> None:
+    deadline = time.monotonic() + within_s
     while not reached():
         side.parts.check()
         if time.monotonic() > deadline:
-            raise OnshoreError(f"no head over the whole log was signed within {_HEAD_WITHIN_S} s")
+            raise OnshoreError(f"{what} within {within_s} s")
         time.sleep(1.0)
 
 

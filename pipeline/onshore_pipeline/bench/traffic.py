@@ -45,6 +45,7 @@ class Traffic:
         attributes: an event; beyond 12 they are the application's own, short texts.
         addresses: distinct client addresses, evenly used. Unless `scattered`, Malaysia's begin anew after 2^19 of them,
             Australia's after 2^21.
+        addresses_from: the number of the first of them: two traffics can have none in common.
         scattered: the addresses lie all over the Internet, wherever their senders declare them to be.
         v6_every: each so-manieth scattered address is an IPv6 one; 0: none.
         records: a message.
@@ -54,6 +55,7 @@ class Traffic:
 
     attributes: int = 12
     addresses: int = 5_000
+    addresses_from: int = 0
     scattered: bool = False
     v6_every: int = 0
     records: int = RECORDS_A_MESSAGE
@@ -112,7 +114,7 @@ def _later(message: bytes, by_ns: int) -> bytes:
 
 def _attributes(rng: random.Random, traffic: Traffic) -> list[tuple[str, str | int]]:
     """The twelve, the ones that controls read first."""
-    client = rng.randrange(traffic.addresses)
+    client = traffic.addresses_from + rng.randrange(traffic.addresses)
     country = _COUNTRIES[client % len(_COUNTRIES)]
     address = _scattered(client, traffic.v6_every) if traffic.scattered else _address(client, country)
     data_set = rng.randrange(200)

@@ -1,7 +1,8 @@
 """`onshore bench windows`: what it costs to judge windows, sequences and absences, while there are ever more events.
 
 The store is real; events are written by its engine as an attempt writes them, with their entries in the log. All that
-ships is judged. Exports of the present day fall into the windows of two controls, which both are open.
+ships is judged. Exports of yesterday fall into the windows of two controls, which both are open: it is always noon of
+that day, so that as many windows have passed at whatever hour this runs.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ _AT_ONCE: Final = 500_000
 # Runs look for what is over every 15 seconds: each does here, which is the dearest case.
 _PASSES_NS: Final = 16_000_000_000
 _NS: Final = 1_000_000_000
+_HOUR_NS: Final = 3600 * _NS
 _EVENTS: Final = """
 INSERT INTO events (attempt_id, event_id, tenant, domain, action, outcome, occurred_at, ingested_at, source_format,
     actor_id, bytes, destination_country, destination_country_basis, home_jurisdictions)
@@ -131,9 +133,10 @@ class _Judged:
         self._stack.callback(self._client.close)
         controls = load_controls().windowed
         self._windows = Windows(self._client, lambda: controls, clock=self._now)
-        now = datetime.now(UTC)
-        self._day_ns = int(now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()) * _NS
-        self._arrival_ns = int(now.timestamp() * _NS) - 600 * _NS
+        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        self._day_ns = int(midnight.timestamp()) * _NS - 24 * _HOUR_NS
+        self._noon_ns = self._day_ns + 12 * _HOUR_NS
+        self._arrival_ns = self._noon_ns - 600 * _NS
         _forget_peak()
         return self
 
@@ -177,7 +180,7 @@ class _Judged:
 
     def _now(self) -> int:
         self._passed_ns += _PASSES_NS
-        return time.time_ns() + self._passed_ns
+        return self._noon_ns + self._passed_ns
 
 
 def _forget_peak() -> None:

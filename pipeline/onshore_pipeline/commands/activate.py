@@ -1,4 +1,4 @@
-"""`onshore controls activate | retire`: which text of a control judges from when on, recorded with who and why."""
+"""`onshore controls activate | retire | withdraw`: which text of a control judges from when on."""
 
 from __future__ import annotations
 
@@ -63,6 +63,22 @@ def retire_control(
     _carry_out(settings, planned, "control.retire", as_json=as_json)
 
 
+def withdraw_control(
+    control_id: Annotated[str, typer.Argument(metavar="ID", help="For example AU-APP8-01")],
+    who: WhoOption,
+    reason: ReasonOption,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Take back the last activation or retirement of a control while it is not in force yet."""
+    from onshore_pipeline.controls.activating import plan_withdrawal
+
+    settings = load_settings({"data_dir": data_dir})
+    said = (_said(who, "--as"), _said(reason, "--reason"))
+    planned = plan_withdrawal(control_id, _folder(settings), *said, datetime.now(UTC))
+    _carry_out(settings, planned, "control.withdraw", as_json=as_json)
+
+
 def _carry_out(settings: Settings, planned: Planned, action: str, *, as_json: bool) -> None:
     """Recorded first: a decision that took effect and stands nowhere would be worse than the other way round."""
     activation = planned.activation
@@ -76,6 +92,13 @@ def _carry_out(settings: Settings, planned: Planned, action: str, *, as_json: bo
         typer.echo(json.dumps({**asdict(activation), "before": planned.before, "event": event_id}, default=str))
         return
     before = f"version {planned.before}" if planned.before is not None else "nothing"
+    if (taken := planned.withdrawn) is not None:
+        text = f"version {taken.version}" if taken.digest else "its end"
+        typer.echo(
+            f"{taken.control_id}: {text} from {taken.effective_at:%Y-%m-%d %H:%M:%S} UTC on, decided by {taken.who}, is"
+            f" withdrawn: {before} judges on; recorded as event {event_id}"
+        )
+        return
     text = f"version {activation.version} ({activation.digest[:12]})" if activation.digest else "no text"
     typer.echo(
         f"{activation.control_id}: {text} judges events from {activation.effective_at:%Y-%m-%d %H:%M:%S} UTC on,"
@@ -94,7 +117,7 @@ def _record(settings: Settings, planned: Planned, action: str) -> str:
     attributes = {
         "onshore.control.id": activation.control_id,
         "onshore.control.version": str(activation.version),
-        "onshore.control.sha256": activation.digest,
+        "onshore.control.sha256": (planned.withdrawn or activation).digest,
         "onshore.control.effective_at": f"{activation.effective_at:%Y-%m-%dT%H:%M:%S.%fZ}",
     }
     with contextlib.closing(assembly.recorder(settings)) as recorder:

@@ -15,7 +15,14 @@ _WITNESSED_WITHIN: Final = timedelta(hours=26)  # once a day, and a little late
 
 def attention(report: dict[str, Any]) -> list[str]:
     """What a person should look at, a line each."""
-    return [*_pressure(report), *_trouble(report), *_heads(report), *_stamps(report), *_retention(report)]
+    return [
+        *_pressure(report),
+        *_trouble(report),
+        *_heads(report),
+        *_stamps(report),
+        *_retention(report),
+        *_telling(report),
+    ]
 
 
 def _pressure(report: dict[str, Any]) -> list[str]:
@@ -81,6 +88,12 @@ def _retention(report: dict[str, Any]) -> list[str]:
     if due and datetime.now(UTC) - datetime.fromisoformat(due) > _RETENTION_LATE:
         return [f"retention should have run at {due} and did not: is the sequencer running?"]
     return []
+
+
+def _telling(report: dict[str, Any]) -> list[str]:
+    """What the sequencer cannot tell others."""
+    trouble = report.get("telling_trouble")
+    return [f"not all is told, and it is tried again: {trouble}"] if trouble else []
 
 
 def _trouble(report: dict[str, Any]) -> list[str]:

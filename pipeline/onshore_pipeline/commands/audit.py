@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.evidence.signed_note import VerifierKey
     from onshore_pipeline.jobs.audit import Audited
     from onshore_pipeline.settings import Settings
+    from onshore_pipeline.store.reader import Reader
 
 _SAY_EVERY_S: Final = 1.0
 _SHOWN: Final = 50
@@ -38,14 +39,17 @@ def audit(
     """
     from onshore_pipeline import assembly
     from onshore_pipeline.evidence.self_check import check_compiled
+    from onshore_pipeline.findings.standing import folders
     from onshore_pipeline.head_journal import HeadJournal
     from onshore_pipeline.jobs.audit import audit as run
+    from onshore_pipeline.jobs.audit_states import audit_states
     from onshore_pipeline.jobs.log_statement import statement_problems
-    from onshore_pipeline.memory import leave_out_pandas
+    from onshore_pipeline.memory import keep_freed_memory, leave_out_pandas
     from onshore_pipeline.signing_key import journal_path, witness_keys
     from onshore_pipeline.stack import salt_master
 
     leave_out_pandas()
+    keep_freed_memory()
     settings = load_settings({"data_dir": data_dir})
     first, last = _moment(since, datetime(1970, 1, 1, tzinfo=UTC)), _moment(to, datetime(2260, 1, 1, tzinfo=UTC))
     check_compiled()
@@ -64,14 +68,26 @@ def audit(
         journal = HeadJournal(journal_path(settings))
         keys, without_keys = _keys(settings)
         done = run(client, reader, salt_master(settings), keys, journal, first, last, progress, witness_keys(settings))
+        store = held.enter_context(contextlib.closing(_reader(settings)))
+        where = folders(settings.context_dir, settings.data_dir)
+        done.add(audit_states(store, where, datetime.now(UTC), done.waivers))
     if keys and not settings.kafka_bootstrap_servers:
         done.add(statement_problems(DataDir(settings.data_dir).messages, keys))
     notes = [f"the log could not be read, so that its copy was not compared with it: {unread}"] if unread else []
-    notes += [without_keys] if without_keys else []
+    notes += [each for each in (without_keys, done.waivers.unchecked) if each]
     _print(done, notes, time.monotonic() - began, as_json=as_json)
     if any(count for what, count in done.counts.items() if what != _UNCHECKABLE):
         return 1
     return 2 if notes or done.counts else 0
+
+
+def _reader(settings: Settings) -> Reader:
+    """The store as one who only reads."""
+    from onshore_pipeline.stack import store_address
+    from onshore_pipeline.store.reader import Reader
+
+    address = store_address(settings, writing=False)
+    return Reader(address.url, address.user, address.password, ca_file=address.ca_file)
 
 
 def _keys(settings: Settings) -> tuple[tuple[VerifierKey, ...], str]:
@@ -91,7 +107,8 @@ def _print(done: Audited, notes: list[str], took_s: float, *, as_json: bool) -> 
         seen = {"size": done.seen.size, "by": sorted(done.seen.by), "at": done.seen.at}
         sums = {"events": done.events, "entries": done.entries, "took_s": round(took_s, 1)}
         sums |= {"hours_of_runs": done.runs.hours, "hours_of_windows_open": done.runs.windows_open}
-        typer.echo(json.dumps({**told, **sums, "witnessed": seen}))
+        sums["hours_to_be_rebuilt"] = done.waiting
+        typer.echo(json.dumps({**told, **sums, "waivers": done.waivers.states, "witnessed": seen}))
         return
     for each in done.problems[:_SHOWN]:
         typer.echo(f"{each.what.upper()}: {each.where}: {each.why}")
@@ -108,6 +125,10 @@ def _print(done: Audited, notes: list[str], took_s: float, *, as_json: bool) -> 
             else ""
         )
         typer.echo(f"runs of controls in {done.runs.hours:,} sealed hours{left}")
+    if done.waivers.states:
+        typer.echo("waivers: " + ", ".join(f"{n:,} {state}" for state, n in done.waivers.states.items()))
+    if done.waiting:
+        typer.echo(f"rollups of {done.waiting:,} hours are to be rebuilt: they were not compared")
     looked = f"{done.events:,} events and {done.entries or 0:,} log entries in {took_s:.1f} s"
     typer.echo(f"{looked}: " + (f"{total:,} problems" if total else "all is as it was sealed"))
 

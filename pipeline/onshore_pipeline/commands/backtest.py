@@ -18,6 +18,8 @@ from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from onshore_pipeline.controls.compiled import Compiled
     from onshore_pipeline.jobs.backtest import Backtest, Day, Estimate
     from onshore_pipeline.jobs.backtest_windowed import WindowedBacktest
@@ -37,7 +39,8 @@ def backtest_control(
 ) -> int:
     """Run a control over stored events, day by day, beside another text of it and beside what was sealed.
 
-    Exit 1 if the text in force says something else about a day than the worker sealed by that same version.
+    Each of its texts judges the events of its own time. Exit 1 if one says something else about a day than the worker
+    sealed by that same version.
     """
     old, new = _texts(control_id, against, data_dir)
     start, end = moment("--from", since), moment("--to", until)
@@ -67,23 +70,24 @@ def backtest_control(
     return 1 if any(day.agreement == "differs" for day in days) else 0
 
 
-def _test(store: Reader, old: Compiled | None, new: Compiled | None) -> Backtest | WindowedBacktest:
+def _test(store: Reader, old: Sequence[Compiled], new: Compiled | None) -> Backtest | WindowedBacktest:
     from onshore_pipeline.jobs.backtest import Backtest
     from onshore_pipeline.jobs.backtest_windowed import WindowedBacktest
 
-    windowed = [each.windowed if each is not None else None for each in (old, new)]
-    if not any(windowed):
+    texts = [*old, *([new] if new is not None else [])]
+    windowed = [each.windowed for each in old if each.windowed is not None]
+    if not any(each.windowed for each in texts):
         return Backtest(store, old, new)
-    if any(each is not None and each.windowed is None for each in (old, new)):
+    if any(each.windowed is None for each in texts):
         raise OnshoreError(
             "one text looks at single events and the other at more than one: what they count cannot be compared;"
             " run the new text with an id of its own"
         )
-    return WindowedBacktest(store, *windowed)
+    return WindowedBacktest(store, windowed, new.windowed if new is not None else None)
 
 
-def _texts(control_id: str, against: Path | None, data_dir: Path | None) -> tuple[Compiled | None, Compiled | None]:
-    """The control in force, and the one of the file."""
+def _texts(control_id: str, against: Path | None, data_dir: Path | None) -> tuple[list[Compiled], Compiled | None]:
+    """The control's texts, each with the time in which it judges, and the one of the file."""
     from onshore_pipeline.controls.load import PACKS, check_controls
     from onshore_pipeline.controls.suggestions import did_you_mean
     from onshore_pipeline.jobs.backtest import refused
@@ -92,7 +96,7 @@ def _texts(control_id: str, against: Path | None, data_dir: Path | None) -> tupl
     known, problems, _ = check_controls(*([PACKS] if own is None else [PACKS, own]))
     if problems:
         raise problems[0]
-    old = next((each for each in known if each.control.id == control_id), None)
+    old = [each for each in known if each.control.id == control_id]
     new = None
     if against is not None:
         if not against.is_file():
@@ -103,12 +107,11 @@ def _texts(control_id: str, against: Path | None, data_dir: Path | None) -> tupl
         [new] = found
         if new.control.id != control_id:
             raise OnshoreError(f"{against} holds {new.control.id}, not {control_id}: compare a control with itself")
-    if old is None and new is None:
+    if not old and new is None:
         ids = [each.control.id for each in known]
         raise OnshoreError(f"no control has the id {control_id}{did_you_mean(control_id.upper(), ids)}")
-    for each in (old, new):
-        why = refused(each) if each is not None else None
-        if why:
+    for each in [*old, *([new] if new is not None else [])]:
+        if why := refused(each):
             raise OnshoreError(why)
     return old, new
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from onshore_pipeline.commands.context_history import context_history
+from onshore_pipeline.commands.context_rows import counted, shipped_table, show_rows, unknown
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
 from onshore_pipeline.errors import ContextError, OnshoreError
 from onshore_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from onshore_pipeline.context import Context
 
@@ -26,6 +27,8 @@ _NameArgument = Annotated[str | None, typer.Argument(metavar="NAME", help="One r
 _KnownOption = Annotated[
     str | None, typer.Option("--known", metavar="TIME", help="As it was known then: 2026-11-01 or 2026-11-01T08:00:00Z")
 ]
+
+_ShippedOption = Annotated[bool, typer.Option("--shipped", help="The rows that ship with Onshore, too")]
 
 
 @app.command("validate")
@@ -47,17 +50,22 @@ def validate_context(
     else:
         for problem in problems:
             typer.echo(str(problem), err=True)
-        rows = ", ".join(f"{name} {_counted(count, 'row')}" for name, count in good.items())
-        typer.echo(f"good: {rows or 'nothing'}; {_counted(len(problems), 'problem')}")
+        rows = ", ".join(f"{name} {counted(count, 'row')}" for name, count in good.items())
+        typer.echo(f"good: {rows or 'nothing'}; {counted(len(problems), 'problem')}")
     return 1 if problems else 0
 
 
 @app.command("show")
-def show_context(name: _NameArgument = None, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Say what the registries in force are made of; with NAME, show its rows that are true today."""
+def show_context(
+    name: _NameArgument = None,
+    shipped: _ShippedOption = False,
+    as_json: JsonOption = False,
+    data_dir: DataDirOption = None,
+) -> None:
+    """Say what the registries in force are made of; with NAME or --shipped, show the rows that are true today."""
     context = _loaded(data_dir)
-    if name is not None:
-        _show_rows(context, name, _today(), as_json=as_json)
+    if name is not None or shipped:
+        show_rows(context, name, _today(), shipped=shipped, as_json=as_json)
         return
     parts: list[dict[str, Any]] = [
         {"name": each.name, "version": each.version, "sha256": each.sha256, "rows": _rows_of(context, each.name)}
@@ -67,11 +75,12 @@ def show_context(name: _NameArgument = None, as_json: JsonOption = False, data_d
         typer.echo(json.dumps({"digest": context.digest, "sources": parts}))
         return
     for part in parts:
-        rows = "" if part["rows"] is None else _counted(part["rows"], "row")
+        rows = "" if part["rows"] is None else counted(part["rows"], "row")
         typer.echo(f"{part['name']:<34} {part['version']:<14} {part['sha256'][:16]}  {rows}".rstrip())
     if not context.own:
         typer.echo(
             "No registries of yours: set ONSHORE_CONTEXT_DIR to a folder; docs/registries.md says what may stand there."
+            " `onshore context show NAME --shipped` shows rows that ship."
         )
     typer.echo(f"digest {context.digest}")
 
@@ -81,12 +90,13 @@ def context_as_of(
     day: Annotated[str, typer.Argument(metavar="DATE", help="The day of the events, for example 2026-03-31")],
     name: _NameArgument = None,
     known: _KnownOption = None,
+    shipped: _ShippedOption = False,
     as_json: JsonOption = False,
     data_dir: DataDirOption = None,
 ) -> None:
     """Show the rows of your registries that are true of a day, as they are known now or were known then."""
     context = _loaded(data_dir, _moment(known))
-    _show_rows(context, name, _day(day), as_json=as_json)
+    show_rows(context, name, _day(day), shipped=shipped, as_json=as_json)
 
 
 @app.command("schema")
@@ -95,7 +105,7 @@ def context_schema(name: _NameArgument = None) -> None:
     from onshore_pipeline.context.json_schema import ALL, schema, schema_of
 
     if name is not None and name not in ALL:
-        raise _unknown(name, ALL)
+        raise unknown(name, ALL)
     typer.echo(json.dumps(schema() if name is None else schema_of(ALL[name]), ensure_ascii=False, indent=2))
 
 
@@ -133,39 +143,10 @@ def _checked(files: Mapping[Path, bytes]) -> tuple[dict[str, int], list[ContextE
     return good, problems
 
 
-def _show_rows(context: Context, name: str | None, day: date, *, as_json: bool) -> None:
-    from onshore_pipeline.context.declared import REGISTRIES
-
-    if name is not None and name not in REGISTRIES:
-        raise _unknown(name, REGISTRIES)
-    chosen = {
-        each: [dated for dated in rows if dated.first <= day <= dated.last]
-        for each, rows in sorted(context.own.items())
-        if name in (None, each)
-    }
-    if as_json:
-        told = {
-            each: [{**_cells(row.row.cells), "file": row.row.file.name, "line": row.row.line} for row in rows]
-            for each, rows in chosen.items()
-        }
-        typer.echo(json.dumps({"day": day.isoformat(), "registries": told}, ensure_ascii=False))
-        return
-    for each, rows in chosen.items():
-        typer.echo(f"{each}: {_counted(len(rows), 'row')} true of {day}")
-        for row in rows:
-            cells = ", ".join(f"{column} {value}" for column, value in _cells(row.row.cells).items())
-            typer.echo(f"  {row.row.file.name}:{row.row.line}: {cells}")
-    if not chosen:
-        what = f"no registry {name}" if name else "no registries"
-        typer.echo(f"You have {what}: docs/registries.md says what may stand in the folder ONSHORE_CONTEXT_DIR names.")
-
-
-def _cells(cells: Mapping[str, str | None]) -> dict[str, str]:
-    return {name: value.strip(";").replace(";", " ") for name, value in cells.items() if value is not None}
-
-
 def _rows_of(context: Context, source: str) -> int | None:
     kind, _, file = source.partition("/")
+    if kind == "reference":
+        return len(shipped_table(context, source).rows)
     return len(context.own.get(Path(file).stem, ())) if kind == "own" else None
 
 
@@ -184,10 +165,6 @@ def _existing(path: Path) -> dict[Path, bytes]:
     if path.is_dir():
         return files_in(path)
     return {} if _registers(path) else {path: read_bytes(path)}
-
-
-def _unknown(name: str, known: Iterable[str]) -> OnshoreError:
-    return OnshoreError(f"no registry has the name {name}; known: {', '.join(sorted(known))}")
 
 
 def _day(text: str) -> date:
@@ -209,7 +186,3 @@ def _moment(text: str | None) -> datetime | None:
 
 def _today() -> date:
     return datetime.now(UTC).date()
-
-
-def _counted(number: Any, what: str) -> str:  # noqa: ANN401 - an int, or what JSON rows hold
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

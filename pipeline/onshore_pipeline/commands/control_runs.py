@@ -175,13 +175,23 @@ def show_history(
         hours = f"{row['first_hour'][:16]} to {row['last_hour'][:16]}"
         typer.echo(f"v{row['version']:<2} {row['sha256'][:12]}  ran {hours} UTC on {row['events_seen']:,} events")
     for each in decided:
-        text = f"v{each.version} {each.digest[:12]}" if each.digest else "no text"
-        typer.echo(f"{each.effective_at:%Y-%m-%d %H:%M} UTC on: {text}, by {each.who}: {each.reason}")
+        typer.echo(f"{each.effective_at:%Y-%m-%d %H:%M} UTC on: {_what(each)}, by {each.who}: {each.reason}")
+
+
+def _what(decided: Activation) -> str:
+    from onshore_pipeline.controls.activations import WITHDRAWN
+
+    text = f"v{decided.version}" if decided.version else "no text"
+    if decided.digest == WITHDRAWN:
+        return f"{text} is withdrawn"
+    return f"{text} {decided.digest[:12]}".rstrip()
 
 
 def _in_force(ran: list[dict[str, Any]], decided: list[Activation], day_ends: datetime) -> str | None:
     """The digest that the last decision before the day's end names; without one, that of the text that ran last."""
-    before = [each for each in decided if each.effective_at < day_ends]
+    from onshore_pipeline.controls.activations import standing
+
+    before = [each for each in standing(decided) if each.effective_at < day_ends]
     if before:
         return before[-1].digest or None
     later = {each.digest for each in decided}

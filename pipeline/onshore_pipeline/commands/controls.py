@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from onshore_pipeline.commands.activate import activate_control, retire_control
+from onshore_pipeline.commands.activate import activate_control, retire_control, withdraw_control
 from onshore_pipeline.commands.backtest import backtest_control
 from onshore_pipeline.commands.control_as_of import text_as_of, texts_in_force
 from onshore_pipeline.commands.control_runs import list_runs, show_history
@@ -30,6 +30,7 @@ app = typer.Typer(help="Controls as data: what is judged, and why.", no_args_is_
 app.command("backtest")(backtest_control)
 app.command("activate")(activate_control)
 app.command("retire")(retire_control)
+app.command("withdraw")(withdraw_control)
 app.command("runs")(list_runs)
 app.command("history")(show_history)
 

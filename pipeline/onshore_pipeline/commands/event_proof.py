@@ -52,7 +52,6 @@ def prove(
     from onshore_pipeline.evidence.self_check import check_compiled
     from onshore_pipeline.jobs.event_proof import parse_opened, prove_event
     from onshore_pipeline.jobs.export import ExportBlocked, Request
-    from onshore_pipeline.jobs.export_judged import approver
     from onshore_pipeline.jobs.export_recorded import record_export
     from onshore_pipeline.jobs.export_scope import Scope
     from onshore_pipeline.stack import salt_master
@@ -60,7 +59,7 @@ def prove(
     settings, moment = load_settings({"data_dir": data_dir}), datetime.now(UTC).replace(microsecond=0)
     refuse_empty(country, {"--as": person, "--reason": reason, "--recipient": recipient})
     redacted, only_keys = parse_opened([name for each in opened or () for name in each.split(",")])
-    controls, approvals = assembly.controls(settings), assembly.approvals(settings)
+    controls, registered = assembly.controls(settings), assembly.registered(settings)
     check_compiled()
     proof_path = out.with_name(f"{out.name}.tlog-proof")
     with closing(store_reader(settings)) as reader:
@@ -68,7 +67,6 @@ def prove(
         told = found.entry.told
         request = Request(
             export_id=uuid4(), at=moment,
-            approved_by=approver(approval, approvals, moment),
             scope=Scope(told["timestamp"], told["timestamp"] + 1, (told["tenant"],)), recipient=recipient,
             recipient_country=country, person=person, reason=reason, profile="full",
             redacted=redacted - frozenset(only_keys), closed_keys={}, basis=basis, approval=approval,
@@ -77,7 +75,7 @@ def prove(
             try:
                 made = prove_event(
                     reader, request, head, found, controls=controls, salt_master=salt_master(settings),
-                    only_keys=only_keys,
+                    only_keys=only_keys, registered=registered,
                 )  # fmt: skip
             except ExportBlocked as blocked:
                 record_export(recorder, blocked.event, request.export_id, digest=None)

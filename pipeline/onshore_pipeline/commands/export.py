@@ -54,7 +54,7 @@ def export(
     approval: Annotated[str | None, typer.Option(metavar="ID", help="The approval, where a control asks")] = None,
     checkpoint: Annotated[list[Path] | None, typer.Option(help="A signed head to be connected with")] = None,
     document: Annotated[bool, typer.Option("--pdf/--no-pdf", help="With report.pdf, or without")] = True,
-    export_id: Annotated[str | None, typer.Option(help="For the same bytes again: the id ...")] = None,
+    export_id: Annotated[str | None, typer.Option(help="For the same evidence again: the id ...")] = None,
     at: Annotated[str | None, typer.Option(metavar="TIME", help="... and the time of the first")] = None,
     wait_s: Annotated[float, typer.Option("--wait", min=0, help="Seconds for a head over all of it")] = 90.0,
     as_json: JsonOption = False,
@@ -63,18 +63,16 @@ def export(
     """Write a bundle for a regulator. It is judged as a movement of data first; a violation stops it (exit 1)."""
     from onshore_pipeline import assembly
     from onshore_pipeline.jobs.export import Request
-    from onshore_pipeline.jobs.export_judged import approver
 
     settings = load_settings({"data_dir": data_dir})
     refuse_empty(country, {"--as": person, "--reason": reason, "--recipient": recipient})
-    controls, approvals = assembly.controls(settings), assembly.approvals(settings)
+    controls = assembly.controls(settings)
     with closing(store_reader(settings)) as reader:
         scope = _scope(reader, controls, (since, until), tenant, (jurisdiction, control, finding))
         closed = _profile(profile, redact)
         moment = datetime.fromtimestamp(nanoseconds("--at", at) // 10**9, UTC) if at else _now()
         request = Request(
             export_id=_id(export_id), at=moment,
-            approved_by=approver(approval, approvals, moment),
             scope=scope, recipient=recipient, recipient_country=country, person=person, reason=reason,
             profile=closed.name, redacted=closed.redacted, closed_keys=closed.closed_keys,
             pseudonyms=closed.pseudonyms, basis=basis, approval=approval,
@@ -113,6 +111,7 @@ def _made(
                 reader, request, head, controls=controls, keyring=read_keyring(settings),
                 salt_master=salt_master(settings), target=out, stamp=_stamp(settings),
                 where=folders(settings.context_dir, settings.data_dir), progress=bar.show,
+                registered=assembly.registered(settings),
             )  # fmt: skip
         except ExportBlocked as blocked:
             record_export(recorder, blocked.event, request.export_id, digest=None)
@@ -240,16 +239,21 @@ def _controls_of(reader: Reader, findings: tuple[str, ...]) -> set[str]:
 
 
 def _head(reader: Reader, request: Request, wait_s: float) -> KnownHead:
-    """The newest head, once it covers everything that was asked for."""
+    """The head of the export's time, once there is one that covers everything that was asked for."""
+    from onshore_pipeline.evidence.checkpoint import parse_checkpoint
+    from onshore_pipeline.evidence.signed_note import parse_note
     from onshore_pipeline.jobs.export_scope import span_of
-    from onshore_pipeline.jobs.log_proofs import newest_head
+    from onshore_pipeline.jobs.log_proofs import head_as_of, newest_head
 
     pause, deadline = threading.Event(), time.monotonic() + wait_s
-    head = newest_head(reader)
-    span = span_of(reader, request.scope, head)
-    while span.end > head.head.size and time.monotonic() < deadline:
+    newest = newest_head(reader)
+    brought = [parse_checkpoint(parse_note(raw).text) for raw in request.checkpoints]
+    known = [each.size for each in brought if each.size <= newest.head.size]
+    end = max(span_of(reader, request.scope, newest).end, *known, 0)
+    while (head := head_as_of(reader, newest.log_id, int(request.at.timestamp()), end)) is None:
+        if time.monotonic() > deadline:
+            return newest
         pause.wait(_LOOK_EVERY_S)
-        head = newest_head(reader)
     return head
 
 

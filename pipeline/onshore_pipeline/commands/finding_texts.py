@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
 from onshore_pipeline.findings.clocks import in_words
+from onshore_pipeline.findings.history import RESTATEMENT, history
+from onshore_pipeline.findings.life import RECURRENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from onshore_pipeline.findings.history import Restatement
     from onshore_pipeline.findings.life import Step
     from onshore_pipeline.findings.standing import Standing
 
@@ -30,19 +34,21 @@ def lines(standing: Standing, now: datetime) -> list[str]:
     if standing.waiver is not None:
         last.append(f"          {_waived(standing)}")
     what = f"{standing.finding_id[:8]}  {standing.severity:<8} {standing.state}{owner}  {standing.control_id}"
-    seen = f"{standing.events:,} events, last {standing.last_seen:%Y-%m-%d %H:%M} UTC"
+    seen = f"{standing.events:,} events{_nothing_left(standing)}, last {standing.last_seen:%Y-%m-%d %H:%M} UTC"
     return [f"{what}  {standing.tenant}  {seen}", f"          {about}", *last]
 
 
 def summary(found: Sequence[Standing], shown: int) -> str:
-    """How many there are, by state."""
+    """How many there are, by state, and of how many nothing violates the control any more."""
     states = Counter(each.state for each in found)
     counted = ", ".join(f"{count:,} {state}" for state, count in states.most_common())
+    empty = sum(not each.events for each in found)
+    counted += f"; nothing is left of {empty:,} of them" if empty else ""
     return f"{len(found):,} findings{f', the first {shown:,} shown' if shown < len(found) else ''}: {counted}"
 
 
-def details(standing: Standing, now: datetime, deleted: int = 0) -> list[str]:
-    """Everything about one finding; `deleted` of its events are gone."""
+def details(standing: Standing, now: datetime, deleted: int = 0, restated: Sequence[Restatement] = ()) -> list[str]:
+    """Everything about one finding; `deleted` of its events are gone, `restated` is what late events changed."""
     gone = f"; retention deleted {deleted:,} of them" if deleted else ""
     life = standing.life
     overridden = f" (its control says {standing.control_severity})" if life.severity else ""
@@ -54,9 +60,10 @@ def details(standing: Standing, now: datetime, deleted: int = 0) -> list[str]:
         *((("waiver", _waived(standing)),) if standing.waiver is not None else ()),
         ("owner", life.owner or "nobody"),
         *((name.replace("_", " "), _short(value)) for name, value in standing.fingerprint.items()),
-        ("events", f"{standing.events:,}, {standing.bytes:,} bytes{gone}"),
+        ("events", f"{standing.events:,}, {standing.bytes:,} bytes{gone}{_nothing_left(standing)}"),
         ("first seen", _utc(standing.first_seen)),
         ("last seen", _utc(standing.last_seen)),
+        *((("restated on", _utc(standing.restated_on)),) if standing.restated_on else ()),
         *((("aware since", _utc(life.aware_at)),) if life.aware_at else ()),
         *((("assessed", _utc(life.assessed_at)),) if life.assessed_at else ()),
         *(
@@ -64,17 +71,27 @@ def details(standing: Standing, now: datetime, deleted: int = 0) -> list[str]:
             for each in standing.deadlines
         ),
     ]
-    return [*(f"{name:<{_WIDTH}} {value}" for name, value in told), *(_step(each) for each in life.steps)]
+    return [
+        *(f"{name:<{_WIDTH}} {value}" for name, value in told),
+        *(_step(each) for each in history(standing, now, restated)),
+    ]
 
 
 def _step(step: Step) -> str:
-    what = step.action.removeprefix("finding.").replace("_", " ")
-    if not step.who:
+    if step.action == RECURRENCE:
         return f"{_utc(step.at)}  an event violated the control again: {step.state}"
+    if step.action == RESTATEMENT:
+        return f"{_utc(step.at)}  restated {step.detail}: {step.state}"
+    what = step.action.removeprefix("finding.").replace("_", " ").replace(".", " ")
     detail = f" {step.detail}" if step.detail else ""
+    who = f" by {_short(step.who)}" if step.who else ""
     reason = f": {_short(step.reason, 500)}" if step.reason else ""
     effect = f" WITHOUT EFFECT, {step.refused}" if step.refused else f" -> {step.state}"
-    return f"{_utc(step.at)}  {what}{detail} by {_short(step.who)}{effect}{reason}"
+    return f"{_utc(step.at)}  {what}{detail}{who}{effect}{reason}"
+
+
+def _nothing_left(standing: Standing) -> str:
+    return "" if standing.events else ", nothing violates the control any more"
 
 
 def _waived(standing: Standing) -> str:
@@ -87,7 +104,7 @@ def _waived(standing: Standing) -> str:
 
 
 def _utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _short(text: str, most: int = 80) -> str:
@@ -96,8 +113,8 @@ def _short(text: str, most: int = 80) -> str:
     return plain if len(plain) <= most else plain[: most - 3] + "..."
 
 
-def as_json(standing: Standing) -> dict[str, Any]:
-    """One finding, times as RFC 3339."""
+def as_json(standing: Standing, now: datetime, restated: Sequence[Restatement] = ()) -> dict[str, Any]:
+    """One finding, times as RFC 3339; `restated` is what late events changed."""
     life, waiver = standing.life, standing.waiver
     return {
         "finding_id": standing.finding_id,
@@ -117,7 +134,8 @@ def as_json(standing: Standing) -> dict[str, Any]:
         "bytes": standing.bytes,
         "aware_at": _iso(life.aware_at),
         "assessed_at": _iso(life.assessed_at),
-        "recurred_at": _iso(life.began),
+        "restated_on": _iso(standing.restated_on),
+        "recurred_at": _iso(life.began.known if life.began else None),
         "due": _iso(standing.due.due if standing.due else None),
         "clocks": [
             {
@@ -138,8 +156,17 @@ def as_json(standing: Standing) -> dict[str, Any]:
                 "detail": each.detail or None, "state": each.state, "refused": each.refused or None,
                 "action_id": each.action_id or None, "event_id": each.event_id or None,
             }
-            for each in life.steps
+            for each in history(standing, now, restated)
         ],
+    }  # fmt: skip
+
+
+def restatement_json(restated: Restatement) -> dict[str, Any]:
+    """One restatement, times as RFC 3339."""
+    return {
+        "at": _iso(restated.at), "looks_at": restated.looks_at, "unit_id": restated.unit_id, "key": dict(restated.key),
+        "since": _iso(restated.since), "until": _iso(restated.until), "verdict_before": restated.before,
+        "verdict_after": restated.after, "violations_left": restated.left,
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from onshore_pipeline.commands.options import DataDirOption, JsonOption
 from onshore_pipeline.domain.control import SEVERITIES
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.findings import life
+from onshore_pipeline.findings.history import restatements
 from onshore_pipeline.findings.standing import Standing, Wanted, deleted_events, standings
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def list_findings(
     place = place_of(data_dir)
     found = standings(place.reader, Wanted(tenant, control, severity, named, until), now, place.folders)
     if as_json:
-        typer.echo(json.dumps([finding_texts.as_json(each) for each in found[:limit]], ensure_ascii=False))
+        typer.echo(json.dumps([finding_texts.as_json(each, now) for each in found[:limit]], ensure_ascii=False))
         return
     if not found:
         narrowed = any((tenant, control, severity, state, due_before))
@@ -71,15 +72,17 @@ def list_findings(
 
 @app.command("show")
 def show_finding(finding_id: FindingId, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Show one finding: what it is about, its clocks, its waiver, and all that was done about it."""
+    """Show one finding: what it is about, its clocks, its waiver, and its history: deeds, waivers, restatements."""
     place, now = place_of(data_dir), datetime.now(UTC)
     found = _one(place, finding_id, now)
     deleted = deleted_events(place.reader, found.finding_id)
+    restated = restatements(place.reader, found.finding_id)
     if as_json:
-        told = finding_texts.as_json(found) | {"events_deleted": deleted}
+        told = finding_texts.as_json(found, now, restated) | {"events_deleted": deleted}
+        told["restatements"] = [finding_texts.restatement_json(each) for each in restated]
         typer.echo(json.dumps(told, ensure_ascii=False))
         return
-    for line in finding_texts.details(found, now, deleted):
+    for line in finding_texts.details(found, now, deleted, restated):
         typer.echo(line)
 
 
@@ -201,12 +204,19 @@ def _one(place: Place, named: str, now: datetime) -> Standing:
 def _act(
     action: str, named: str, who: str, reason: str, attributes: dict[str, str], as_json: bool, data_dir: Path | None
 ) -> int:
-    """Record an action, wait until it is sealed, and say what came of it; exit 1 when it had no effect."""
+    """Record an action, wait until it is sealed, and say what came of it; exit 1 when it had no effect.
+
+    Raises `OnshoreError` where it says too little to have an effect, whatever the finding's state: nothing is recorded.
+    """
     from onshore_pipeline.actions import Action
 
-    place = place_of(data_dir)
-    found = _one(place, named, datetime.now(UTC))
+    place, now = place_of(data_dir), datetime.now(UTC)
+    found = _one(place, named, now)
     about = {life.FINDING_ID: found.finding_id, **attributes}
+    lacking = "it names nobody who does it" if not who.strip() else ""
+    lacking = lacking or life.lacking(life.Deed("", "", found.tenant, action, who, reason, about, now))
+    if lacking:
+        raise OnshoreError(f"{action} is not recorded, as it would have no effect: {lacking}")
     recorded = record(place.settings, Action(action, found.tenant, who, reason, about))
     if not is_sealed(place.reader, recorded):
         typer.echo(json.dumps({"sealed": False, **told(recorded)})) if as_json else say_waiting(recorded)
@@ -220,7 +230,7 @@ def _say_effect(place: Place, finding_id: str, recorded: Recorded, *, as_json: b
     step = next(each for each in found.life.steps if each.action_id == str(recorded.action_id))
     if as_json:
         effect = {"sealed": True, "effect": not step.refused, "refused": step.refused or None, **told(recorded)}
-        typer.echo(json.dumps({**effect, "finding": finding_texts.as_json(found)}, ensure_ascii=False))
+        typer.echo(json.dumps({**effect, "finding": finding_texts.as_json(found, now)}, ensure_ascii=False))
     elif step.refused:
         typer.echo(f"recorded, and without effect: {step.refused}")
     else:

@@ -62,7 +62,7 @@ def place_hold(
 @app.command("confirm")
 def confirm_hold(hold_id: _HoldArgument, who: _AsOption, data_dir: DataDirOption = None) -> None:
     """Confirm what somebody else did: that a hold was placed, or that it is released."""
-    from onshore_pipeline.jobs.holds import CONFIRM, CONFIRM_RELEASE
+    from onshore_pipeline.jobs.holds import CONFIRM, CONFIRM_RELEASE, same_person
 
     standing = _one(data_dir, hold_id)
     first, action = {
@@ -71,8 +71,8 @@ def confirm_hold(hold_id: _HoldArgument, who: _AsOption, data_dir: DataDirOption
     }.get(standing.state, (None, ""))
     if not action:
         raise OnshoreError(f"hold {standing.hold.hold_id} is {standing.state}: there is nothing to confirm")
-    if who == first:
-        raise OnshoreError(f"{who} cannot confirm what {who} did: it takes two people")
+    if same_person(who, first):
+        raise OnshoreError(f"{who} cannot confirm what {first} did: it takes two people")
     _change(data_dir, standing, action, who, "")
 
 

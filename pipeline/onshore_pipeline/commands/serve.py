@@ -134,6 +134,7 @@ def _await_tie(settings: Settings, store_url: str | None, stop: threading.Event)
 def _sequence(settings: Settings, store_url: str | None, over: threading.Event, said: Path, at: At) -> None:
     """Copy and keep for as long as it is our turn."""
     from onshore_pipeline import assembly
+    from onshore_pipeline.batches import MOST_RECORDS
     from onshore_pipeline.commands.acting import record
     from onshore_pipeline.context.expected_sources import read_register
     from onshore_pipeline.findings.standing import folders
@@ -143,10 +144,11 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
     from onshore_pipeline.jobs.keep import keep
     from onshore_pipeline.jobs.measure import Measurer
     from onshore_pipeline.jobs.retention import RetentionJob
+    from onshore_pipeline.jobs.telling import FINDINGS, REGISTRIES, Telling
     from onshore_pipeline.jobs.windowed import Windows
     from onshore_pipeline.sequencer import Sequencer
     from onshore_pipeline.sequencer_status import say_trouble
-    from onshore_pipeline.worker_status import is_behind
+    from onshore_pipeline.worker_status import catches_up, is_behind
 
     client = assembly.store_client(settings, store_url)
     reader = assembly.entry_reader(settings)
@@ -160,11 +162,10 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
         read = stack.enter_context(contextlib.closing(assembly.store_reader(settings, store_url)))
         producer = stack.enter_context(contextlib.closing(assembly.producer(settings)))
         # A SIEM reads Kafka; where there is none, nobody would read the topic.
-        siem = producer if settings.kafka_bootstrap_servers else None
+        send = producer.send if settings.kafka_bootstrap_servers else None
         where = folders(settings.context_dir, settings.data_dir)
-        states = FindingStates(
-            read, client, where, in_force, siem.send if siem else None, f"onshore {metadata.version('onshore')}"
-        )
+        software = f"onshore {metadata.version('onshore')}"
+        states = Telling(FINDINGS, FindingStates(read, client, where, in_force, send, software), settings)
         runs = RunSeals(
             client,
             lambda: contextlib.closing(assembly.message_reader(settings)),
@@ -172,7 +173,7 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
             lambda: bool(in_force().windowed),
             at=at,
         )
-        registries = ContextChanges(read, producer.send, assembly.DEFAULT_TENANT)
+        registries = Telling(REGISTRIES, ContextChanges(read, producer.send, assembly.DEFAULT_TENANT), settings)
         retention = RetentionJob(
             settings,
             lambda: (assembly.store_client(settings, store_url), assembly.store_reader(settings, store_url)),
@@ -186,7 +187,8 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
                 heads = assembly.head_keeper(settings, client, sequencer.log_id, at)
                 keep(
                     sequencer, client, over, measurer=measurer, windows=windows, heads=heads, states=states,
-                    runs=runs, registries=registries, retention=retention, status_file=said, at=at,
+                    runs=runs, registries=registries, retention=retention, status_file=said,
+                    catching_up=lambda: catches_up(worker_status, MOST_RECORDS), at=at,
                 )  # fmt: skip
                 heads.close()
             except (StoreUnavailable, BrokerUnavailable) as error:

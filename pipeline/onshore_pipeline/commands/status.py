@@ -214,6 +214,8 @@ def _retention(settings: Settings) -> dict[str, Any]:
 
 
 def _sequencer(settings: Settings, reader: Reader | None) -> dict[str, Any]:
+    from onshore_pipeline.jobs.telling import telling_trouble
+
     said = last_words(status_path(settings))
     if said is None:
         state = "never heard of"
@@ -225,6 +227,7 @@ def _sequencer(settings: Settings, reader: Reader | None) -> dict[str, Any]:
         "sequencer": state,
         "sequencer_silent_s": int(said.age_s) if said else 0,
         "sequencer_error": (said.error if said else None) or "",
+        "telling_trouble": telling_trouble(settings),
         **_heads(settings, reader),
         **(_behind(settings, reader) if reader else {"log_behind": 0, "log_behind_s": 0, "log_error": ""}),
     }

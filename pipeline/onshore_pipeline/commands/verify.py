@@ -23,7 +23,9 @@ def verify(
     """Check a bundle: exit 0 as it was sealed, 1 altered, 2 cannot be checked. Whether it is witnessed stands first."""
     from onshore_pipeline.evidence import verify_standalone as standalone
     from onshore_pipeline.evidence.verify import LibraryKey
+    from onshore_pipeline.memory import keep_freed_memory
 
+    keep_freed_memory()
     try:
         keys = standalone.parse_keys(standalone.read_file(str(key)).decode("utf-8", "replace"), LibraryKey)
         brought, alone, later = (str(each) if each else None for each in (checkpoint, proof, disclosed))

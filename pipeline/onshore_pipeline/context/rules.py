@@ -64,8 +64,7 @@ class Rules:
 
         The first rule that surely fits; nothing where one might; 'none' where none does and all parties are known.
         """
-        day_text, *values = text.split(FIELD)
-        day = date.fromisoformat(day_text) if day_text != UNKNOWN else None
+        day, values = _told(text)
         might = False
         for rule in self._rules:
             fits = self._fits(rule, values, day)
@@ -76,6 +75,12 @@ class Rules:
             return NOTHING_KNOWN
         return NO_SUCH
 
+    def allows(self, wanted: str, text: str) -> bool | None:
+        """Whether a rule whose answer is `wanted` fits an event, told as `match` is told; None: one might."""
+        day, values = _told(text)
+        fits = {self._fits(rule, values, day) for rule in self._rules if rule.answer[0] == wanted}
+        return True if True in fits else None if None in fits else False
+
     def _fits(self, rule: Rule, values: Sequence[str], day: date | None) -> bool | None:
         on_day = rule.first <= day <= rule.last if day is not None else None
         if day is None and (rule.first, rule.last) == (date.min, date.max):
@@ -84,6 +89,12 @@ class Rules:
         if False in answers:
             return False
         return None if None in answers else True
+
+
+def _told(text: str) -> tuple[date | None, list[str]]:
+    """The day and the columns' values of an event."""
+    day, *values = text.split(FIELD)
+    return date.fromisoformat(day) if day != UNKNOWN else None, values
 
 
 def _holds(value: str, wanted: str) -> bool | None:

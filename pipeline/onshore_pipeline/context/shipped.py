@@ -47,7 +47,12 @@ def shipped_files() -> Shipped:
 @lru_cache(maxsize=2)
 def reference_tables(files: tuple[tuple[str, bytes], ...]) -> dict[str, Table]:
     """The reference data as tables, by file name. Raises `ContextError`."""
-    return {name: read_csv(_REFERENCE / name, content, *_SHIPPED[name]) for name, content in files}
+    return {name: reference_table(name, content) for name, content in files}
+
+
+def reference_table(name: str, content: bytes) -> Table:
+    """One file of the reference data. Raises `ContextError`."""
+    return read_csv(_REFERENCE / name, content, *_SHIPPED[name])
 
 
 def shipped_countries() -> Countries:

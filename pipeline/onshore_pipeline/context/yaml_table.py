@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from onshore_pipeline.context.csv_table import VERSION, Row, Table, decoded
 from onshore_pipeline.errors import ContextError
+from onshore_pipeline.plain_yaml import NotPlainYaml, compose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,17 +26,14 @@ def read_yaml(file: Path, content: bytes, columns: tuple[str, ...]) -> Table:
     Scalars are the texts that stand in the file, so that NO is Norway and 2026-11-21 a day.
 
     Raises:
-        ContextError: it is no YAML, no list of rows, or a row has other columns; file and line are named.
+        ContextError: it is no YAML, has anchors or tags, is no list of rows, or a row has other columns; file and line
+            are named.
     """
     text = decoded(file, content)
     try:
-        root = YAML(typ="safe", pure=True).compose(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        why = error.problem or error.context or "cannot be read"
-        raise ContextError(file, mark.line + 1 if mark else None, f"is not YAML: {why}") from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ContextError(file, None, f"is not YAML: {str(error).splitlines()[0]}") from error
+        root = compose(text)
+    except NotPlainYaml as error:
+        raise ContextError(file, error.line, error.why, error.column) from error
     if root is None:
         rows: tuple[Row, ...] = ()
     elif isinstance(root, SequenceNode):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from onshore_pipeline.controls.activations import FILE_NAME, Activation, read_activations, written
+from onshore_pipeline.controls.activations import FILE_NAME, WITHDRAWN, Activation, read_activations, standing, written
 from onshore_pipeline.controls.examples import run_examples
 from onshore_pipeline.controls.load import PACKS, check_controls
 from onshore_pipeline.errors import ControlError, OnshoreError
@@ -33,7 +33,8 @@ class Planned:
         folder: of the deployment's controls.
         text: the file that holds the text, to be copied; None where a control is taken out of force.
         file_name: what the copy is called.
-        before: the version that judged until then; None if there was none.
+        before: the version that judged until then, or judges on; None if there is none.
+        withdrawn: the decision that is taken back, if that is the plan.
     """
 
     activation: Activation
@@ -41,6 +42,7 @@ class Planned:
     text: Path | None
     file_name: str
     before: int | None
+    withdrawn: Activation | None = None
 
     def carry_out(self) -> None:
         """Write text and decision; each file is there whole or not at all."""
@@ -74,6 +76,9 @@ def plan_activation(
         if each.control.version == control.version:
             why = f"version {control.version} is that of {each.control.file}: verdicts name the version, raise it"
             raise OnshoreError(f"{control.id}: {why}")
+    named = (each for each in read_activations(folder / FILE_NAME) if each.control_id == control.id)
+    if {each.digest for each in named if each.version == control.version} - {control.digest, WITHDRAWN}:
+        raise OnshoreError(f"{control.id}: version {control.version} was that of a text that was withdrawn: raise it")
     activation = Activation(control.id, control.version, control.digest, at, now, who, reason)
     name = f"{control.id}.v{control.version}.yaml"
     return _tried(Planned(activation, folder, text, name, _newest(present)), shipped, now)
@@ -88,6 +93,29 @@ def plan_retirement(
         raise OnshoreError(f"no control has the id {control_id}")
     activation = Activation(control_id, 0, "", at, now, who, reason)
     return _tried(Planned(activation, folder, None, "", _newest(present)), shipped, now)
+
+
+def plan_withdrawal(
+    control_id: str, folder: Path, who: str, reason: str, now: datetime, *, shipped: Path = PACKS
+) -> Planned:
+    """Take back the last decision about a control that stands, before it comes into force. Its text stays.
+
+    Raises:
+        ControlError: the folder cannot be used; file, line and column are named.
+        OnshoreError: no decision stands, or the last one is in force or will be before every worker knows.
+    """
+    file = folder / FILE_NAME
+    decided = [each for each in standing(read_activations(file)) if each.control_id == control_id]
+    if not decided:
+        raise OnshoreError(f"{control_id}: no decision about it stands in {file}")
+    last = decided[-1]
+    if last.effective_at < now + SOONEST:
+        why = f"its last decision is in force from {last.effective_at:%Y-%m-%dT%H:%M:%SZ} on, and what judged stays so"
+        raise OnshoreError(f"{control_id}: {why}: activate another text, or retire the control")
+    judges = [each for each in _texts((shipped, folder), control_id) if each.control.digest != last.digest]
+    before = _newest(judges) if len(decided) == 1 or decided[-2].digest else None
+    activation = replace(last, digest=WITHDRAWN, recorded_at=now, who=who, reason=reason)
+    return _tried(Planned(activation, folder, None, "", before, last), shipped, now)
 
 
 def _refuse_unfit(compiled: Compiled, text: Path) -> None:
@@ -121,7 +149,7 @@ def _tried(planned: Planned, shipped: Path, now: datetime) -> Planned:
         raise OnshoreError(f"--at {activation.effective_at:%Y-%m-%dT%H:%M:%SZ}: {why}")
     with tempfile.TemporaryDirectory(prefix="onshore-controls-") as scratch:
         copy = Path(shutil.copytree(planned.folder, Path(scratch) / planned.folder.name))
-        Planned(activation, copy, planned.text, planned.file_name, planned.before).carry_out()
+        replace(planned, folder=copy).carry_out()
         _, problems, _ = check_controls(shipped, copy)
     if problems:
         first = problems[0]

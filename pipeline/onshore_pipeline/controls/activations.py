@@ -1,15 +1,17 @@
 """Which version of a control is in force from when: a file of decisions beside the controls of a deployment.
 
 `activations.csv` is only ever added to. A line says that from `effective_at` on the text with this digest judges, or,
-where the digest is empty, that no text does any more; who decided it, when and why. Of a control with several files,
-the one that no line names is in force from the beginning. The time is the event's own (`occurred_at`), as for every
-other date of a control: two events of the same moment are judged alike, however late one of them arrives.
+where the digest is empty, that no text does any more; who decided it, when and why. With `withdrawn` for a digest it
+takes back the control's last decision that stands, which is not in force yet. Of a control with several files, the one
+that no line names is in force from the beginning. The time is the event's own (`occurred_at`), as for every other date
+of a control: two events of the same moment are judged alike, however late one of them arrives.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+from collections import defaultdict
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +21,7 @@ from onshore_pipeline.controls.compiled import Span
 from onshore_pipeline.errors import ControlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from onshore_pipeline.controls.compiled import Compiled
 
@@ -27,6 +29,8 @@ FILE_NAME: Final = "activations.csv"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DIGEST_LENGTH: Final = 64
+# In place of a digest; an older version refuses the file instead of judging by what was taken back.
+WITHDRAWN: Final = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +40,8 @@ class Activation:
     Attributes:
         control_id: of what.
         version: of the text; 0 where it ends.
-        digest: SHA-256 of the text's bytes, hexadecimal; empty where no text judges any more.
-        effective_at: from when on, in the events' own time.
+        digest: SHA-256 of the text's bytes, hexadecimal; empty where no text judges any more; or `WITHDRAWN`.
+        effective_at: from when on, in the events' own time. A withdrawal repeats that, and the version.
         recorded_at: when it was decided.
         who: decided it.
         reason: why.
@@ -71,12 +75,37 @@ def read_activations(path: Path) -> tuple[Activation, ...]:
         found = [(rows.line_num, _activation(path, rows.line_num, row)) for row in rows if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ControlError(path, None, f"not a CSV file in UTF-8: {error}") from error
-    newest: dict[str, datetime] = {}
+    stand: dict[str, list[Activation]] = defaultdict(list)
     for line, each in found:
-        if each.effective_at <= newest.get(each.control_id, _EPOCH):
-            raise ControlError(path, line, f"{each.control_id}: effective_at must lie behind that of the line before")
-        newest[each.control_id] = each.effective_at
+        before = stand[each.control_id]
+        if why := _refusal(each, before[-1] if before else None):
+            raise ControlError(path, line, f"{each.control_id}: {why}")
+        before.pop() if each.digest == WITHDRAWN else before.append(each)
     return tuple(each for _, each in found)
+
+
+def _refusal(each: Activation, last: Activation | None) -> str:
+    """Why a line cannot follow the control's last decision that stands; '' where it can."""
+    if each.digest != WITHDRAWN:
+        if each.effective_at > (last.effective_at if last else _EPOCH):
+            return ""
+        remedy = "one that is not in force yet can be taken back: onshore controls withdraw"
+        return f"effective_at must lie behind that of the decision before it; {remedy}"
+    if last is None or (last.version, last.effective_at) != (each.version, each.effective_at):
+        return "only the last decision that stands can be withdrawn, by its version and effective_at"
+    return "" if each.recorded_at < each.effective_at else "it was in force before it was withdrawn"
+
+
+def standing(activations: Iterable[Activation]) -> list[Activation]:
+    """The decisions that nobody withdrew, in their order."""
+    stand: list[Activation] = []
+    for each in activations:
+        if each.digest != WITHDRAWN:
+            stand.append(each)
+            continue
+        place = next(n for n in reversed(range(len(stand))) if stand[n].control_id == each.control_id)
+        del stand[place]
+    return stand
 
 
 def written(activations: Iterable[Activation]) -> str:
@@ -98,15 +127,15 @@ def spans(
     Args:
         path: the file of decisions, to name in problems.
         texts: by id, every text that was read.
-        activations: every decision, by id in the order of time.
+        activations: every line of the file, in its order.
     """
     judged: list[tuple[Compiled, Span]] = []
     problems: list[ControlError] = []
     for control_id in sorted({*texts, *(each.control_id for each in activations)}):
-        decided = [each for each in activations if each.control_id == control_id]
-        named = {each.digest for each in decided}
+        lines = [each for each in activations if each.control_id == control_id]
+        decided = standing(lines)
         by_digest = {each.control.digest: each for each in texts.get(control_id, ())}
-        first = [each for each in texts.get(control_id, ()) if each.control.digest not in named]
+        first = _unnamed(path, texts.get(control_id, ()), lines, {each.digest for each in decided})
         for other in first[1:]:
             why = f"{control_id} is the id of {first[0].control.file}, too"
             problems.append(ControlError(Path(other.control.file), 1, why, 1))
@@ -131,6 +160,17 @@ def spans(
     return judged, problems
 
 
+def _unnamed(
+    path: Path, texts: Sequence[Compiled], lines: Sequence[Activation], decided: Collection[str]
+) -> list[Compiled]:
+    """The texts that no line names, and a withdrawn one where it is more than the copy that was made to activate it."""
+    named = {each.digest for each in lines}
+    unnamed = [each for each in texts if each.control.digest not in decided]
+    return [
+        each for each in unnamed if each.control.digest not in named or Path(each.control.file).parent != path.parent
+    ]
+
+
 def _repeated_versions(path: Path, control_id: str, texts: Sequence[Compiled]) -> list[ControlError]:
     """Verdicts name the version that gave them: two texts must not share one."""
     seen: dict[int, str] = {}
@@ -149,7 +189,7 @@ def _activation(path: Path, line: int, row: Sequence[str]) -> Activation:
     control_id, version, digest, effective_at, recorded_at, who, reason = row
     if not version.isdecimal():
         raise ControlError(path, line, f"version must be a number, found {version!r}")
-    if digest and (len(digest) != _DIGEST_LENGTH or not set(digest) <= set("0123456789abcdef")):
+    if digest not in {"", WITHDRAWN} and (len(digest) != _DIGEST_LENGTH or not set(digest) <= set("0123456789abcdef")):
         raise ControlError(path, line, f"digest must be {_DIGEST_LENGTH} hexadecimal digits, found {digest!r}")
     if not (control_id and who and reason):
         raise ControlError(path, line, "control_id, who and reason must be filled in")

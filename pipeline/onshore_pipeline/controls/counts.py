@@ -98,7 +98,7 @@ def count_verdicts(batch: Batch, parts: Sequence[Part], executable: Sequence[Com
     """
     grouped = batch.groups(_CELL)
     order = np.argsort(grouped.example)  # by first appearance, and so by message
-    cells = batch.columns(_CELL).select(pl.all().gather(grouped.example[order]))
+    cells = batch.columns(_CELL)[grouped.example[order]]
     cell_of = np.argsort(order)[grouped.of_event]
     rows: list[tuple[int, NDArray[np.int64]]] = []
     for part in parts:
@@ -110,15 +110,15 @@ def count_verdicts(batch: Batch, parts: Sequence[Part], executable: Sequence[Com
     table = np.concatenate([np.empty((0, 5), dtype=np.int64), *(counted for _, counted in rows)])
     table = table[np.argsort(table[:, 0], kind="stable")]
     cell, control, word, lacked, counted = table.T
-    ids = pl.Series([each.control.id for each in executable], dtype=pl.String)
-    versions = pl.Series([each.control.version for each in executable], dtype=pl.UInt32)
+    ids = pl.Series("control_id", [each.control.id for each in executable], dtype=pl.String)
+    versions = pl.Series("control_version", [each.control.version for each in executable], dtype=pl.UInt32)
     frame = pl.DataFrame(
         [
-            *(cells[name].gather(cell) for name in _CELL),
-            ids.gather(control).alias("control_id"),
-            versions.gather(control).alias("control_version"),
-            pl.Series("verdict", [each.value for each in _WORDS]).gather(word),
-            pl.Series("missing", list(_MISSING)).gather(lacked),
+            *(cells[name][cell] for name in _CELL),
+            ids[control],
+            versions[control],
+            pl.Series("verdict", [each.value for each in _WORDS])[word],
+            pl.Series("missing", list(_MISSING))[lacked],
             pl.Series("events", counted),
         ]
     )

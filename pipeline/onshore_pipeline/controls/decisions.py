@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 _CODES: Final = {name: code for code, name in enumerate(MISSING_NAMES.categories)}
+_NO_ANSWER: Final = 2
 _OUTCOME_UNKNOWN: Final = "outcome = 'unknown'"
 
 
@@ -44,8 +45,7 @@ def decide(facts: pl.DataFrame, controls: Sequence[Compiled]) -> list[Decided]:
     """
     asked = tuple(dict.fromkeys(text for compiled in controls for text in _questions(compiled)))
     answers = facts.select(_expression(text).alias(text) for text in asked)
-    yes, unknown = answers.select(pl.all().fill_null(value=False)), answers.select(pl.all().is_null())
-    known = {text: _answer(yes[text], unknown[text]) for text in asked}
+    known = {text: _answer(answer) for text, answer in zip(asked, answers.get_columns(), strict=True)}
     return [_decided(_Known(known, facts.height), compiled) for compiled in controls]
 
 
@@ -174,9 +174,12 @@ def _folded(fold: Callable[[Flags, Flags], Flags], flags: Iterator[Flags]) -> Fl
     return first
 
 
-def _answer(is_so: pl.Series, is_unknown: pl.Series) -> _Answer:
-    yes, unknown = is_so.to_numpy(), is_unknown.to_numpy()
-    return _Answer(yes, ~(yes | unknown))
+def _answer(is_so: pl.Series) -> _Answer:
+    if is_so.null_count() == 0:
+        yes = is_so.to_numpy()
+        return _Answer(yes, ~yes)
+    said = is_so.cast(pl.Int8).to_arrow().fill_null(_NO_ANSWER).to_numpy()
+    return _Answer(said == 1, said == 0)
 
 
 @lru_cache(maxsize=8192)

@@ -77,7 +77,7 @@ def _judged(batch: Batch, places: Sequence[int], executable: Sequence[Compiled],
     some = [executable[place] for place in places]
     facts = batch.columns([*_columns(some), *_flags(some)])
     if len(kinds.example) < facts.height:
-        facts = facts.select(pl.all().gather(kinds.example))
+        facts = facts[kinds.example]
     # Words become categories, which compare as integers. The categories are of this batch alone and are freed with it:
     # no cache of strings grows over weeks.
     categories = pl.Categorical(pl.Categories.random())

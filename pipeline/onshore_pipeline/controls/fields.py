@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import cache
 from typing import TYPE_CHECKING, Final, TypeVar, cast
+from zoneinfo import available_timezones
 
 from ruamel.yaml.nodes import ScalarNode
 
 from onshore_pipeline.controls.example_fields import read_examples, read_group_by
+from onshore_pipeline.controls.suggestions import did_you_mean
 from onshore_pipeline.controls.windowed_examples import read_windowed_examples
 from onshore_pipeline.controls.windowed_fields import LATENESS, WINDOWED_FIELDS, read_windowed
 from onshore_pipeline.domain import control as words
@@ -46,6 +49,7 @@ _ID = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9.]+)+")
 _JURISDICTION = re.compile(r"[A-Z]{2}|\*")
 _POSITIVE = re.compile(r"[1-9][0-9]{0,8}")
 _DEADLINE = re.compile(r"[1-9][0-9]{0,3}(h|d|bd|mo)")
+_HOLIDAYS = re.compile(r"[A-Za-z0-9_-]+")
 _DEMANDED_VERDICTS: Final = (Verdict.VIOLATED, Verdict.SATISFIED, Verdict.UNDETERMINED)
 
 
@@ -187,9 +191,27 @@ class _FieldReader:
         deadline = self._source.text(fields["deadline"], "deadline")
         if not _DEADLINE.fullmatch(deadline):
             raise self._source.error(fields["deadline"], f"deadline is written 72h, 30d, 20bd or 1mo, not {deadline!r}")
-        zone, holidays = (
-            self._source.text(fields[key], key) if key in fields else None for key in ("zone", "holidays")
-        )
+        zone = self._zone(fields["zone"]) if "zone" in fields else None
+        holidays = self._holidays(fields["holidays"]) if "holidays" in fields else None
         if deadline.endswith("bd") and not (zone and holidays):
             raise self._source.error(fields["deadline"], "business days need a zone and a list of holidays")
         return Clock(start, deadline, zone, holidays)
+
+    def _zone(self, node: Node) -> str:
+        text = self._source.text(node, "zone")
+        if text not in _zones():
+            hint = did_you_mean(text, _zones()) or ", like Australia/Sydney; without one it is UTC"
+            raise self._source.error(node, f"zone: no time zone is named {text!r}{hint}")
+        return text
+
+    def _holidays(self, node: Node) -> str:
+        text = self._source.text(node, "holidays")
+        if not _HOLIDAYS.fullmatch(text):
+            why = "holidays names a list in letters, digits, _ and - (holidays/NAME.txt beside the registries)"
+            raise self._source.error(node, f"{why}, not {text!r}")
+        return text
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())

@@ -46,7 +46,7 @@ class Gates:
         examples = batch.kinds(self._columns).example
         if len(examples) > MOST_KINDS:
             return self._executable
-        kinds = batch.events.select(pl.col(self._columns).gather(examples))
+        kinds = batch.columns(self._columns)[examples]
         open_ones = self._always
         for kind in self._remembered(kinds):
             open_ones |= self._opened[kind]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 if TYPE_CHECKING:
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
 
     from onshore_pipeline.controls.examples import ExampleResult
     from onshore_pipeline.errors import ControlError
+
+
+# XML 1.0, section 2.2: no other character may stand in a document, not even as a reference.
+_NO_CHAR: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 class _Suite(NamedTuple):
@@ -33,18 +38,18 @@ def junit_xml(results: Iterable[ExampleResult], problems: Iterable[ControlError]
 
 def _suite(name: str, results: list[ExampleResult]) -> _Suite:
     failed = sum(not result.passed for result in results)
-    head = f'  <testsuite name={quoteattr(name)} tests="{len(results)}" failures="{failed}" errors="0">'
+    head = f'  <testsuite name={_quoted(name)} tests="{len(results)}" failures="{failed}" errors="0">'
     cases = [line for result in results for line in _case(result)]
     return _Suite((len(results), failed, 0), "\n".join([head, *cases, "  </testsuite>"]))
 
 
 def _case(result: ExampleResult) -> list[str]:
-    opened = f"    <testcase classname={quoteattr(result.control.id)} name={quoteattr(result.example.name)}"
+    opened = f"    <testcase classname={_quoted(result.control.id)} name={_quoted(result.example.name)}"
     if result.passed:
         return [f"{opened}/>"]
     expected = _said(result.example.verdict, result.example.missing)
     message = f"expected {expected}; got {_said(result.verdict, result.missing)}"
-    return [f"{opened}>", f"      <failure message={quoteattr(message)}/>", "    </testcase>"]
+    return [f"{opened}>", f"      <failure message={_quoted(message)}/>", "    </testcase>"]
 
 
 def _said(verdict: str, missing: str | None) -> str:
@@ -52,12 +57,17 @@ def _said(verdict: str, missing: str | None) -> str:
 
 
 def _unreadable(problem: ControlError) -> _Suite:
-    file = quoteattr(str(problem.file))
+    file = _quoted(str(problem.file))
     lines = [
         f'  <testsuite name={file} tests="1" failures="0" errors="1">',
         f'    <testcase classname={file} name="can be read">',
-        f"      <error message={quoteattr(str(problem))}/>",
+        f"      <error message={_quoted(str(problem))}/>",
         "    </testcase>",
         "  </testsuite>",
     ]
     return _Suite((1, 0, 1), "\n".join(lines))
+
+
+def _quoted(text: str) -> str:
+    """An attribute's value in quotes, with the replacement character for what XML does not have."""
+    return quoteattr(_NO_CHAR.sub("\ufffd", text))

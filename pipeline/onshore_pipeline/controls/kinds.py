@@ -7,7 +7,7 @@ limit that a condition compares them with lies between them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -17,7 +17,7 @@ from onshore_pipeline.controls.texts import FLAG_PREFIX
 from onshore_pipeline.domain.event import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +31,7 @@ REPEATING: Final = frozenset({Kind.WORD, Kind.WORDS, Kind.TEXT, Kind.BOOL})
 _MOST_COMBINATIONS: Final = 1 << 22
 _LONGEST_LIST: Final = 8
 _MAX_CODE: Final = 1 << 62
+_NO_CODE: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Batch:
         self.events, self._limits_ns = events, limits_ns
         self._codes: dict[str, list[tuple[NDArray[np.int64], int]]] = {}
         self._flags: dict[str, pl.Series] = {}
+        self._claims: pl.DataFrame | None = None
 
     def columns(self, names: Sequence[str]) -> pl.DataFrame:
         """Columns of the events; `contradicted_PARTY` is whether claims about that party disagree."""
@@ -65,8 +67,18 @@ class Batch:
         if not name.startswith(FLAG_PREFIX):
             return self.events[name]
         if name not in self._flags:
-            self._flags[name] = _contradicted(self.events["contradictions"], name)
+            self._flags[name] = self._contradicted(name)
         return self._flags[name]
+
+    def _contradicted(self, flag: str) -> pl.Series:
+        """By event, whether claims about the party of a flag disagree."""
+        if self._claims is None:
+            self._claims = _claims(self.events["contradictions"])
+        flags = np.zeros(self.events.height, dtype=np.bool_)
+        if self._claims.height:
+            about = self._claims["claim"].str.starts_with(f"{flag.removeprefix(FLAG_PREFIX)}:").fill_null(False)
+            flags[self._claims["at"].to_numpy()[about.to_numpy()]] = True
+        return pl.Series(flag, flags)
 
     def kinds(self, columns: Sequence[str]) -> Kinds:
         """The kinds by these columns. If most events would be of a kind of their own, every one is."""
@@ -76,16 +88,7 @@ class Batch:
 
     def groups(self, columns: Sequence[str]) -> Kinds:
         """Events that are equal in all of these columns together, in the order of the first column's numbers."""
-        combined, combinations = np.zeros(self.events.height, dtype=np.int64), 1
-        for codes, distinct in (code for name in columns for code in self._numbered(name)):
-            if combinations * distinct > _MAX_CODE:
-                combined, combinations = _dense(combined, combinations)
-            combined = combined * distinct + codes
-            combinations *= distinct
-        combined, kinds = _dense(combined, combinations)
-        example = np.empty(kinds, dtype=np.int64)
-        example[combined[::-1]] = np.arange(self.events.height - 1, -1, -1)
-        return Kinds(combined, example)
+        return together((code for name in columns for code in self._numbered(name)), self.events.height)
 
     def _numbered(self, name: str) -> list[tuple[NDArray[np.int64], int]]:
         """Numbers of a column's values, and how many there can be; none where every event has the same."""
@@ -106,6 +109,29 @@ class Batch:
         if first == last:
             return []
         return [(np.searchsorted(limits[first:last], ns, side="right"), int(last - first) + 1)]
+
+
+def together(numbered: Iterable[tuple[NDArray[np.int64], int]], count: int) -> Kinds:
+    """What is equal in all of these numbers, each with how many there can be; in the order of the first ones."""
+    combined, combinations = np.zeros(count, dtype=np.int64), 1
+    for codes, distinct in numbered:
+        if combinations * distinct > _MAX_CODE:
+            combined, combinations = _dense(combined, combinations)
+        combined = combined * distinct + codes
+        combinations *= distinct
+    combined, kinds = _dense(combined, combinations)
+    example = np.empty(kinds, dtype=np.int64)
+    example[combined[::-1]] = np.arange(count - 1, -1, -1)
+    return Kinds(combined, example)
+
+
+def numbers_of(texts: pl.Series) -> tuple[NDArray[np.int64], int]:
+    """A number for each text, equal where they are, 0 where there is none; and how many there can be."""
+    if texts.is_empty():
+        return np.empty(0, dtype=np.int64), 1
+    codes = texts.cast(pl.Categorical(pl.Categories.random())).to_physical()
+    numbers = _filled(codes, _NO_CODE).astype(np.uint32) + np.uint32(1)
+    return numbers.astype(np.int64), int(numbers.max()) + 1
 
 
 def each_its_own(count: int) -> Kinds:
@@ -149,15 +175,16 @@ def _comparisons(node: Condition) -> Iterator[Compare]:
             pass
 
 
-def _contradicted(contradictions: pl.Series, flag: str) -> pl.Series:
-    """By event, whether claims about the party of a flag disagree."""
-    flags = np.zeros(len(contradictions), dtype=np.bool_)
-    disputed = (contradictions.list.len() > 0).arg_true()
-    if disputed.len():
-        claims = pl.DataFrame({"at": disputed, "claim": contradictions.gather(disputed)}).explode("claim")
-        about = claims["claim"].str.starts_with(f"{flag.removeprefix(FLAG_PREFIX)}:").fill_null(False)
-        flags[claims["at"].to_numpy()[about.to_numpy()]] = True
-    return pl.Series(flag, flags)
+def _claims(contradictions: pl.Series) -> pl.DataFrame:
+    """A row a claim: the position of the event `at` which it was made, and the `claim`."""
+    held = _filled(contradictions.list.len(), 0)
+    claims = contradictions.explode(empty_as_null=False, keep_nulls=False)
+    return pl.DataFrame({"at": np.repeat(np.arange(held.size), held), "claim": claims})
+
+
+def _filled(column: pl.Series, instead: int) -> NDArray[Any]:
+    """Numbers, `instead` where there is none. Through Arrow: a lazy frame for it costs three times as much."""
+    return column.to_numpy() if column.null_count() == 0 else column.to_arrow().fill_null(instead).to_numpy()
 
 
 def _dense(codes: NDArray[np.int64], combinations: int) -> tuple[NDArray[np.int64], int]:
@@ -167,8 +194,10 @@ def _dense(codes: NDArray[np.int64], combinations: int) -> tuple[NDArray[np.int6
         return numbers.astype(np.int64), len(found)
     taken = np.zeros(combinations, dtype=np.bool_)
     taken[codes] = True
-    number = np.cumsum(taken) - 1
-    return number[codes], int(taken.sum())
+    found = np.flatnonzero(taken)
+    number = np.empty(combinations, dtype=np.int64)  # and read only where it is written
+    number[found] = np.arange(len(found))
+    return number[codes], len(found)
 
 
 def _numbers(column: pl.Series) -> Iterator[tuple[NDArray[np.int64], int]]:
@@ -183,13 +212,11 @@ def _numbers(column: pl.Series) -> Iterator[tuple[NDArray[np.int64], int]]:
     if column.dtype == pl.Boolean:
         if column.null_count() == 0 and (column.all() or not column.any()):
             return
-        yield column.cast(pl.Int8).fill_null(2).to_numpy().astype(np.int64), 3
+        yield _filled(column.cast(pl.Int8), 2).astype(np.int64), 3
         return
     if column.null_count() == 0 and (column == column[0]).all():
         return
-    codes = column.cast(pl.Categorical(pl.Categories.random())).to_physical().cast(pl.Int64).fill_null(-1) + 1
-    numbers = codes.to_numpy()
-    yield numbers, int(numbers.max()) + 1
+    yield numbers_of(column)
 
 
 def _close_numbers(values: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], int]]:
@@ -201,12 +228,19 @@ def _close_numbers(values: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64
 
 def _list_numbers(column: pl.Series) -> Iterator[tuple[NDArray[np.int64], int]]:
     """Lists are alike if they are as long and hold the same at each place; a list that is null is as an empty one."""
-    sizes = column.list.len().fill_null(0).to_numpy().astype(np.int64)
+    sizes = _filled(column.list.len(), 0).astype(np.int64)
     shortest, longest = (int(sizes.min()), int(sizes.max())) if sizes.size else (0, 0)
     if longest > _LONGEST_LIST:
         yield np.arange(len(column), dtype=np.int64), len(column)
         return
     if shortest != longest:
         yield sizes, longest + 1
-    for place in range(longest):
-        yield from _numbers(column.list.get(place, null_on_oob=True))
+    if longest == 0:
+        return
+    begins = np.cumsum(sizes) - sizes
+    for codes, distinct in _numbers(column.explode(empty_as_null=False, keep_nulls=False)):
+        for place in range(longest):
+            longer = sizes > place
+            held = np.zeros(len(column), dtype=np.int64)
+            held[longer] = codes[begins[longer] + place] + 1
+            yield held, distinct + 1

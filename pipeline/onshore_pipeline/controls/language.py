@@ -7,6 +7,7 @@ types, division, escapes in LIKE, NULL in a list) is refused. docs/controls.md i
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, cast
 
 import sqlglot
@@ -185,6 +186,8 @@ class _Reader:
         if name not in self._lists:
             hint = did_you_mean(name, self._lists) or f"; there are {', '.join(sorted(self._lists)) or 'none'}"
             raise self._error(node, f"no dated list is named @{name}{hint}", at=f"@{name}")
+        if isinstance(value, Column):
+            self._check_members(node, value, self._lists[name])
         conditions: list[Condition] = []
         for period, members in self._lists[name].by_period():
             limits = _limits(period)
@@ -254,6 +257,12 @@ class _Reader:
         why = check_word(column.name, word)
         if why:
             raise self._error(node, why)
+
+    def _check_members(self, node: exp.Parameter, column: Column, dated: DatedList) -> None:
+        for line, (member, _) in zip_longest(dated.lines, dated.members):
+            why = check_word(column.name, member)
+            if why:
+                raise self._error(node, f"{dated.file}:{line}: {why}", at=f"@{dated.name}")
 
     def _error(self, node: exp.Expr, why: str, at: str | None = None) -> LanguageError:
         offset = self._text.find(at) if at else position_of(node)

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from onshore_pipeline.controls.files import read_file
 from onshore_pipeline.errors import ControlError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 HEADER: Final = ("member", "valid_from", "valid_to", "source")
@@ -43,12 +43,15 @@ class DatedList:
         members: (member, its period), in the file's order.
         digest: SHA-256 of the file's bytes, hexadecimal.
         content: the file's bytes.
+        file: where it was read, and `lines` in which line each member stands.
     """
 
     name: str
     members: tuple[tuple[str, Period], ...]
     digest: str
     content: bytes = field(default=b"", repr=False, compare=False)
+    file: str = field(default="", compare=False)
+    lines: tuple[int, ...] = field(default=(), repr=False, compare=False)
 
     def by_period(self) -> tuple[tuple[Period, tuple[str, ...]], ...]:
         """Members with the same period together, in the order in which the periods first appear."""
@@ -72,27 +75,29 @@ def read_list(path: Path) -> DatedList:
     """Read one list. Raises `ControlError` with the line that cannot be used."""
     if not _NAME.fullmatch(path.stem):
         raise ControlError(path, None, "a list is named in lower case letters, digits and _, as conditions write it")
-    raw = path.read_bytes()
+    raw = read_file(path)
     try:
         rows = csv.reader(io.StringIO(raw.decode("utf-8"), newline=""), strict=True)
         header = tuple(next(rows, ()))
         if header != HEADER:
             raise ControlError(path, 1, f"the first line must be {','.join(HEADER)}")
-        members = tuple(_member(path, rows.line_num, row) for row in rows if row)
+        numbered = [(rows.line_num, _member(path, rows.line_num, row)) for row in rows if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise ControlError(path, None, f"not a CSV file in UTF-8: {error}") from error
-    return DatedList(path.stem, members, hashlib.sha256(raw).hexdigest(), raw)
+    lines, members = tuple(line for line, _ in numbered), tuple(member for _, member in numbered)
+    return DatedList(path.stem, members, hashlib.sha256(raw).hexdigest(), raw, str(path), lines)
 
 
-def read_lists(paths: Iterable[Path]) -> dict[str, DatedList]:
-    """Read lists by name; the same name twice is an error."""
+def read_lists(folder: Path) -> tuple[dict[str, DatedList], list[ControlError]]:
+    """Read the lists of a folder, those that are good by name, and what is wrong with each of the others."""
     lists: dict[str, DatedList] = {}
-    for path in paths:
-        dated = read_list(path)
-        if dated.name in lists:
-            raise ControlError(path, None, f"another list is named @{dated.name}, too")
-        lists[dated.name] = dated
-    return lists
+    problems: list[ControlError] = []
+    for path in sorted(folder.glob("*.csv")):
+        try:
+            lists[path.stem] = read_list(path)
+        except ControlError as error:
+            problems.append(error)
+    return lists, problems
 
 
 def _member(path: Path, line: int, row: list[str]) -> tuple[str, Period]:

@@ -19,6 +19,7 @@ from onshore_pipeline.controls.clock_links import broken_links
 from onshore_pipeline.controls.compiled import Compiled, Span, compile_conditions, within
 from onshore_pipeline.controls.condition import Condition, Truth
 from onshore_pipeline.controls.fields import CONTROL_FIELDS, read_fields
+from onshore_pipeline.controls.files import read_file
 from onshore_pipeline.controls.gates import Gates
 from onshore_pipeline.controls.language import parse_condition
 from onshore_pipeline.controls.lists import DatedList, read_lists
@@ -92,10 +93,9 @@ def check_controls(*paths: Path) -> tuple[tuple[Compiled, ...], tuple[ControlErr
     problems: list[ControlError] = []
     lists: dict[str, DatedList] = {}
     for path in dict.fromkeys((PACKS / LISTS_FOLDER, *(_lists_folder(path) for path in paths))):
-        try:
-            lists |= read_lists(sorted(path.glob("*.csv")))
-        except ControlError as error:
-            problems.append(error)
+        read, wrong_lists = read_lists(path)
+        lists |= read
+        problems += wrong_lists
     texts: dict[str, list[Compiled]] = {}
     for file in _files(paths, problems):
         compiled, wrong = read_control(file, lists)
@@ -156,14 +156,12 @@ def control_set(
 def read_control(path: Path, lists: Mapping[str, DatedList]) -> tuple[Compiled | None, tuple[ControlError, ...]]:
     """Read one control with all its problems; there is a control only if there are none."""
     try:
-        raw = path.read_bytes()
+        raw = read_file(path)
         source = Source(path, raw)
         fields = source.fields(source.root, CONTROL_FIELDS, "a control")
         control = read_fields(source, fields, hashlib.sha256(raw).hexdigest())
         control = replace(control, text=raw.decode()) if control is not None else None
         compiled = _compiled(source, fields, control, lists)
-    except OSError as error:
-        return None, (ControlError(path, None, f"cannot be read: {error.strerror}"),)
     except ControlError as error:
         return None, (error,)
     if source.problems or compiled is None:

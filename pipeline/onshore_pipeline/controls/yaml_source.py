@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from onshore_pipeline.controls.suggestions import did_you_mean
 from onshore_pipeline.errors import ControlError
+from onshore_pipeline.plain_yaml import NotPlainYaml, compose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -18,12 +17,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-MAX_FILE_BYTES: Final = 1_000_000
 _NULLS: Final = frozenset({"", "~", "null"})
-# What a plain scalar may look like to YAML; it is read as a text all the same.
-_PLAIN_TAGS: Final = frozenset(
-    f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
-)
 
 
 class Source:
@@ -33,20 +27,13 @@ class Source:
         """Compose the tree. Raises `ControlError` if there is none."""
         self.path = path
         self.problems: list[ControlError] = []
-        if len(raw) > MAX_FILE_BYTES:
-            raise ControlError(path, None, f"larger than {MAX_FILE_BYTES} bytes: not a control")
         try:
             self._text = raw.decode("utf-8")
-            root = YAML(typ="safe", pure=True).compose(self._text)
+            root = compose(self._text)
         except UnicodeDecodeError as error:
             raise ControlError(path, None, f"not UTF-8 at byte {error.start}") from error
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            why = str(error.problem or error.context or "not YAML")
-            place = (mark.line + 1, mark.column + 1) if mark else (None, None)
-            raise ControlError(path, place[0], f"not YAML: {why}", place[1]) from error
-        except (YAMLError, ValueError, RecursionError) as error:
-            raise ControlError(path, None, f"not YAML: {str(error).splitlines()[0]}") from error
+        except NotPlainYaml as error:
+            raise ControlError(path, error.line, error.why, error.column) from error
         if not isinstance(root, MappingNode):
             raise ControlError(path, 1, "a control is a mapping of fields, one a line: `id: AU-APP8-01`", 1)
         self.root = root
@@ -82,27 +69,19 @@ class Source:
 
     def items(self, node: Node, what: str) -> list[Node]:
         """The items of a sequence."""
-        self._plain(node)
         if not isinstance(node, SequenceNode):
             raise self.error(node, f"{what} must be a list: [a, b]")
         return list(node.value)
 
     def text(self, node: Node, what: str) -> str:
         """A scalar as the text that stands in the file."""
-        self._plain(node)
         if not isinstance(node, ScalarNode):
             raise self.error(node, f"{what} must be a text")
-        if str(node.tag) not in _PLAIN_TAGS:
-            raise self.error(node, f"{what} carries the tag {node.tag}: tags have no place in a control")
         return str(node.value)
 
     def is_null(self, node: Node) -> bool:
         """Whether nothing is written here: null, ~ or an empty plain scalar."""
         return isinstance(node, ScalarNode) and node.style is None and node.value in _NULLS
-
-    def _plain(self, node: Node) -> None:
-        if node.anchor is not None:
-            raise self.error(node, "anchors and aliases have no place in a control: write it out")
 
     def _index(self, node: Node, offset: int) -> int:
         """Where a character of a scalar's value stands in the file: quotes, folds and indents are skipped over."""

@@ -4,12 +4,13 @@ Physical location, operating entity, ultimate parent's country, reach of governi
 location and transit path; each with its basis, the source that said it, and that source's version. Unknown is said as
 unknown and never left out. An event keeps a basis for places and none for owners: an owner is told with the weakest
 basis that it can have. Neither does it keep whose further law reaches an organisation, nor from where a facility is
-administered: that is what the registries say that it was located with (`Stated`), looked up when it is asked for.
+administered, nor whose a key's custodian is: that is what the registries say that it was located with (`Stated`),
+looked up when it is asked for.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from onshore_pipeline.domain.event import PARTIES
@@ -22,6 +23,9 @@ AXES: Final = (
     *("physical location", "operating entity", "ultimate parent's country", "governing-law reach", "key custodian"),
     *("administration location", "transit path"),
 )
+REGISTRATION: Final = "registration"
+"""Where an organisation is registered, which registries state beside the axes."""
+
 _STRENGTH: Final = ("attested", "observed", "asserted", "inferred", "unknown")
 _ADMINISTRATION: Final = ("admin.", "access.", "config.", "key.rotate")
 _REGISTRIES: Final = "registries and reference data"
@@ -52,17 +56,19 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What a row of the user's registries says about one subject on one axis; it is *asserted*.
+    """What a row of the registries says about one subject on one axis.
 
     Attributes:
         countries: alpha-2, sorted; all of them are meant, not one of them.
         source: file and line.
         version: of the file.
+        basis: *asserted* by the user's own row, *inferred* of a row that ships.
     """
 
     countries: tuple[str, ...]
     source: str
     version: str
+    basis: str = "asserted"
 
 
 def axes_of(
@@ -112,18 +118,23 @@ class _Said:
     def _owner(self, subject: str) -> tuple[Axis, Axis]:
         """Who runs it, and the country of that company's ultimate parent."""
         if subject == "key":
-            return self._told(subject, AXES[1], self._values("key_custodian"), "asserted"), Axis(subject, AXES[2])
+            custodian = self._told(subject, AXES[1], self._values("key_custodian"), "asserted")
+            return custodian, self._from_registry(subject, AXES[2])
         name = self._values(f"{subject}_entity")
         basis = "asserted" if subject == "actor" else "inferred"
         parent = self._values(f"{subject}_control_country")
         return (
             self._told(subject, AXES[1], name, basis),
-            self._told(subject, AXES[2], parent, "inferred"),
+            self._by_row(self._told(subject, AXES[2], parent, "inferred"), AXES[2]),
         )
 
     def _reach(self, subject: str, place: Axis, parent: Axis) -> Axis:
         """Whose law reaches it: of its place, of its operator's registration and owner, and as the registries state."""
-        registered = self._told(subject, AXES[3], self._values(f"{subject}_entity_country"), "inferred")
+        if subject == "key":
+            registered = self._from_registry(subject, REGISTRATION)
+        else:
+            country = self._values(f"{subject}_entity_country")
+            registered = self._by_row(self._told(subject, AXES[3], country, "inferred"), REGISTRATION)
         parts = (place, registered, parent)
         further = [self._from_registry(subject, AXES[3])]
         known = [part for part in (*parts, *further) if part.values]
@@ -165,7 +176,14 @@ class _Said:
         stated = self._stated.get((subject, axis))
         if stated is None or not stated.countries:
             return Axis(subject, axis)
-        return Axis(subject, axis, stated.countries, "asserted", stated.source, stated.version)
+        return Axis(subject, axis, stated.countries, stated.basis, stated.source, stated.version)
+
+    def _by_row(self, told: Axis, stated_as: str) -> Axis:
+        """With the row that says the same as the event's column: that is where it comes from."""
+        stated = self._stated.get((told.subject, stated_as))
+        if stated is None or stated.countries != told.values:
+            return told
+        return replace(told, source=stated.source, version=stated.version)
 
     def _transit(self, subject: str) -> Axis:
         """The countries on the way; a key does not travel."""

@@ -71,9 +71,9 @@ class LogLimits:
     max_waiting_bytes: int | None = None
     min_free_bytes: int = 256 * MIB
     queue_bytes: int = 64 * MIB
-    kept_bytes: int = 256 * MIB
-    kept_messages: int = 100_000
-    kept_s: float = 3600.0
+    kept_bytes: int = GIB
+    kept_messages: int = 1_000_000
+    kept_s: float = 7 * 86_400.0
     kept_dead_letter_bytes: int = 256 * MIB
     trim_bytes: int = 32 * MIB
     wal_bytes: int = 64 * MIB

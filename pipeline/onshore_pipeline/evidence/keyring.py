@@ -73,9 +73,13 @@ class Keyring:
         """For both types of signature of every key."""
         return tuple(key.verifier(kind) for key in self.keys for kind in KeyType)
 
+    def signing(self, now: datetime) -> list[SigningKey]:
+        """Those that sign at `now`; the newest, where all have retired."""
+        return [key for key in self.keys if key.retires is None or now < key.retires] or [self.keys[0]]
+
     def signed(self, text: str, now: datetime, *, timed: bool) -> Note:
         """The text signed by every key that signs at `now`; `timed` adds cosignatures of that second."""
-        keys = [key for key in self.keys if key.retires is None or now < key.retires] or [self.keys[0]]
+        keys = self.signing(now)
         lines = [signed_note.sign(text, key.name, key.private) for key in keys]
         if timed:
             lines += [signed_note.cosign(text, key.name, key.private, int(now.timestamp())) for key in keys]

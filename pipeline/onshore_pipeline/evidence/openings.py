@@ -58,17 +58,18 @@ def openings(
     """
     salts = event_salts(events, messages)
     own = [redacted_texts(events, name) for name in _redacted_columns(disclosure)]
+    maps = _maps(events, attributes, resource_attributes, messages, salts)
     members: list[pl.Series] = []
     opened: dict[str, pl.Series] = {}
     for column in COMMITTED:
         is_open = _open_column(column, events, disclosure, own)
+        if column.name == "body" and is_open.any():
+            is_open &= ~_says_closed_pairs(events["body"], maps, disclosure)
         opened[column.name] = is_open
         if is_open.any():
             members.append(_column_member(column, events[column.name], salts, is_open))
     keys: dict[str, pl.Series] = {}
-    for name, pairs, owner_of_event, owner_salts, counts in _maps(
-        events, attributes, resource_attributes, messages, salts
-    ):
+    for name, pairs, owner_of_event, owner_salts, counts in maps:
         if name in disclosure.redacted or pairs.is_empty():
             keys[name] = pl.Series([False]).new_from_index(0, pairs.height)
             continue
@@ -99,6 +100,22 @@ def _open_column(column: Column, events: pl.DataFrame, disclosure: Disclosure, o
         return pl.Series([False]).new_from_index(0, events.height)
     said = redacted_texts(events, column.name)
     return ~(repeats(said, disclosure.values) | repeats_own(said, own))
+
+
+def _says_closed_pairs(bodies: pl.Series, maps: Sequence[_MapRows], disclosure: Disclosure) -> pl.Series:
+    """Which bodies have a value in them of their own event's closed maps or keys."""
+    found = pl.Series([False]).new_from_index(0, len(bodies))
+    events = pl.DataFrame({"t": bodies}).with_row_index("row")
+    for name, pairs, owner_of_event, _, _ in maps:
+        keys, is_closed = disclosure.closed_keys.get(name, frozenset()), name in disclosure.redacted
+        closed = pairs if is_closed else pairs.filter(pl.col("key").is_in(sorted(keys)))
+        if (is_closed and not disclosure.of_maps) or closed.is_empty():
+            continue
+        beside = events.with_columns(owner=pl.Series(owner_of_event)).join(
+            closed.select(pl.col("owner").cast(pl.Int64), v="text"), on="owner"
+        )
+        found = found.scatter(beside.filter(repeats_own(beside["t"], [beside["v"]]))["row"].unique(), True)
+    return found
 
 
 def _column_member(column: Column, values: pl.Series, salts: NDArray[np.uint8], is_open: pl.Series) -> pl.Series:

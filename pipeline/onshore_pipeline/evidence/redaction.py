@@ -23,6 +23,7 @@ REDACTABLE: Final = (*(column.name for column in COMMITTED), *MAPS)
 _IDS: Final = tuple(name for name in REDACTABLE if name.endswith("_id"))
 _PERSONAL: Final = (*_IDS, *(name for name in REDACTABLE if name.endswith("_address")), "actor_host", "body", *MAPS)
 PROFILES: Final[dict[str, tuple[str, ...]]] = {"full": (), "pseudonymous": _PERSONAL, "minimal": REDACTABLE}
+PERSONAL: Final = frozenset(PROFILES["pseudonymous"])
 
 # A text that is shorter repeats a value only where it is the whole of another text: every text has an "a" in it.
 _TELLING: Final = 4
@@ -39,7 +40,8 @@ class Disclosure:
         closed_keys: by map, keys of it that stay closed.
         pseudonym_key: for the ids that stand in place of redacted ones.
         pseudonyms: closed values have them; without, there is nothing in their place.
-        values: every value of a redacted column in the whole scope, distinct.
+        values: every value in the whole scope of what is closed, distinct (`jobs.export_closed`).
+        of_maps: what repeats a map that is closed whole stays closed, too; without, whoever opens a column means it.
     """
 
     redacted: frozenset[str] = frozenset()
@@ -47,6 +49,12 @@ class Disclosure:
     pseudonym_key: bytes = b""
     values: pl.Series = field(default_factory=lambda: pl.Series([], dtype=pl.String))
     pseudonyms: bool = True
+    of_maps: bool = True
+
+    @property
+    def closes(self) -> bool:
+        """Whether anything stays closed."""
+        return bool(self.redacted or self.closed_keys)
 
     @property
     def pseudonymous(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,19 +56,27 @@ def due_at(began: datetime, within: str, zone: str, is_holiday: Callable[[date],
     """Until when, in UTC.
 
     Raises:
-        ValueError: `within` is no deadline, or the years end before it.
+        ValueError: `within` is no deadline, this machine does not know the zone, or the years end before it.
     """
     read = _DEADLINE.fullmatch(within)
     if read is None:
         raise ValueError(f"{within!r} is no deadline: 72h, 30d, 20bd or 1mo")
     count, unit = int(read[1]), read[2]
+    local_zone = _zone(zone)  # whoever reads a deadline reads it in its zone
     try:
         if unit == "h":
             return began.astimezone(UTC) + timedelta(hours=count)
-        local = began.astimezone(ZoneInfo(zone))
+        local = began.astimezone(local_zone)
         return _at(_last_day(local.date(), count, unit, is_holiday), local)
     except OverflowError:
         raise ValueError(f"{within} from {began:%Y-%m-%d} is behind the last year that can be told") from None
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"no time zone is named {name!r} on this machine: correct the control's clock") from None
 
 
 def _last_day(first: date, count: int, unit: str, is_holiday: Callable[[date], bool]) -> date:

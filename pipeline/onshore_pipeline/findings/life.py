@@ -83,6 +83,33 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """With what one version of a control found an incident: the first violation that it says there is.
+
+    Attributes:
+        version: of the control's text.
+        known: when it reached us, by the broker's clock.
+        occurred: when it happened, as its sender says, and never later than `known`.
+    """
+
+    version: int
+    known: datetime
+    occurred: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What a finding began or recurred with, the start that was known first in front."""
+
+    starts: tuple[Start, ...]
+
+    @property
+    def known(self) -> datetime:
+        """When it was known."""
+        return self.starts[0].known
+
+
+@dataclass(frozen=True, slots=True)
 class Life:
     """Where a finding stands, and how it came there.
 
@@ -91,7 +118,7 @@ class Life:
         severity: what a person says instead of the control.
         aware_at: the earliest moment at which somebody says that he was aware of it, since it recurred last.
         assessed_at: the same of the assessment.
-        began: when it recurred last, by event time; None if it never did.
+        began: with what it recurred last; None if it never did.
         closed_at: when it was closed, while it is.
     """
 
@@ -100,18 +127,18 @@ class Life:
     severity: str | None = None
     aware_at: datetime | None = None
     assessed_at: datetime | None = None
-    began: datetime | None = None
+    began: Incident | None = None
     closed_at: datetime | None = None
     steps: tuple[Step, ...] = ()
 
 
-def live(tenant: str, deeds: Iterable[Deed], recurred: Callable[[datetime], datetime | None]) -> Life:
+def live(tenant: str, deeds: Iterable[Deed], recurred: Callable[[datetime], Incident | None]) -> Life:
     """The life of a finding of `tenant`.
 
     Args:
         tenant: deeds of another tenant have no effect.
         deeds: what was done about it, in the order of the log.
-        recurred: the first violating event behind a moment, by event time; None if there is none.
+        recurred: what happened and was known only behind a moment, and violates; None if nothing does.
     """
     life = Life()
     seen: set[str] = set()
@@ -124,14 +151,17 @@ def live(tenant: str, deeds: Iterable[Deed], recurred: Callable[[datetime], date
     return _recur(life, recurred, None)
 
 
-def _recur(life: Life, recurred: Callable[[datetime], datetime | None], until: datetime | None) -> Life:
-    """Open again what an event later than its closing violates; that is a new incident, so clocks begin anew."""
+def _recur(life: Life, recurred: Callable[[datetime], Incident | None], until: datetime | None) -> Life:
+    """Open again what an event later than its closing violates; that is a new incident, so clocks begin anew.
+
+    It stands where the event arrived: what is in the log before met a closed finding, whatever time a sender claims.
+    """
     if life.closed_at is None:
         return life
     first = recurred(life.closed_at)
-    if first is None or (until is not None and first > until):
+    if first is None or (until is not None and first.known > until):
         return life
-    step = Step(RECURRENCE, first, "open")
+    step = Step(RECURRENCE, first.known, "open")
     return replace(
         life, state="open", closed_at=None, began=first, aware_at=None, assessed_at=None, steps=(*life.steps, step)
     )
@@ -157,26 +187,26 @@ def _refusal(life: Life, tenant: str, deed: Deed) -> str:
         return f"it was recorded for tenant {deed.tenant}, the finding is of {tenant}"
     if life.state not in allowed[0]:
         return f"the finding was {life.state} already" if life.state == allowed[1] else f"the finding was {life.state}"
-    return _lacking(deed)
+    return lacking(deed)
 
 
-def _lacking(deed: Deed) -> str:
+def lacking(deed: Deed) -> str:
     """What a deed does not say though it must; '' for nothing."""
     said = deed.attributes
-    lacking = ""
+    why = ""
     if deed.action in {RESOLVE, FALSE_POSITIVE, SEVERITY} and not deed.reason.strip():
-        lacking = "it gives no reason"
+        why = "it gives no reason"
     elif deed.action == ASSIGN and not said.get(OWNER, "").strip():
-        lacking = "it names nobody"
+        why = "it names nobody"
     elif deed.action == SEVERITY and said.get(GIVEN_SEVERITY) not in SEVERITIES:
-        lacking = "it names no severity"
+        why = "it names no severity"
     elif deed.action in {AWARE, ASSESS}:
         when = moment(said.get(AT, ""))
         if when is None:
-            lacking = "it names no time"
+            why = "it names no time"
         elif when > deed.at:
-            lacking = "its time lies behind the moment at which it was recorded"
-    return lacking
+            why = "its time lies behind the moment at which it was recorded"
+    return why
 
 
 def _effect(life: Life, deed: Deed) -> Life:

@@ -19,19 +19,36 @@ class KeyUnusable(OnshoreError):
 
 def read_people(folder: Path | None) -> dict[str, bytes]:
     """The public keys (32 bytes) by person; nobody's where there is no folder. Raises `KeyUnusable`."""
-    if folder is None or not folder.is_dir():
-        return {}
-    return {file.stem: _public(file) for file in sorted(folder.glob("*.pem"))}
+    people, unusable = usable_people(folder)
+    if unusable:
+        raise unusable[0]
+    return people
+
+
+def usable_people(folder: Path | None) -> tuple[dict[str, bytes], list[KeyUnusable]]:
+    """The same of those whose keys can be used, and what is wrong with the others."""
+    people: dict[str, bytes] = {}
+    unusable: list[KeyUnusable] = []
+    for file in sorted(folder.glob("*.pem")) if folder is not None and folder.is_dir() else ():
+        try:
+            people[file.stem] = _public(file)
+        except KeyUnusable as error:
+            unusable.append(error)
+    return people, unusable
 
 
 def _public(file: Path) -> bytes:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
         key = load_pem_public_key(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise KeyUnusable(f"{file}: no public key: {error}") from None
+    except OSError as error:
+        raise KeyUnusable(f"{file}: no public key: {error.strerror}") from None
+    except (ValueError, UnsupportedAlgorithm):
+        how = "write one with: openssl pkey -in PRIVATE.pem -pubout"
+        raise KeyUnusable(f"{file}: no public key in PEM; {how} -out {file}") from None
     if not isinstance(key, Ed25519PublicKey):
         raise KeyUnusable(f"{file}: a public key of another kind; Ed25519 is needed")
     return key.public_bytes_raw()

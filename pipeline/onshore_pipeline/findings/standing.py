@@ -8,17 +8,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from onshore_pipeline.domain.control import SEVERITIES
-from onshore_pipeline.findings.deadlines import ClockTexts, deadlines
-from onshore_pipeline.findings.life import CLOSED, FINDING_ID, Deed, Life, State, live
+from onshore_pipeline.findings.deadlines import ClockTexts, incident_deadlines
+from onshore_pipeline.findings.incidents import first_incidents, incidents_behind, last_restated, windowed_controls
+from onshore_pipeline.findings.life import (
+    CLOSED,
+    FALSE_POSITIVE,
+    FINDING_ID,
+    RESOLVE,
+    Deed,
+    Incident,
+    Life,
+    Start,
+    State,
+    live,
+)
 from onshore_pipeline.findings.people_keys import read_people
 from onshore_pipeline.findings.waivers import Waiver, in_force, waivers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     import polars as pl
@@ -44,6 +57,8 @@ class Standing:
         state: 'waived' while a waiver is in force for it; what lies below is `life.state`.
         waiver: that waiver.
         deadlines: its clocks, the control's own first.
+        waivers: all that ever were in force for it.
+        restated_on: when late events last changed what is said about it; None if they never did.
     """
 
     finding_id: str
@@ -63,6 +78,8 @@ class Standing:
     life: Life
     deadlines: tuple[Deadline, ...]
     waiver: Waiver | None
+    waivers: tuple[Waiver, ...]
+    restated_on: datetime | None
 
     @property
     def due(self) -> Deadline | None:
@@ -104,21 +121,6 @@ SELECT action_id, toString(event_id) AS event_id, toString(tenant) AS tenant, to
 FROM message_actions_current WHERE startsWith(action, {kind:String})
 ORDER BY received_at, topic_id, kafka_offset, record_index
 """
-# The first violating event behind each closing of a finding, by event time.
-_RECURRED: Final = """
-SELECT toString(finding_id) AS finding, closed, min(occurred_at) AS first
-FROM (
-    SELECT finding_id, occurred_at, arrayJoin(arrayFilter(
-        (t, f) -> f = finding_id AND t < toUnixTimestamp64Micro(occurred_at),
-        {closings:Array(Int64)}, {findings:Array(UUID)})) AS closed
-    FROM violations_current WHERE finding_id IN {findings:Array(UUID)}
-)
-GROUP BY finding, closed
-"""
-_DETECTED: Final = """
-SELECT toString(finding_id) AS finding, min(coalesce(ingested_at, occurred_at)) AS detected FROM violations_current
-WHERE finding_id IN {findings:Array(UUID)} GROUP BY finding
-"""
 _DELETED: Final = """
 SELECT count() AS n FROM violations_current WHERE finding_id = {finding:UUID} AND event_id IN (
     SELECT event_id FROM leaves_deleted
@@ -126,7 +128,6 @@ SELECT count() AS n FROM violations_current WHERE finding_id = {finding:UUID} AN
 )
 """
 MOST: Final = 100_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +144,16 @@ def folders(context_dir: Path | None, data_dir: Path | None) -> Folders:
     return Folders(where / "people_keys", where / "holidays") if where else Folders()
 
 
-def standings(store: Store, wanted: Wanted, now: datetime, where: Folders) -> list[Standing]:
+def standings(
+    store: Store, wanted: Wanted, now: datetime, where: Folders, people: Mapping[str, bytes] | None = None
+) -> list[Standing]:
     """The findings that are wanted: what is due first, then the worst.
+
+    `people` has public keys by person; None: those that lie in `where.keys`.
 
     Raises:
         StoreUnavailable, StoreRefused: as the store does.
+        KeyUnusable: `people` is None and a person's key cannot be used.
     """
     rows = _rows(store, wanted)
     if not rows:
@@ -156,21 +162,24 @@ def standings(store: Store, wanted: Wanted, now: datetime, where: Folders) -> li
     by_finding: dict[str, list[Deed]] = defaultdict(list)
     for deed in deeds:
         by_finding[deed.attributes.get(FINDING_ID, "").lower()].append(deed)
-    recurred = _recurrences(store, rows, by_finding)
-    texts = ClockTexts(store, {(row["control_id"], row["control_version"]) for row in rows})
-    detected = _detected(store, [row["finding_id"] for row in rows if texts.needs_detection(row["control_id"])])
-    waivers = all_waivers(store, where)
+    of_windows = windowed_controls(store)
+    windowed = frozenset(row["finding_id"] for row in rows if row["control_id"] in of_windows)
+    recurred = _recurrences(store, rows, by_finding, windowed)
+    texts = ClockTexts(store, {row["control_id"] for row in rows})
+    clocked = [row["finding_id"] for row in rows if row["control_id"] in texts.clocked]
+    began = first_incidents(store, clocked, windowed)
+    told = all_waivers(store, where) if people is None else waivers_of(actions(store, "waiver."), people)
+    waivers = [each for each in told if each.approved_at is not None]
+    restated = last_restated(store, windowed)
     found = []
     for row in rows:
-        life = live(row["tenant"], by_finding.get(row["finding_id"], ()), recurred(row["finding_id"]))
-        clocks = texts.clocks_of(row["control_id"])
-        occurred = life.began or row["first_seen"]
-        known = life.began or detected.get(row["finding_id"], row["first_seen"])
+        finding = row["finding_id"]
+        life = live(row["tenant"], by_finding.get(finding, ()), partial(recurred, finding))
+        incident = life.began or began.get(finding) or _seen_first(row)
         fingerprint = dict(zip(row["keys"], row["texts"], strict=True))
-        waiver = in_force(waivers, row["tenant"], row["control_id"], fingerprint, now)
-        found.append(
-            _standing(row, fingerprint, life, deadlines(clocks, occurred, known, life, where.holidays), waiver)
-        )
+        covering = [each for each in waivers if each.covers(row["tenant"], row["control_id"], fingerprint)]
+        clocks = incident_deadlines(texts, row["control_id"], incident, life, where.holidays)
+        found.append(_standing(row, fingerprint, life, clocks, covering, now, restated.get(finding)))
     return sorted(filter(lambda each: _is_wanted(each, wanted), found), key=_order)
 
 
@@ -191,7 +200,7 @@ def actions(store: Store, kind: str) -> list[Deed]:
 
 
 def all_waivers(store: Store, where: Folders) -> list[Waiver]:
-    """Every waiver that was ever proposed, in the order of the log; `Folders.keys` says whose signatures count."""
+    """Every waiver that was ever proposed, in the order of the log; raises as `read_people` of `Folders.keys`."""
     return waivers_of(actions(store, "waiver."), read_people(where.keys))
 
 
@@ -207,43 +216,25 @@ def _rows(store: Store, wanted: Wanted) -> list[dict[str, Any]]:
 
 
 def _recurrences(
-    store: Store, rows: Iterable[Mapping[str, Any]], by_finding: Mapping[str, Sequence[Deed]]
-) -> Callable[[str], Callable[[datetime], datetime | None]]:
-    """By finding: the first violating event behind a closing; where none is kept, when the finding was last seen."""
-    last_seen = {row["finding_id"]: row["last_seen"] for row in rows}
+    store: Store,
+    rows: Iterable[Mapping[str, Any]],
+    by_finding: Mapping[str, Sequence[Deed]],
+    windowed: Collection[str],
+) -> Callable[[str, datetime], Incident | None]:
+    """By finding and closing: with what it recurred."""
+    last_seen = {row["finding_id"]: (row["control_version"], row["last_seen"]) for row in rows}
     closings = [
         (finding, deed.at)
         for finding, own in by_finding.items()
         for deed in own
-        if finding in last_seen
-        and deed.action in {"finding.resolve", "finding.false_positive"}
-        and deed.at < last_seen[finding]
+        if finding in last_seen and deed.action in {RESOLVE, FALSE_POSITIVE}
     ]
-    known: dict[tuple[str, int], datetime] = {}
-    if closings:
-        parameters = {"findings": [name for name, _ in closings], "closings": [_micros(at) for _, at in closings]}
-        for row in store.frame(_RECURRED, parameters).iter_rows(named=True):
-            known[row["finding"], row["closed"]] = row["first"]
-
-    def of(finding: str) -> Callable[[datetime], datetime | None]:
-        def first_behind(closed: datetime) -> datetime | None:
-            last = last_seen[finding]
-            return known.get((finding, _micros(closed)), last) if last > closed else None
-
-        return first_behind
-
-    return of
+    return incidents_behind(store, closings, last_seen, windowed)
 
 
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _detected(store: Store, findings: list[str]) -> dict[str, datetime]:
-    if not findings:
-        return {}
-    rows = store.frame(_DETECTED, {"findings": findings})
-    return dict(rows.select("finding", "detected").iter_rows())
+def _seen_first(row: Mapping[str, Any]) -> Incident:
+    """What is known of a finding that no event violates."""
+    return Incident((Start(row["control_version"], row["first_seen"], row["first_seen"]),))
 
 
 def _standing(
@@ -251,8 +242,11 @@ def _standing(
     fingerprint: Mapping[str, str],
     life: Life,
     clocks: tuple[Deadline, ...],
-    waiver: Waiver | None,
+    waivers: Sequence[Waiver],
+    now: datetime,
+    restated_on: datetime | None,
 ) -> Standing:
+    waiver = in_force(waivers, row["tenant"], row["control_id"], fingerprint, now)
     waived = waiver is not None and life.state not in CLOSED
     return Standing(
         finding_id=row["finding_id"],
@@ -272,6 +266,8 @@ def _standing(
         life=life,
         deadlines=clocks,
         waiver=waiver if waived else None,
+        waivers=tuple(waivers),
+        restated_on=restated_on,
     )
 
 

@@ -50,6 +50,7 @@ class Waiver:
     approved_at: datetime | None = None
     revoked_by: str = ""
     revoked_at: datetime | None = None
+    revoked_reason: str = ""
     refused: tuple[str, ...] = ()
     refused_ids: tuple[str, ...] = ()
 
@@ -60,6 +61,11 @@ class Waiver:
         if now >= self.expires:
             return "expired"
         return "approved" if self.approved_at is not None else "proposed"
+
+    def held(self, at: datetime) -> bool:
+        """Whether it was in force at a moment, as is known by now."""
+        begun = self.approved_at is not None and self.approved_at <= at
+        return begun and at < self.expires and (self.revoked_at is None or at < self.revoked_at)
 
     def covers(self, tenant: str, control: str, fingerprint: Mapping[str, str]) -> bool:
         """Whether a finding is one of those it is about."""
@@ -168,7 +174,7 @@ def _tried(waiver: Waiver, deed: Deed, why: str) -> Waiver:
 def _done(waiver: Waiver, deed: Deed) -> Waiver:
     if deed.action == APPROVE:
         return replace(waiver, approved_by=deed.who, approved_at=deed.at)
-    return replace(waiver, revoked_by=deed.who, revoked_at=deed.at)
+    return replace(waiver, revoked_by=deed.who, revoked_at=deed.at, revoked_reason=deed.reason)
 
 
 def in_force(

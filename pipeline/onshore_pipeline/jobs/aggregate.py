@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
-_HOURLY: Final = (
+# Target, source of facts, key beside the hour, and what is added up.
+HOURLY: Final = (
     (
         "verdict_counts_built",
         "message_verdicts_current",
@@ -63,17 +64,18 @@ def _hourly(target: str, source: str, keys: tuple[str, ...], sums: tuple[str, ..
 
 # Target → source of facts, and the statement that builds some hours of it.
 _BUILT_HOURLY: Final[dict[str, tuple[str, str]]] = {
-    **{target: (source, _hourly(target, source, keys, sums)) for target, source, keys, sums in _HOURLY},
+    **{target: (source, _hourly(target, source, keys, sums)) for target, source, keys, sums in HOURLY},
     **COVERAGE_HOURLY,
 }
 
+# Of several versions the newest that found something says what kind of finding it is, and how severe.
 # Of a deleted event the fingerprint is closed (`deleted_copies`): that of one that is there says more.
 _FINDINGS: Final = """
 INSERT INTO findings_built
-SELECT finding_id, {generation:UInt64}, any(tenant), any(domain), any(control_id), max(control_version), any(kind),
-    any(severity), argMin(fingerprint, has(mapValues(fingerprint), 'deleted')), min(occurred_at), max(occurred_at),
-    count(), sum(ifNull(bytes, 0)),
-    arraySlice(groupArraySorted(10)(event_id), 1, 10)
+SELECT finding_id, {generation:UInt64}, any(tenant), any(domain), any(control_id), max(control_version),
+    argMax(kind, (control_version, occurred_at)), argMax(severity, (control_version, occurred_at)),
+    argMin(fingerprint, has(mapValues(fingerprint), 'deleted')), min(occurred_at), max(occurred_at),
+    count(), sum(ifNull(bytes, 0)), arraySlice(groupArraySorted(10)(event_id), 1, 10)
 FROM violations_current WHERE finding_id IN {findings:Array(UUID)} GROUP BY finding_id
 """
 
@@ -82,7 +84,7 @@ FROM violations_current WHERE finding_id IN {findings:Array(UUID)} GROUP BY find
 _CHANCE_BITS: Final = 20
 
 # Positions mean something within one log only, and a log that was lost begins again at 0.
-_BEHIND: Final = """
+BEHIND: Final = """
 SELECT DISTINCT assumeNotNull(attempt_id) FROM evidence_log
 LEFT JOIN (
     SELECT log_id, mapKeys(newest) AS partitions, mapValues(newest) AS positions
@@ -139,7 +141,7 @@ class Rebuilt:
 def attempts_behind(client: Client) -> frozenset[UUID]:
     """Attempts that a log names behind the newest finished rebuild of that log."""
     with store_errors():
-        rows = client.query(_BEHIND).result_rows
+        rows = client.query(BEHIND).result_rows
     return frozenset(attempt for (attempt,) in rows)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from onshore_pipeline.jobs.audit_events import Problem
 from onshore_pipeline.jobs.audit_log import Seen, audit_heads, audit_log
 from onshore_pipeline.jobs.audit_portions import audit_events
+from onshore_pipeline.jobs.audit_problem import Problem
+from onshore_pipeline.jobs.audit_rollups import audit_rollups
+from onshore_pipeline.jobs.audit_rules import SealedRules
 from onshore_pipeline.jobs.audit_runs import SealedRuns, audit_runs
+from onshore_pipeline.jobs.audit_states import Waivers
+from onshore_pipeline.jobs.audit_tombstones import Tombstones
 from onshore_pipeline.jobs.incomplete import incomplete
 from onshore_pipeline.jobs.sweep import FACT_TABLES
 from onshore_pipeline.store.connect import store_errors
@@ -30,15 +34,6 @@ _UNKNOWN: Final = """
 SELECT DISTINCT attempt_id FROM {table} WHERE attempt_id NOT IN (SELECT attempt_id FROM attempts)
     AND attempt_id NOT IN (SELECT assumeNotNull(attempt_id) FROM evidence_log WHERE attempt_id IS NOT NULL) LIMIT 100
 """
-# Findings of other kinds are made of other facts.
-_FINDINGS: Final = """
-SELECT finding_id, toValidUTF8(toString(control)), built, counted FROM (
-    SELECT finding_id, any(control_id) AS control, sum(events) AS built FROM findings GROUP BY finding_id
-) AS f FULL JOIN (
-    SELECT finding_id, count() AS counted FROM violations_current GROUP BY finding_id
-) AS v USING (finding_id)
-WHERE built != counted AND (counted > 0 OR control IN (SELECT control_id FROM violations_current)) LIMIT 1000
-"""
 
 
 @dataclass(slots=True)
@@ -52,6 +47,8 @@ class Audited:
         entries: entries that were held against the log; None where there was none to hold them against.
         seen: how far witnesses have seen the log.
         runs: hours whose runs of controls were derived again.
+        waiting: hours that a rebuild has yet to look at: their rollups were not compared.
+        waivers: how many stand; counted by whoever folds them.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -60,6 +57,12 @@ class Audited:
     entries: int | None = None
     seen: Seen = field(default_factory=Seen)
     runs: SealedRuns = field(default_factory=SealedRuns)
+    waiting: int = 0
+    waivers: Waivers = field(default_factory=Waivers)
+
+    def wait(self, hours: int) -> None:
+        """Note hours that wait to be rebuilt."""
+        self.waiting = hours
 
     def add(self, problems: Iterator[Problem]) -> None:
         """Take problems up."""
@@ -102,14 +105,24 @@ def audit(
         done.add(audit_log(client, reader, entries))
     told("heads", 0, None)
     done.add(audit_heads(client, keys, journal, witnesses, done.seen))
-    done.add(audit_events(client, master, since, until, events))
+    tombstones, rules = Tombstones(client, master), SealedRules(client)
+    done.add(audit_events(client, master, since, until, events, tombstones, rules))
+    done.add(_deletions(tombstones))
+    done.add(rules.problems())
     told("facts beside events", 0, None)
     done.add(_unknown(client))
     done.add(_incomplete(client, done))
-    done.add(_findings(client))
+    told("rollups", 0, None)
+    done.add(audit_rollups(client, done.wait))
     told("runs of controls", 0, None)
     done.add(audit_runs(client, since, until, done.runs))
     return done
+
+
+def _deletions(tombstones: Tombstones) -> Iterator[Problem]:
+    for doubt in tombstones.doubts():
+        place = {"deletion": str(doubt.deletion)}
+        yield Problem("deletion" if doubt.is_checked else "uncheckable", f"deletion {doubt.deletion}", doubt.why, place)
 
 
 def _unknown(client: Client) -> Iterator[Problem]:
@@ -129,12 +142,3 @@ def _incomplete(client: Client, done: Audited) -> Iterator[Problem]:
             where = f"attempt {each.attempt_id} ({each.events} events)"
             place = {"attempt": str(each.attempt_id), "tables": list(each.tables)}
             yield Problem("facts", where, f"rows of {', '.join(each.tables)} are missing or too many", place)
-
-
-def _findings(client: Client) -> Iterator[Problem]:
-    with store_errors():
-        rows = client.query(_FINDINGS).result_rows
-    for finding, control, built, counted in rows:
-        place = {"finding_id": str(finding), "control": str(control)}
-        why = f"it counts {built} events, and {counted} violations of it are sealed"
-        yield Problem("rollup", f"finding {finding} ({control})", why, place)

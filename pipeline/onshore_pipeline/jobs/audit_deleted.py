@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from onshore_pipeline.evidence import merkle
+from onshore_pipeline.jobs.stored_events import BESIDE_OTHERS
 from onshore_pipeline.store.connect import store_errors
 
 if TYPE_CHECKING:
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 
     from clickhouse_connect.driver.client import Client
 
+    from onshore_pipeline.jobs.audit_tombstones import Tombstones
+
 Place = tuple[bytes, bytes, int, int]  # attempt, topic id, partition, offset
 
 _DELETED: Final = """
-SELECT attempt_id, topic_id, kafka_partition, kafka_offset, record_index, event_id, leaf_hash FROM leaves_deleted
-WHERE attempt_id IN {attempts:Array(UUID)}
+SELECT attempt_id, topic_id, kafka_partition, kafka_offset, record_index, event_id, leaf_hash, deletion_id
+FROM leaves_deleted WHERE attempt_id IN {attempts:Array(UUID)}
 """
 # The view looks at every event that there is.
 _ANY: Final = "SELECT count() FROM leaves WHERE attempt_id IN {attempts:Array(UUID)}"
@@ -48,15 +51,18 @@ class Deleted:
         return merkle.root([leaf for _, leaf in both]).hex() == root
 
 
-def deleted_of(client: Client, named: dict[str, list[str]]) -> Deleted:
-    """Read what was deleted of the attempts. Raises `StoreUnavailable`."""
+def deleted_of(client: Client, named: dict[str, list[str]], tombstones: Tombstones) -> Deleted:
+    """Read what was deleted of the attempts, as sealed tombstones say. Raises `StoreUnavailable`."""
     leaves: dict[Place, list[tuple[int, bytes]]] = {}
     events: list[tuple[bytes, bytes, int, int, int, bytes]] = []
     with store_errors():
-        if not int(client.query(_ANY, parameters=named).result_rows[0][0]):
+        if not int(client.query(_ANY, parameters=named, settings=BESIDE_OTHERS).result_rows[0][0]):
             return Deleted({}, pl.DataFrame(schema=_EVENTS))
         rows = client.query(_DELETED, parameters=named, column_formats={"leaf_hash": "bytes"}).result_rows
-    for attempt, topic, partition, offset, index, event, leaf in rows:
+    believed = tombstones.believed({row[7] for row in rows})
+    for attempt, topic, partition, offset, index, event, leaf, deletion in rows:
+        if deletion not in believed:
+            continue
         place = (attempt.bytes, topic.bytes, int(partition), int(offset))
         leaves.setdefault(place, []).append((int(index), bytes(leaf)))
         events.append((*place, int(index), event.bytes))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import numpy as np
 import polars as pl
 
-from onshore_pipeline.controls.engine import Judged
 from onshore_pipeline.evidence import merkle, salts, seal
-from onshore_pipeline.fact_tables import verdict_roots
+from onshore_pipeline.jobs.audit_actions import action_problems
 from onshore_pipeline.jobs.audit_deleted import deleted_of
+from onshore_pipeline.jobs.audit_problem import Problem, problem_of
+from onshore_pipeline.jobs.audit_verdicts import verdict_problems
 from onshore_pipeline.jobs.incomplete import LOST, WITH_ROWS
 from onshore_pipeline.jobs.stored_events import BESIDE_OTHERS, stored_events
 from onshore_pipeline.log_trees import digests_of
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
     from numpy.typing import NDArray
 
-    from onshore_pipeline.jobs.audit_deleted import Deleted
+    from onshore_pipeline.jobs.audit_problem import Place
+    from onshore_pipeline.jobs.audit_rules import SealedRules
+    from onshore_pipeline.jobs.audit_tombstones import Tombstones
     from onshore_pipeline.jobs.stored_events import StoredEvents
 
 _ENTRIES: Final = f"""
@@ -38,39 +40,6 @@ _DEAD: Final = """
 SELECT attempt_id, topic_id, kafka_partition, kafka_offset, record_indexes FROM dead_letters
 WHERE attempt_id IN {attempts:Array(UUID)}
 """
-_COUNTS: Final = """
-SELECT attempt_id, topic_id, kafka_partition, kafka_offset, tenant, control_version, hour, events,
-    toValidUTF8(toString(source_format)) AS source_format, toValidUTF8(toString(control_id)) AS control_id,
-    toValidUTF8(toString(verdict)) AS verdict, toValidUTF8(toString(missing)) AS missing
-FROM message_verdicts WHERE attempt_id IN {attempts:Array(UUID)}
-"""
-_VIOLATIONS: Final = """
-SELECT attempt_id, event_id, toValidUTF8(toString(control_id)) AS control_id, control_version FROM violations
-WHERE attempt_id IN {attempts:Array(UUID)}
-"""
-
-_PLACES: Final = {
-    "attempt_id": pl.Binary, "topic_id": pl.Binary, "kafka_partition": pl.UInt32, "kafka_offset": pl.UInt64,
-}  # fmt: skip
-
-Place = tuple[bytes, bytes, int, int]  # attempt, topic id, partition, offset
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Something that is not as it was sealed.
-
-    Attributes:
-        what: altered, missing, inserted, verdicts, log, head, rollup or uncheckable.
-        where: the exact place, for people.
-        why: what is wrong there.
-        place: the same for programs.
-    """
-
-    what: str
-    where: str
-    why: str
-    place: dict[str, Any] = field(default_factory=dict)
 
 
 class _DeadLetters:
@@ -93,7 +62,9 @@ class _DeadLetters:
         }
 
 
-def audit_attempts(client: Client, master: bytes, attempts: Collection[UUID]) -> Iterator[Problem]:
+def audit_attempts(
+    client: Client, master: bytes, attempts: Collection[UUID], tombstones: Tombstones, rules: SealedRules
+) -> Iterator[Problem]:
     """Problems of the messages of some attempts. Raises `StoreUnavailable`."""
     named = {"attempts": [str(each) for each in attempts]}
     with store_errors():
@@ -101,7 +72,7 @@ def audit_attempts(client: Client, master: bytes, attempts: Collection[UUID]) ->
             (row[0].bytes, row[1].bytes, int(row[2]), int(row[3])): json.loads(row[4])
             for row in client.query(_ENTRIES, parameters=named, settings=BESIDE_OTHERS).result_rows
         }
-    deleted = deleted_of(client, named)
+    deleted = deleted_of(client, named, tombstones)
     dead = _DeadLetters(client, named)
     stored = stored_events(client, attempts)
     places: list[Place] = [tuple(row) for row in stored.places.rows()]
@@ -121,11 +92,11 @@ def audit_attempts(client: Client, master: bytes, attempts: Collection[UUID]) ->
     for number, (place, entry) in enumerate(zip(places, known, strict=True)):
         at = slice(int(begins[number]), int(begins[number + 1]))
         if entry is None:
-            yield _problem("inserted", place, None, f"{sizes[number]} events of a message that the log does not name")
+            yield problem_of("inserted", place, None, f"{sizes[number]} events of a message that the log does not name")
             continue
         if entry["salt_key"] != keys[number].key_id:
             why = f"sealed with the salt key {entry['salt_key']}, and this one gives {keys[number].key_id}"
-            yield _problem("uncheckable", place, entry, why)
+            yield problem_of("uncheckable", place, entry, why)
             continue
         if place in deleted.leaves:
             held = zip(stored.events["record_index"][at], map(bytes, again[at]), strict=True)
@@ -143,10 +114,11 @@ def audit_attempts(client: Client, master: bytes, attempts: Collection[UUID]) ->
         if place in present or not entry["events"]:
             continue
         if place not in deleted.leaves:
-            yield _problem("missing", place, entry, f"all {entry['events']} events of the message have no rows")
+            yield problem_of("missing", place, entry, f"all {entry['events']} events of the message have no rows")
         elif not deleted.gives(place, (), entry["events_root"]):
-            yield _problem("altered", place, entry, "the leaves of its deleted events do not give the sealed root")
-    yield from _verdicts(client, named, stored, entries, deleted)
+            yield problem_of("altered", place, entry, "the leaves of its deleted events do not give the sealed root")
+    yield from verdict_problems(client, named, stored, entries, deleted, ~(differs | outside), rules)
+    yield from action_problems(client, named, stored, known)
 
 
 def _salt(master: bytes, entry: dict[str, Any] | None) -> salts.SaltKey:
@@ -201,10 +173,12 @@ def _of_message(
     if len(indexes) < expected:
         missing = _missing(place, entry, indexes, dead)
         which = f"record {', '.join(map(str, missing))}" if missing else "which ones cannot be told"
-        yield _problem("missing", place, entry, f"{expected - len(indexes)} of {expected} events have no row: {which}")
+        yield problem_of(
+            "missing", place, entry, f"{expected - len(indexes)} of {expected} events have no row: {which}"
+        )
     if len(indexes) > expected:
         which = f"; records {', '.join(map(str, doubled))} stand twice" if doubled else ""
-        yield _problem("inserted", place, entry, f"{len(indexes)} rows instead of {expected}{which}")
+        yield problem_of("inserted", place, entry, f"{len(indexes)} rows instead of {expected}{which}")
     for row in range(at.start, at.stop):
         index, event = indexes[row - at.start], UUID(bytes=events["event_id"][row - at.start])
         bad = stored.unreadable.get(row, [])
@@ -212,13 +186,13 @@ def _of_message(
             why = "its leaf was altered, its row was not" if right else "its row is not what was sealed"
             if bad:
                 why = f"{', '.join(bad)} is no UTF-8: it was written behind the pipeline's back"
-            yield _problem("altered", place, entry, why, index, event)
+            yield problem_of("altered", place, entry, why, index, event)
         elif outside[row]:
-            yield _problem(
+            yield problem_of(
                 "altered", place, entry, "its id, tenant, topic or time of receipt was altered", index, event
             )
     if len(indexes) == expected and not right and not leaves_right:
-        yield _problem(
+        yield problem_of(
             "altered", place, entry, "its rows, with the leaves stored beside them, do not give the sealed root"
         )
 
@@ -229,69 +203,3 @@ def _missing(place: Place, entry: dict[str, Any], indexes: list[int], dead: _Dea
     if entry["kind"] != "message" or len(letters) != entry["dead_lettered"]:
         return []
     return sorted(set(range(int(entry["records"]))) - letters - set(indexes))
-
-
-def _verdicts(
-    client: Client,
-    named: dict[str, Any],
-    stored: StoredEvents,
-    entries: dict[Place, dict[str, Any]],
-    deleted: Deleted,
-) -> Iterator[Problem]:
-    """Messages whose verdicts and violations do not give the sealed root; those of deleted events count, too."""
-    order = list(entries)
-    number = pl.DataFrame(
-        {
-            "attempt_id": [place[0] for place in order], "topic_id": [place[1] for place in order],
-            "kafka_partition": [place[2] for place in order], "kafka_offset": [place[3] for place in order],
-        },
-        schema=_PLACES,
-    ).with_row_index("message")  # fmt: skip
-    keys = list(_PLACES)
-    with store_errors():
-        counts = _frame(client, _COUNTS, named)
-        violations = _frame(client, _VIOLATIONS, named)
-    numbered = counts.join(number, on=keys, how="left")
-    for row in numbered.filter(pl.col("message").is_null()).unique(keys).iter_rows(named=True):
-        place = (row["attempt_id"], row["topic_id"], row["kafka_partition"], row["kafka_offset"])
-        yield _problem("inserted", place, None, "verdicts of a message that the log does not name")
-    # What has rows is numbered by message, not by event: there are hundreds of events to a message.
-    message = stored.places.join(number, on=keys, how="left", maintain_order="left")["message"]
-    placed_at = ["row", "attempt_id", "event_id", "record_index", "message"]
-    events = stored.events.with_columns(message.gather(stored.events["message"])).select(placed_at)
-    if deleted.events.height:
-        gone = deleted.events.join(number, on=keys, how="left").with_row_index("row", offset=events.height)
-        events = pl.concat([events, gone.select(placed_at)])
-    found = violations.join(events.select("attempt_id", "event_id", "row"), on=["attempt_id", "event_id"], how="left")
-    for row in found.filter(pl.col("row").is_null()).iter_rows(named=True):
-        where = f"event {UUID(bytes=row['event_id'])} (attempt {UUID(bytes=row['attempt_id'])})"
-        yield Problem("inserted", where, f"a violation of {row['control_id']} by an event that has no row")
-    judged = Judged(numbered.drop_nulls("message"), found.drop_nulls("row"))
-    placed = events.drop_nulls("message").select("row", "message", "record_index")
-    judged = Judged(judged.counts, judged.violations.join(placed.select("row"), on="row", how="semi"))
-    roots = verdict_roots(placed, judged, len(order))
-    for place, root in zip(order, roots, strict=True):
-        if root.tobytes().hex() != entries[place]["verdicts_root"]:
-            yield _problem(
-                "verdicts", place, entries[place], "its verdicts or violations are not those that were sealed"
-            )
-
-
-def _frame(client: Client, sql: str, named: dict[str, Any]) -> pl.DataFrame:
-    frame = pl.from_arrow(client.query_arrow(sql, parameters=named, settings=BESIDE_OTHERS, use_strings=True))
-    assert isinstance(frame, pl.DataFrame)
-    return frame
-
-
-def _problem(
-    what: str, place: Place, entry: dict[str, Any] | None, why: str, index: int | None = None, event: UUID | None = None
-) -> Problem:
-    attempt, topic_id = UUID(bytes=place[0]), UUID(bytes=place[1])
-    topic = entry["topic"] if entry else str(topic_id)
-    told: dict[str, Any] = {"topic": topic, "topic_id": str(topic_id), "partition": place[2], "offset": place[3]}
-    told["attempt"] = str(attempt)
-    where = f"{topic}[{place[2]}]@{place[3]}"
-    if index is not None:
-        told |= {"record_index": index, "event_id": str(event)}
-        where += f" record {index} (event {event})"
-    return Problem(what, where, why, told)

@@ -13,7 +13,7 @@ from onshore_pipeline.errors import EvidenceAltered, LogCut
 from onshore_pipeline.evidence.checkpoint import parse_checkpoint
 from onshore_pipeline.evidence.merkle import leaf_hash
 from onshore_pipeline.evidence.signed_note import NoteForged, NoteRefused, parse_note
-from onshore_pipeline.jobs.audit_events import Problem
+from onshore_pipeline.jobs.audit_problem import Problem
 from onshore_pipeline.log_trees import LogTrees
 from onshore_pipeline.store.connect import store_errors
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from onshore_pipeline.jobs.audit_events import Problem
+from onshore_pipeline.jobs.audit_problem import Problem
 from onshore_pipeline.jobs.control_run_rows import Run, derive, root, stored
 from onshore_pipeline.jobs.control_runs import HOUR
 from onshore_pipeline.jobs.incomplete import LOST, WITH_ROWS

@@ -1,7 +1,8 @@
-"""A control's text over what the store holds: what it says day by day, beside another text and beside what was sealed.
+"""A control over what the store holds: what it says day by day, beside another text of it and beside what was sealed.
 
-The store judges, by the text that `controls.compiled` writes for it, over committed events. Days are counted in UTC, by
-the event's own time, as everything that a control dates.
+The store judges, by the text that `controls.compiled` writes for it, over committed events; of several texts in force
+each judges the events of its own time, as when they came. Days are counted in UTC, by the event's own time, as
+everything that a control dates.
 """
 
 # ruff: noqa: S608 - what is put into the text are checked conditions and names of ours
@@ -13,13 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import polars as pl
+
 from onshore_pipeline.domain.event import DOMAINS
 from onshore_pipeline.domain.verdict import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    import polars as pl
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from onshore_pipeline.controls.compiled import Compiled
     from onshore_pipeline.store.reader import Reader
@@ -66,10 +67,10 @@ class Day:
 
     Attributes:
         rows: events read.
-        old: events by verdict under the text in force; not applicable ones are not counted.
+        old: events by verdict under the texts in force, each in its time; not applicable ones are not counted.
         new: the same under the other text; None without one.
         stored: by version, events by verdict as they were sealed.
-        agreement: whether the text in force says what was sealed.
+        agreement: whether the texts in force say what was sealed.
         changed: events whose verdict is another under the other text.
         seconds: that it took.
     """
@@ -86,14 +87,15 @@ class Day:
 
 
 class Backtest:
-    """One control, or two texts of it, over a period."""
+    """One control, or another text of it beside it, over a period."""
 
     counts: Final = "events"
 
-    def __init__(self, store: Reader, old: Compiled | None, new: Compiled | None) -> None:
-        """Take a reading store; `old` is None for a control that is not in force yet."""
+    def __init__(self, store: Reader, old: Sequence[Compiled], new: Compiled | None) -> None:
+        """Take a reading store; `old` are the control's texts, none for one that is not in force yet."""
         self._store, self._old, self._new = store, old, new
-        texts = [each for each in (old, new) if each is not None]
+        texts = [*old, *([new] if new is not None else [])]
+        self._control_id = texts[0].control.id
         self._columns = tuple(dict.fromkeys(column.name for each in texts for column in each.columns))
         self._contradictions = any(each.parties for each in texts)
         self.domains = tuple(name for name in DOMAINS if any(name in each.control.domains for each in texts))
@@ -140,10 +142,8 @@ class Backtest:
     def _day(self, since: datetime, until: datetime, stored: Mapping[int, Counts]) -> Day:
         began = time.monotonic()
         within = self._within(since, until)
-        sql = (
-            f"SELECT old, new, count() AS events FROM (SELECT {self._verdicts()} FROM events_current {self._where()})"
-            " GROUP BY old, new"
-        )
+        judged = f"SELECT {self._verdicts()} FROM events_current {self._where()}"
+        sql = f"SELECT old, new, version, count() AS events FROM ({judged}) GROUP BY old, new, version"
         counted = self._store.frame(sql, within)
         old = by_verdict(counted, "old")
         changed = counted.filter(counted["old"] != counted["new"])["events"].sum() if self._new and self._old else 0
@@ -154,29 +154,36 @@ class Backtest:
             old=old,
             new=by_verdict(counted, "new") if self._new else None,
             stored=stored,
-            agreement=agreement_of(old, stored, self._old.control.version) if self._old else "none",
+            agreement=agreement_of(by_version(counted, self._versions()), stored),
             changed=int(changed),
             seconds=time.monotonic() - began,
         )
 
     def _empty(self, since: datetime, until: datetime, stored: Mapping[int, Counts]) -> Day:
         none = dict.fromkeys((word.value for word in _COUNTED), 0)
-        agreement = agreement_of(none, stored, self._old.control.version) if self._old else "none"
+        agreement = agreement_of(dict.fromkeys(self._versions(), none), stored)
         return Day(since, until, 0, none, dict(none) if self._new else None, stored, agreement, 0, 0.0)
 
     def _stored(self, within: Mapping[str, Any]) -> dict[str, dict[int, Counts]]:
         """What was sealed, by day, version and verdict; hours of the period, which days consist of."""
-        known = self._old or self._new
-        assert known is not None
         stored: dict[str, dict[int, Counts]] = {}
-        for row in self._store.rows(_STORED, {**within, "control": known.control.id}):
+        for row in self._store.rows(_STORED, {**within, "control": self._control_id}):
             by_version = stored.setdefault(str(row["day"]), {})
             by_version.setdefault(int(row["version"]), {})[str(row["verdict"])] = int(row["events"])
         return stored
 
     def _verdicts(self) -> str:
-        old, new = (each.clickhouse.verdict if each else _NEVER for each in (self._old, self._new))
-        return f"{old} AS old, {new if self._new else 'old'} AS new"
+        """What each text in force says (at most one judges an event), which version does, and what the new one says."""
+        own = [f"{each.clickhouse.verdict} AS old_{each.control.version}" for each in self._old]
+        judges = [(f"old_{version} != {_NEVER}", version) for version in self._versions()]
+        old = "".join(f"{does}, old_{version}, " for does, version in judges)
+        version = "".join(f"{does}, {version}, " for does, version in judges)
+        chosen = [f"multiIf({old}{_NEVER}) AS old" if old else f"{_NEVER} AS old"]
+        chosen.append(f"multiIf({version}0) AS version" if version else "0 AS version")
+        return ", ".join([*own, *chosen, f"{self._new.clickhouse.verdict if self._new else 'old'} AS new"])
+
+    def _versions(self) -> list[int]:
+        return [each.control.version for each in self._old]
 
     def _where(self) -> str:
         listed = ", ".join(f"'{name}'" for name in self.domains)
@@ -224,11 +231,25 @@ def by_verdict(counted: pl.DataFrame, side: str) -> Counts:
     return counts
 
 
-def agreement_of(old: Counts, stored: Mapping[int, Counts], version: int) -> Agreement:
-    """How what the text in force says compares with what is `stored`, by version."""
-    sealed = stored.get(version)
+def by_version(counted: pl.DataFrame, versions: Iterable[int]) -> dict[int, Counts]:
+    """The same of the column `old`, by the version of the text that says so."""
+    return {each: by_verdict(counted.filter(pl.col("version") == each), "old") for each in versions}
+
+
+def agreement_of(old: Mapping[int, Counts], stored: Mapping[int, Counts]) -> Agreement:
+    """How what the texts in force say compares with what is `stored`, both by version."""
+    concerned = [version for version, counts in old.items() if version in stored or any(counts.values())]
+    if not concerned:
+        return "none" if stored or not old else "equal"
+    found = {_agreement(old[version], stored.get(version)) for version in concerned}
+    if len(found) == 1:
+        return found.pop()
+    return "differs" if "differs" in found else "partly"
+
+
+def _agreement(old: Counts, sealed: Counts | None) -> Agreement:
     if sealed is None:
-        return "none" if stored or any(old.values()) else "equal"
+        return "none"
     if all(sealed.get(word, 0) == count for word, count in old.items()):
         return "equal"
     return "partly" if _total([sealed]) < _total([old]) else "differs"

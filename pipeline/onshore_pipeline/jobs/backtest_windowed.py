@@ -1,5 +1,7 @@
 """A control that looks at more than one event over what the store holds: day by day, beside another text of it.
 
+Of several texts each judges what begins in its own time.
+
 The facts are asked of the store and judged by the functions that judge them as they come, as of the moment at which the
 windows were judged last, so that the text in force says here what it said there. What is counted is windows, sequences
 and absences, on the day on which they begin.
@@ -18,12 +20,12 @@ from onshore_pipeline.controls.windowed_facts import FACTS_SCHEMA, facts_select
 from onshore_pipeline.controls.windowed_history import nothing
 from onshore_pipeline.controls.windowed_verdicts import begins_within, judge_windowed
 from onshore_pipeline.domain.verdict import Verdict
-from onshore_pipeline.jobs.backtest import Day, Estimate, agreement_of, by_verdict, days_of, nanoseconds
+from onshore_pipeline.jobs.backtest import Day, Estimate, agreement_of, by_verdict, by_version, days_of, nanoseconds
 from onshore_pipeline.jobs.windowed_statements import ARRIVED
 from onshore_pipeline.jobs.windowed_time import now_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from onshore_pipeline.controls.windowed import WindowedControl
@@ -50,12 +52,12 @@ GROUP BY day, version, verdict
 
 
 class WindowedBacktest:
-    """One control of more than one event, or two texts of it, over a period. Asked as `Backtest` is."""
+    """One control of more than one event, or another text of it beside it, over a period. Asked as `Backtest` is."""
 
     counts: Final = "windows, sequences or absences"
 
-    def __init__(self, store: Reader, old: WindowedControl | None, new: WindowedControl | None) -> None:
-        """Take a reading store; `old` is None for a control that is not in force yet."""
+    def __init__(self, store: Reader, old: Sequence[WindowedControl], new: WindowedControl | None) -> None:
+        """Take a reading store; `old` are the control's texts, none for one that is not in force yet."""
         self._store, self._old, self._new = store, old, new
         self._units: pl.DataFrame | None = None
 
@@ -85,7 +87,7 @@ class WindowedBacktest:
                 old=old,
                 new=new if self._new else None,
                 stored=said,
-                agreement=agreement_of(old, said, self._old.control.version) if self._old else "none",
+                agreement=agreement_of(by_version(own, [each.control.version for each in self._old]), said),
                 changed=own.filter(pl.col("old") != pl.col("new")).height if self._old and self._new else 0,
                 seconds=took_s * own.height / max(1, units.height),
             )
@@ -106,29 +108,37 @@ class WindowedBacktest:
         ]
 
     def _texts(self) -> list[WindowedControl]:
-        return [each for each in (self._old, self._new) if each is not None]
+        return [*self._old, *([self._new] if self._new is not None else [])]
 
     def _judged(self, since: datetime, until: datetime) -> pl.DataFrame:
-        """Every unit that begins in the period: `keys`, `since`, `sample`, `old`, `new` and `events`, which is 1."""
+        """Every unit that begins in the period, as `_sides` has it, with `events`, which is 1."""
         if self._units is None:
-            watermark_ns, now = self._as_of()
-            sides = [
-                self._verdicts(each, since, until, watermark_ns, now).rename({"verdict": side})
-                for each, side in ((self._old, "old"), (self._new, "new"))
-                if each is not None
-            ]
-            both = sides[0]
-            for other in sides[1:]:
-                both = both.join(other, on=_UNIT, how="full", coalesce=True, nulls_equal=True).with_columns(
-                    pl.coalesce("sample", "sample_right").alias("sample")
-                )
-            absent = [side for side in ("old", "new") if side not in both.columns]
-            both = both.with_columns(pl.lit(None, pl.String).alias(side) for side in absent)
+            old, new = self._sides(since, until)
+            both = old.join(new, on=_UNIT, how="full", coalesce=True, nulls_equal=True)
             self._units = both.with_columns(
-                pl.col("old").fill_null(_NEVER), pl.col("new").fill_null(_NEVER), pl.lit(1).alias("events")
+                pl.coalesce("sample", "sample_right").alias("sample"),
+                pl.col("old").fill_null(_NEVER),
+                pl.col("new").fill_null(_NEVER),
+                pl.lit(1).alias("events"),
             )
         low, high = nanoseconds(since), nanoseconds(until)
         return self._units.filter(pl.col("since").is_between(low, high, closed="left"))
+
+    def _sides(self, since: datetime, until: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """By unit, with a `sample`: `old` and the `version` that says so of the texts in force; and `new`."""
+        watermark_ns, now = self._as_of()
+        nobody = _last(nothing()).with_columns(pl.lit(0, pl.Int64).alias("version"))
+        own = [
+            self._verdicts(each, since, until, watermark_ns, now).with_columns(
+                pl.lit(each.control.version, pl.Int64).alias("version")
+            )
+            for each in self._old
+        ]
+        new = [self._verdicts(self._new, since, until, watermark_ns, now)] if self._new is not None else []
+        return (
+            pl.concat([nobody, *own]).rename({"verdict": "old"}),
+            pl.concat([_last(nothing()), *new]).rename({"verdict": "new"}),
+        )
 
     def _as_of(self) -> tuple[int, int]:
         """The watermark and the time of the last run of the windows' own job; the present if it never ran."""

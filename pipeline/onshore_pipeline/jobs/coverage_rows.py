@@ -27,6 +27,7 @@ LOSSES: Final = "ONS-COV-09"
 SKIPPED: Final = "ONS-COV-10"
 DOUBLES: Final = "ONS-COV-11"
 NOT_RUN: Final = "ONS-COV-12"
+NOTHING_RAN: Final = "ONS-COV-13"
 # Control → severity and what makes up its findings' fingerprints, as its file in `controls/packs/coverage` says.
 CONTROLS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     SILENT: ("high", ("tenant", "source_id")),
@@ -39,6 +40,7 @@ CONTROLS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     SKIPPED: ("high", ("tenant", "source_id")),
     DOUBLES: ("low", ("tenant", "collector_id")),
     NOT_RUN: ("high", ("tenant", "source_id")),
+    NOTHING_RAN: ("high", ("tenant", "source_id")),
 }
 VERSION: Final = 1
 UNKNOWN: Final = "unknown"

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from onshore_pipeline.jobs.coverage_rows import State
 
 _OF_DIGESTS: Final = ("verified", "gap", "altered", "unverified")
+_FINDINGS: Final = {"telemetry.gap": rows.DIGEST_GAPS, "telemetry.altered": rows.ALTERED}
+_CONCLUSIVE: Final = ("telemetry.verified", "telemetry.altered")
 
 
 def of_statements(statements: pl.DataFrame) -> Measured:
     """What senders say they lost and sources say they skipped, and what chains of digests prove.
 
-    `statements`: distinct rows of `message_statements` with `times`, how many events say the same.
+    `statements`: distinct rows of `message_statements` with `said_at`, when the newest event that says it arrived.
     """
     covered: list[Covered] = []
     found: list[Found] = []
@@ -50,10 +52,47 @@ def of_statements(statements: pl.DataFrame) -> Measured:
     digests = statements.filter(
         (pl.col("source") != "") & pl.col("action").is_in([f"telemetry.{word}" for word in _OF_DIGESTS])
     )
-    for (tenant, source), own in digests.group_by("tenant", "source", maintain_order=True):
+    counting = _that_still_count(digests)
+    for (tenant, source), own in counting.group_by("tenant", "source", maintain_order=True):
         more, also = _of_digests(str(tenant), str(source), own)
         covered, found = covered + more, found + also
-    return covered, found
+    return covered, found + _taken_back(digests, counting)
+
+
+def _that_still_count(digests: pl.DataFrame) -> pl.DataFrame:
+    """The newest statement about each object (else each time) of a source, each log file's until its digest verified.
+
+    That something could not be verified takes back neither that it was nor that it was altered: a run without keys
+    must not undo one with them.
+    """
+    about = ("tenant", "source", "object", pl.when(pl.col("object") == "").then(pl.struct("since", "until")))
+    settled = pl.col("action").is_in(_CONCLUSIVE).any().over(*about)
+    newest = (
+        digests.filter((pl.col("action") != "telemetry.unverified") | ~settled)
+        .sort("said_at", "action", descending=[False, True])  # of one moment the worst comes last
+        .unique(about, keep="last", maintain_order=True)
+    )
+    lists = newest.filter((pl.col("action") == "telemetry.verified") & (pl.col("object") != "")).select(
+        "tenant", "source", listed_by="object", verified_at="said_at"
+    )
+    is_undone = (pl.col("verified_at") >= pl.col("said_at")) | (pl.col("action") == "telemetry.unverified")
+    return newest.join(lists, on=("tenant", "source", "listed_by"), how="left", maintain_order="left").filter(
+        pl.col("verified_at").is_null() | ~is_undone
+    )
+
+
+def _taken_back(digests: pl.DataFrame, counting: pl.DataFrame) -> list[Found]:
+    """Findings of which nothing is left, as 0 events: what stood behind them was verified since."""
+    return [
+        Found(control, (each["tenant"], each["source"]), each["since"], each["until"], 0)
+        for action, control in _FINDINGS.items()
+        for each in _spans(
+            digests.filter(pl.col("action") == action).join(
+                counting.filter(pl.col("action") == action), on=("tenant", "source"), how="anti", maintain_order="left"
+            ),
+            *("tenant", "source"),
+        )
+    ]
 
 
 def _of_digests(tenant: str, source: str, own: pl.DataFrame) -> Measured:
@@ -76,7 +115,7 @@ def _of_digests(tenant: str, source: str, own: pl.DataFrame) -> Measured:
         )
     ]  # fmt: skip
     found = []
-    for action, its_control in (("telemetry.gap", rows.DIGEST_GAPS), ("telemetry.altered", rows.ALTERED)):
+    for action, its_control in _FINDINGS.items():
         bad = own.filter(pl.col("action") == action)
         found += [
             Found(its_control, (tenant, source), each["since"], each["until"], each["statements"])

@@ -19,6 +19,7 @@ from onshore_pipeline.evidence.signed_note import parse_note
 from onshore_pipeline.evidence.tlog_proof import TlogProof
 from onshore_pipeline.evidence.tree_proofs import inclusion_ranges, range_roots
 from onshore_pipeline.jobs.export import disclosure_of, judge_export
+from onshore_pipeline.jobs.export_judged import NOTHING_REGISTERED
 from onshore_pipeline.jobs.export_leaves import DeletedLeaves, all_leaves
 from onshore_pipeline.jobs.export_scope import LoggedEntry, entry_of
 from onshore_pipeline.jobs.export_shown import repeating
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from onshore_pipeline.context.registered import Registered
     from onshore_pipeline.controls.load import ControlSet
     from onshore_pipeline.evidence.redaction import Disclosure
     from onshore_pipeline.jobs.export import Request
@@ -109,6 +111,7 @@ def prove_event(
     controls: ControlSet,
     salt_master: bytes,
     only_keys: Mapping[str, frozenset[str]] | None = None,
+    registered: Registered = NOTHING_REGISTERED,
 ) -> ProvenEvent:
     """Prove one event, up to the signed head `head`, and open what `request` does not close.
 
@@ -120,13 +123,14 @@ def prove_event(
         controls: that judge the movement.
         salt_master: of the deployment.
         only_keys: by map, the only keys that are opened.
+        registered: bases and approvals.
 
     Raises:
         ExportBlocked: see `judge_export`.
         EvidenceAltered: the store does not hold what was sealed.
         OnshoreError: something that was asked for cannot be opened, because it repeats what stays closed.
     """
-    verdicts, event = judge_export(reader, request, head, controls)
+    verdicts, event = judge_export(reader, request, head, controls, registered)
     rows = sealed_rows(reader, [found.entry.told], salt_master)
     lines = seal.lines(rows.events, rows.attributes, rows.resource_attributes, rows.messages)
     hashes = digests([Part(None, lead=merkle.LEAF_PREFIX), Part(lines)], len(lines))
@@ -139,7 +143,9 @@ def prove_event(
         raise EvidenceAltered(_STEP, f"the store's events of {place} are not those that were sealed; `onshore audit`")
     row = int(is_it.arg_true()[0])
     position = int((leaves.row == row).nonzero()[0][0])
-    opening, opened = _opened(rows.only(is_it), disclosure_of(reader, request, head, salt_master), only_keys or {})
+    # Whoever opens a column means it, though the map that stays closed says the same.
+    disclosure = disclosure_of(reader, request, head, salt_master, of_maps=False)
+    opening, opened = _opened(rows.only(is_it), disclosure, only_keys or {})
     inside = range_roots(leaves.hashes, inclusion_ranges(position, len(leaves.hashes)))
     texts = [base64.b64encode(each).decode() for each in inside]
     place_line = json.dumps([position, texts], separators=(",", ":")).encode()

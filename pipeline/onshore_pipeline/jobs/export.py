@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from onshore_pipeline.domain.event import COLUMNS_BY_NAME, Kind
+from onshore_pipeline.broker import ACTIONS_TOPIC
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.container import BundleFile, write_container
-from onshore_pipeline.evidence.redaction import MAPS, Disclosure
 from onshore_pipeline.evidence.signed_note import KeyType
+from onshore_pipeline.jobs.export_closed import ASKED_ROWS, disclosure_of
 from onshore_pipeline.jobs.export_files import BundleParts
-from onshore_pipeline.jobs.export_judged import ExportVerdict, Movement, judged, movement_event, violated
+from onshore_pipeline.jobs.export_judged import (
+    NOTHING_REGISTERED,
+    PERSONAL_CATEGORIES,
+    ExportVerdict,
+    Movement,
+    approver,
+    judged,
+    movement_event,
+    refuse_unregistered,
+    violated,
+)
+from onshore_pipeline.jobs.export_recorded import EXPORTED, REFUSED
 from onshore_pipeline.jobs.export_renderings import STAMP
 from onshore_pipeline.jobs.export_scope import Scope, span_of
-from onshore_pipeline.jobs.log_proofs import OF_LOG, KnownHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
+    from onshore_pipeline.context.registered import Registered
     from onshore_pipeline.controls.load import ControlSet
     from onshore_pipeline.evidence.keyring import Keyring
     from onshore_pipeline.findings.standing import Folders
+    from onshore_pipeline.jobs.log_proofs import KnownHead
     from onshore_pipeline.store.reader import Reader
-
-_MOST_VALUES: Final = 5_000_000
-_ASKED_ROWS: Final = f"""
-attempt_id IN (
-    SELECT assumeNotNull(attempt_id) FROM evidence_log WHERE {OF_LOG} AND kind IN ('message', 'amends')
-        AND JSONExtractInt(entry, 'timestamp') >= {{since:Int64}}
-        AND JSONExtractInt(entry, 'timestamp') < {{until:Int64}}
-) AND (empty({{tenants:Array(String)}}) OR has({{tenants:Array(String)}}, tenant))
-"""  # noqa: S608 - fixed text
 
 
 class ExportBlocked(OnshoreError):
@@ -67,7 +67,7 @@ class Request:
         person, reason: who exports and why.
         profile: as it was named.
         redacted, closed_keys: see `redaction.parse_redaction`.
-        basis, approval: what allows the movement, where a control asks for it; `approved_by` as registered.
+        basis, approval: what allows the movement, where a control asks for it, as the registries have it.
         checkpoints: signed heads of the log that the bundle must be connected with.
         pseudonyms: words that stay the same within the bundle stand in place of closed values.
         with_document: `report.pdf` is made, too.
@@ -85,7 +85,6 @@ class Request:
     closed_keys: Mapping[str, frozenset[str]]
     basis: str | None = None
     approval: str | None = None
-    approved_by: str | None = None
     checkpoints: tuple[bytes, ...] = ()
     with_document: bool = True
     pseudonyms: bool = False
@@ -104,19 +103,29 @@ class Exported:
 
 
 def judge_export(
-    reader: Reader, request: Request, head: KnownHead, controls: ControlSet
+    reader: Reader,
+    request: Request,
+    head: KnownHead,
+    controls: ControlSet,
+    registered: Registered = NOTHING_REGISTERED,
 ) -> tuple[tuple[ExportVerdict, ...], dict[str, Any]]:
     """Judge the export; the verdicts and the event that it is.
 
     Raises:
-        ExportBlocked: a control is violated; its id and what cures it are named.
+        ExportBlocked: a control is violated, or what should allow it is not in the registries; what cures it is named.
     """
     asked = request.scope.parameters(head)
+    # What an earlier export moved, or would have moved, is not in its record.
     sql = (
-        "SELECT groupUniqArrayArray(categories) AS kinds, groupUniqArrayArray(home_jurisdictions) AS homes,"  # noqa: S608
-        f" count() AS events, min(tenant) AS first_tenant FROM events_current WHERE {_ASKED_ROWS}"
+        "WITH NOT (kafka_topic = {actions:String} AND action IN {exports:Array(String)}) AS is_data SELECT"  # noqa: S608
+        " groupUniqArrayArrayIf(categories, is_data) AS kinds,"
+        " groupUniqArrayArrayIf(home_jurisdictions, is_data) AS homes,"
+        " groupUniqArrayArrayIf(home_jurisdictions, is_data AND (empty(categories)"
+        " OR NOT hasAll({personal:Array(String)}, categories))) AS other_homes,"
+        f" count() AS events, min(tenant) AS first_tenant FROM events_current WHERE {ASKED_ROWS}"
     )
-    row = reader.rows(sql, asked)[0]
+    records = {"actions": ACTIONS_TOPIC, "exports": [EXPORTED, REFUSED]}
+    row = reader.rows(sql, asked | records | {"personal": list(PERSONAL_CATEGORIES)})[0]
     movement = Movement(
         tenant=(request.scope.tenants or (str(row["first_tenant"] or "default"),))[0],
         recipient=request.recipient,
@@ -125,14 +134,19 @@ def judge_export(
         reason=request.reason,
         categories=_known({*row["kinds"], "personal"}),
         homes=_known(row["homes"]),
+        other_homes=_known(row["other_homes"]),
         redacted=request.redacted,
         pseudonymous=request.pseudonyms,
         basis=request.basis,
         approval=request.approval,
-        approved_by=request.approved_by,
         events=int(row["events"]),
     )
     event = movement_event(movement, request.at)
+    try:
+        event["approval_by"] = approver(request.approval, registered, request.at)
+        refuse_unregistered(event, registered)
+    except OnshoreError as error:
+        raise ExportBlocked(f"{error}. Nothing was written", event) from None
     verdicts = judged(event, controls)
     broken = violated(verdicts)
     if broken:
@@ -147,10 +161,13 @@ def _known(words: Sequence[str] | set[str]) -> tuple[str, ...]:
 
 def _blocked(broken: Sequence[ExportVerdict], request: Request) -> str:
     said = "; ".join(f"{each.control} ({each.title}): {each.remediation.strip().rstrip('.')}" for each in broken)
-    return (
-        f"the export to {request.recipient_country} would violate {said}. Nothing was written. Leave out what is"
-        " personal (--profile minimal), choose one tenant, or name what allows it (--basis, --approval)"
-    )
+    cures = [
+        *([] if request.profile == "minimal" else ["leave out what is personal (--profile minimal)"]),
+        *([] if len(request.scope.tenants) == 1 else ["choose one tenant (--tenant)"]),
+        "name what allows it (--basis, --approval)",
+    ]
+    cured = f"{', '.join(cures)[0].upper()}{', or '.join(cures)[1:]}"
+    return f"the export to {request.recipient_country} would violate {said}. Nothing was written. {cured}"
 
 
 def export(
@@ -163,19 +180,20 @@ def export(
     salt_master: bytes,
     target: Path,
     where: Folders,
+    registered: Registered = NOTHING_REGISTERED,
     stamp: Callable[[bytes], bytes] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Exported:
     """Write the bundle to `target`, up to the signed head `head`.
 
-    `where` has people's keys, which say whose waivers count; `stamp` has an authority say that the head's note exists;
-    `progress` is told how many entries are done, of how many.
+    `where` has people's keys, which say whose waivers count; `registered` has bases and approvals;
+    `stamp` has an authority say that the head's note exists; `progress` is told how many entries are done, of how many.
 
     Raises:
         ExportBlocked: see `judge_export`.
         EvidenceAltered: the store does not hold what was sealed.
     """
-    verdicts, event = judge_export(reader, request, head, controls)
+    verdicts, event = judge_export(reader, request, head, controls, registered)
     span = span_of(reader, request.scope, head)
     if span.end > head.head.size:
         raise OnshoreError(
@@ -199,31 +217,13 @@ def export(
 
 def _signed(manifest: bytes, request: Request, keyring: Keyring) -> list[BundleFile]:
     payload = standalone.statement_of(manifest, str(request.export_id))
-    key = keyring.keys[0]
-    verifier = key.verifier(KeyType.NOTE)
-    label = f"{verifier.name}+{verifier.key_id.hex()}"
-    envelope = standalone.envelope_of(payload, label, key.private.sign(standalone.pre_authentication(payload)))
+    signed = standalone.pre_authentication(payload)
+    signatures = []
+    for key in keyring.signing(request.at):  # while one is rotated, whoever has only the old key can check, too
+        verifier = key.verifier(KeyType.NOTE)
+        signatures.append((f"{verifier.name}+{verifier.key_id.hex()}", key.private.sign(signed)))
+    envelope = standalone.envelope_of(payload, signatures)
     return [BundleFile(standalone.MANIFEST, manifest), BundleFile(standalone.ENVELOPE, envelope)]
-
-
-def disclosure_of(reader: Reader, request: Request, head: KnownHead, salt_master: bytes) -> Disclosure:
-    """What stays closed, and every value of it, so that nothing repeats one."""
-    key = hmac.digest(salt_master, b"onshore pseudonym key v1\x00" + request.export_id.bytes, "sha256")
-    columns = [name for name in sorted(request.redacted) if name not in {*MAPS, "body", "contradictions"}]
-    values: set[str] = set()
-    for name in columns:
-        is_address = COLUMNS_BY_NAME[name].kind is Kind.ADDRESS
-        spelled = f"arrayJoin([toString({name}), lower(hex({name})), replaceOne(toString({name}), '::ffff:', '')])"
-        sql = (
-            f"SELECT DISTINCT {spelled if is_address else name} AS v FROM events_current"  # noqa: S608 - names of ours
-            f" WHERE {name} IS NOT NULL AND {_ASKED_ROWS} LIMIT {_MOST_VALUES + 1}"
-        )
-        values.update(reader.frame(sql, request.scope.parameters(head))["v"].cast(pl.String).to_list())
-        if len(values) > _MOST_VALUES:
-            raise OnshoreError(f"more than {_MOST_VALUES:,} redacted values: export a shorter time")
-    values.discard("")
-    closed = pl.Series(sorted(values), dtype=pl.String)
-    return Disclosure(request.redacted, dict(request.closed_keys), key, closed, pseudonyms=request.pseudonyms)
 
 
 __all__ = ["ExportBlocked", "Exported", "Request", "disclosure_of", "export", "judge_export"]

@@ -17,18 +17,30 @@ _ENTRIES_AT_ONCE: Final = 10_000
 
 
 def batches_of(entries: Iterable[LoggedEntry]) -> Iterator[list[LoggedEntry]]:
-    """Entries with so many events together; memory follows that, not how much a worker took in one attempt."""
+    """Entries with so many events together; memory follows that, not how much a worker took in one attempt.
+
+    A tombstone that is not asked for is a batch of its own.
+    """
     some: list[LoggedEntry] = []
     events = 0
     for entry in entries:
         own = int(entry.told.get("events", 0)) if entry.asked else 0
-        if some and (events + own > _EVENTS_AT_ONCE or len(some) >= _ENTRIES_AT_ONCE):
+        is_alone = is_alone_shown(entry)
+        if some and (is_alone or events + own > _EVENTS_AT_ONCE or len(some) >= _ENTRIES_AT_ONCE):
             yield some
             some, events = [], 0
+        if is_alone:
+            yield [entry]
+            continue
         some.append(entry)
         events += own
     if some:
         yield some
+
+
+def is_alone_shown(entry: LoggedEntry) -> bool:
+    """Whether only the tombstones of a message are shown."""
+    return entry.tombstone and not entry.asked
 
 
 def read_ahead(

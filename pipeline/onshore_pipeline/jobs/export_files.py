@@ -135,7 +135,8 @@ class BundleParts:
         files = [BundleFile(name, content) for name, content in small.items()]
         self._list(files)
         digests = {name: str(listed["sha256"]) for name, listed in self._listed.items()}
-        report = report_of(self._request, self.counts, self._controls, Told(findings, coverage, digests, heads))
+        told_of = Told([*findings, *records.of_windows()], coverage, digests, heads)
+        report = report_of(self._request, self.counts, self._controls, told_of)
         made = renderings(report, with_document=self._request.with_document)
         rendered = [BundleFile(name, content) for name, content in made.items()]
         return files + rendered
@@ -201,7 +202,7 @@ class BundleParts:
                 "range": [span.first, span.end],
                 "tenants": list(scope.tenants),
                 "controls": list(scope.controls),
-                "findings": list(scope.findings),
+                "findings": [self._found.shown_id(each, self._disclosure) for each in scope.findings],
                 "jurisdictions": list(scope.jurisdictions),
                 "redacted": sorted(request.redacted),
                 "closed_keys": {name: sorted(keys) for name, keys in sorted(request.closed_keys.items())},

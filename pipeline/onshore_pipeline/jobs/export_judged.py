@@ -7,22 +7,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from onshore_pipeline.context.registered import Registered
+from onshore_pipeline.context.rules import FIELD, UNKNOWN
 from onshore_pipeline.controls.engine import judge
 from onshore_pipeline.domain.event import EVENT_COLUMNS, Kind
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.event_frame import POLARS_TYPES
-from onshore_pipeline.evidence.redaction import PROFILES
+from onshore_pipeline.evidence.redaction import PERSONAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from onshore_pipeline.context.rules import Answer
     from onshore_pipeline.controls.load import ControlSet
 
-PERSONAL: Final = frozenset(PROFILES["pseudonymous"])
 _COLUMNS: Final = tuple(column for column in EVENT_COLUMNS if column.kind not in {Kind.TEXT_MAP, Kind.DIGEST})
 _NONE: Final = "none"
+# What closing people takes away. Not `us_bulk_sensitive` and its like: their rules hold for data without names, too.
+PERSONAL_CATEGORIES: Final = ("eu_personal", "personal")
+NOTHING_REGISTERED: Final = Registered()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,11 @@ class Movement:
         person: who exports.
         reason: why.
         categories, homes: of the events in the scope; empty: unknown.
+        other_homes: of those events whose data is not personal alone.
         redacted: what stays closed; without all personal fields open, nothing personal moves.
         pseudonymous: whether closed ids have pseudonyms, which are personal still.
         basis: the transfer's legal basis; None: none.
         approval: id of an approval; None: none.
-        approved_by: who gave it, as the register of approvals says; None: unknown.
         events: how many.
     """
 
@@ -50,11 +53,11 @@ class Movement:
     reason: str
     categories: tuple[str, ...]
     homes: tuple[str, ...]
+    other_homes: tuple[str, ...]
     redacted: frozenset[str]
     pseudonymous: bool
     basis: str | None
     approval: str | None
-    approved_by: str | None
     events: int
 
     @property
@@ -63,21 +66,61 @@ class Movement:
         return self.pseudonymous or not self.redacted >= PERSONAL
 
 
-def approver(approval: str | None, registered: Mapping[str, Answer] | None, at: datetime) -> str | None:
-    """Who gave an approval, as the register says; None where nothing is named, or where there is no register.
+def approver(approval: str | None, registered: Registered, at: datetime) -> str:
+    """Who gave an approval, as the register says; 'none' where none is named.
 
     Raises:
-        OnshoreError: the register does not have it, or it has ended.
+        OnshoreError: there is no register of approvals, it does not have it, or it has ended.
     """
-    if approval is None or registered is None:
-        return None
-    known = registered.get(approval.lower())
+    if approval is None:
+        return _NONE
+    if registered.approvals_by_id is None:
+        raise OnshoreError(
+            f"--approval {approval}: there is no register of approvals, so nobody is known to have given it; write"
+            " approvals.csv (docs/registries.md)"
+        )
+    known = registered.approvals_by_id.get(approval.lower())
     if known is None:
         raise OnshoreError(f"--approval {approval}: the register of approvals has none of this id")
     _, given_by, ends = known
     if ends is not None and ends <= at:
         raise OnshoreError(f"--approval {approval}: it ended on {ends:%Y-%m-%d}")
-    return given_by
+    return given_by or _NONE
+
+
+def refuse_unregistered(event: Mapping[str, Any], registered: Registered) -> None:
+    """A basis counts as one of a movement anywhere does: where the register has it, on that day, for that recipient.
+
+    The source is the tenant, and the countries where the data is at home.
+
+    Raises:
+        OnshoreError: it does not.
+    """
+    basis, day = event["transfer_basis"], event["occurred_at"].date()
+    if basis == _NONE:
+        return
+    rules = registered.transfer_bases
+    if rules is None:
+        raise OnshoreError(
+            f"--basis {basis}: there is no register of transfer bases, so nothing says that it is one; write"
+            " transfer_bases.csv (docs/registries.md)"
+        )
+    told = {
+        "source_entity": event["tenant"], "source_country": _several(event["home_jurisdictions"]),
+        "destination_entity": event["destination_id"], "destination_country": event["destination_country"],
+        "dataset": event["dataset"], "categories": _several(event["categories"]),
+    }  # fmt: skip
+    text = FIELD.join([str(day), *(told[name].lower() for name in rules.columns)])
+    if not rules.allows(basis.lower(), text):
+        raise OnshoreError(
+            f"--basis {basis}: the register of transfer bases has no row of it that is in force on {day} and surely"
+            f" covers this transfer to {event['destination_country']} ({event['destination_id']}); correct"
+            " transfer_bases.csv, or name a basis that it has"
+        )
+
+
+def _several(words: Sequence[str]) -> str:
+    return "".join(f"{word};" for word in words) or UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +143,11 @@ class ExportVerdict:
 
 
 def movement_event(movement: Movement, at: datetime) -> dict[str, Any]:
-    """The event that the export is, by column; what is not said is unknown."""
+    """The event that the export is, by column; what is not said is unknown.
+
+    Where nothing personal moves, what else the data is moves still: data sets, models and keys are named.
+    """
+    categories = [each for each in movement.categories if movement.is_personal or each not in PERSONAL_CATEGORIES]
     return {
         "tenant": movement.tenant,
         "domain": "data_movement",
@@ -116,12 +163,12 @@ def movement_event(movement: Movement, at: datetime) -> dict[str, Any]:
         "destination_country_basis": "asserted",
         "object_type": "evidence bundle",
         "dataset": "onshore evidence",
-        "categories": list(movement.categories) if movement.is_personal else [_NONE],
-        "home_jurisdictions": list(movement.homes) if movement.is_personal else [_NONE],
+        "categories": categories or [_NONE],
+        "home_jurisdictions": list(movement.homes) if movement.is_personal else list(movement.other_homes) or [_NONE],
         "item_count": movement.events,
         "transfer_basis": movement.basis or _NONE,
         "approval_id": movement.approval or _NONE,
-        "approval_by": movement.approved_by if movement.approval else _NONE,
+        "approval_by": _NONE,
     }
 
 

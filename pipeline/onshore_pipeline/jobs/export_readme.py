@@ -78,7 +78,6 @@ def readme(request: Request, counts: Counts, verdicts: Sequence[ExportVerdict]) 
         "WHAT IT DOES NOT PROVE",
         "",
         *NOT_PROVED[:-1],
-        "Whoever holds the salt key can open every commitment.",
         "",
     ]
     return "\n".join("".join(each if each.isprintable() else " " for each in line) for line in lines).encode()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -22,13 +23,13 @@ from onshore_pipeline.findings.waivers import PROPOSE, STATEMENT, WAIVER_ID
 from onshore_pipeline.jobs.context_changes import DIGEST as REGISTRIES
 from onshore_pipeline.jobs.export_leaves import deletions
 from onshore_pipeline.jobs.export_tables import REDACTED, replaced_finding_id
-from onshore_pipeline.jobs.holds import HOLD_ID, PLACE, REVIEW, SCOPE, fold
+from onshore_pipeline.jobs.holds import HOLD_ID, PLACE, REVIEW, SCOPE, fold, one_spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from onshore_pipeline.evidence.redaction import Disclosure
-    from onshore_pipeline.findings.standing import Folders
+    from onshore_pipeline.findings.standing import Folders, Standing
     from onshore_pipeline.findings.waivers import Waiver
     from onshore_pipeline.jobs.export_scope import Scope
     from onshore_pipeline.jobs.holds import StandingHold
@@ -59,6 +60,17 @@ WHERE (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, tenant))
     AND until > fromUnixTimestamp64Nano({since:Int64}, 'UTC') AND since < fromUnixTimestamp64Nano({until:Int64}, 'UTC')
 ORDER BY unit, at, before, after
 """
+# Of the scope's windows, sequences and absences that were ever violated: how many are, and when.
+_OF_WINDOWS: Final = """
+SELECT toString(finding_id) AS finding_id, countIf(verdict = 'violated') AS events,
+    toUnixTimestamp64Nano(min(first_at)) AS first_seen, toUnixTimestamp64Nano(max(last_at)) AS last_seen
+FROM windowed_current
+WHERE (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, tenant))
+    AND (empty({controls:Array(String)}) OR has({controls:Array(String)}, control_id))
+    AND until > fromUnixTimestamp64Nano({since:Int64}, 'UTC') AND since < fromUnixTimestamp64Nano({until:Int64}, 'UTC')
+    AND unit_id IN (SELECT unit_id FROM windowed_verdicts WHERE verdict = 'violated')
+GROUP BY finding_id ORDER BY finding_id
+"""
 _LAST_NS: Final = (1 << 63) - 1
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -69,6 +81,7 @@ class Records:
     def __init__(self, reader: Reader, scope: Scope, disclosure: Disclosure, where: Folders, now: datetime) -> None:
         """Take the store, and where people's keys lie."""
         self._reader, self._scope, self._disclosure, self._where, self._now = reader, scope, disclosure, where, now
+        self._people_told: dict[str, str] = {}
 
     def files(self, deleted: Iterable[str], ids: Mapping[str, str]) -> dict[str, bytes]:
         """The bundle's files, by name.
@@ -87,19 +100,52 @@ class Records:
             standalone.DELETIONS: _ndjson(self._deletions(deleted)),
         }
 
+    @cached_property
+    def _standings(self) -> dict[str, Standing]:
+        tenant = self._scope.tenants[0] if len(self._scope.tenants) == 1 else None
+        found = standings(self._reader, Wanted(tenant=tenant), self._now, self._where)
+        return {each.finding_id: each for each in found}
+
     def states(self) -> dict[str, dict[str, Any]]:
         """State, owner and deadline of each finding, by id, as of the export."""
-        tenant = self._scope.tenants[0] if len(self._scope.tenants) == 1 else None
-        found = {}
-        for each in standings(self._reader, Wanted(tenant=tenant), self._now, self._where):
-            due = each.due
-            found[each.finding_id] = {
-                "state": each.state,
-                "owner": self._person(each.life.owner),
-                "due": None if due is None or due.due is None else _ns(due.due),
-                "waiver": None if each.waiver is None else each.waiver.waiver_id,
-            }
+        return {finding_id: self._state(each) for finding_id, each in self._standings.items()}
+
+    def _state(self, standing: Standing) -> dict[str, Any]:
+        due = standing.due
+        return {
+            "state": standing.state,
+            "owner": self._person(standing.life.owner),
+            "due": None if due is None or due.due is None else _ns(due.due),
+            "waiver": None if standing.waiver is None else standing.waiver.waiver_id,
+        }
+
+    def of_windows(self) -> list[dict[str, Any]]:
+        """The scope's findings of windows, sequences and absences, as `FoundSoFar.told` tells those of events.
+
+        With `restated_on`, when late events last changed them. No sealed verdict counts them, so that they are for
+        renderings only.
+        """
+        found = []
+        for row in self._reader.frame(_OF_WINDOWS, self._within()).iter_rows(named=True):
+            each = self._standings.get(row["finding_id"])
+            if each is None or (self._scope.findings and each.finding_id not in self._scope.findings):
+                continue
+            told = self._fingerprint(each.fingerprint)
+            closed = told != each.fingerprint
+            about = {
+                "finding_id": replaced_finding_id(each.finding_id, self._disclosure) if closed else each.finding_id,
+                "tenant": each.tenant, "domain": each.domain, "control": each.control_id,
+                "version": each.control_version, "kind": each.kind, "severity": each.control_severity,
+                "fingerprint": told, "bytes": each.bytes, "sample_event_ids": [],
+                "restated_on": None if each.restated_on is None else _ns(each.restated_on),
+            }  # fmt: skip
+            found.append(row | about | self._state(each))
         return found
+
+    def _within(self) -> dict[str, Any]:
+        scope = self._scope
+        asked = {"tenants": list(scope.tenants), "controls": list(scope.controls), "since": scope.since}
+        return asked | {"until": min(scope.until, _LAST_NS)}
 
     def _recorded(self, kinds: Iterable[str]) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
         """Actions whose names begin so, in the order of the log, each with its attributes."""
@@ -120,7 +166,7 @@ class Records:
         return said
 
     def _finding_id(self, finding_id: str) -> str:
-        if finding_id in self._ids or not self._disclosure.redacted:
+        if finding_id in self._ids or not self._disclosure.closes:
             return self._ids.get(finding_id, finding_id)
         return replaced_finding_id(finding_id, self._disclosure)
 
@@ -200,9 +246,7 @@ class Records:
         }
 
     def _restatements(self) -> list[dict[str, Any]]:
-        scope = self._scope
-        asked = {"tenants": list(scope.tenants), "controls": list(scope.controls), "since": scope.since}
-        rows = self._reader.frame(_RESTATEMENTS, asked | {"until": min(scope.until, _LAST_NS)}).to_dicts()
+        rows = self._reader.frame(_RESTATEMENTS, self._within()).to_dicts()
         said = []
         for row in rows:
             pairs = dict(zip(row.pop("keys"), row.pop("texts"), strict=True))
@@ -221,7 +265,9 @@ class Records:
 
     def _person(self, who: str) -> str:
         """Who acts is the actor of the action's event, and closed where that is."""
-        return self._closed(who) if "actor_id" in self._disclosure.redacted else self._text(who)
+        if "actor_id" not in self._disclosure.redacted:
+            return self._text(who)
+        return self._closed(self._people_told.setdefault(one_spelling(who), who))  # one person, one pseudonym
 
     def _closed(self, text: str) -> str:
         if not text or not self._disclosure.pseudonyms:

@@ -54,7 +54,7 @@ class Told:
     """What a bundle says that renderings say again.
 
     Attributes:
-        findings: as `FoundSoFar.told` gives them.
+        findings: as `FoundSoFar.told` gives them, and as `Records.of_windows` does.
         coverage: as `coverage_rows` gives it.
         files: name and SHA-256 of each file that is there so far.
         heads: the notes by name.
@@ -148,6 +148,7 @@ def _finding(row: Mapping[str, Any]) -> ReportedFinding:
         sample_event_ids=tuple(map(UUID, row["sample_event_ids"])),
         state=cast("FindingState", row["state"]),
         due=None if row["due"] is None else _moment(row["due"]),
+        restated_on=None if row.get("restated_on") is None else _moment(row["restated_on"]),
     )
 
 
@@ -220,6 +221,9 @@ _ABOUT: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("state", "what follows"),
         ("control_id", "the coverage control that found it; empty: nothing is wrong"),
         ("why", "what is known about it"),
+    ),
+    "every file but verdicts.csv": (
+        ("any", "a text that begins with = + - @, tab or return has an apostrophe in front: no spreadsheet runs it"),
     ),
 }  # fmt: skip
 

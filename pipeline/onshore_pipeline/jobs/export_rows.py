@@ -16,7 +16,8 @@ from onshore_pipeline.evidence.rows import Part, digests, joined
 from onshore_pipeline.fact_tables import roots_of_verdicts, verdict_lines
 from onshore_pipeline.jobs.export_batches import batches_of, read_ahead
 from onshore_pipeline.jobs.export_leaves import KEYS, DeletedLeaves, all_leaves, message_rows, places_of
-from onshore_pipeline.jobs.export_shown import ShownBatch, everything, repeating, shown_batch
+from onshore_pipeline.jobs.export_shown import ShownBatch, everything, refusal, repeating, shown_batch
+from onshore_pipeline.jobs.export_tombstones import Tombstone, is_tombstone
 from onshore_pipeline.jobs.sealed_rows import OF_MESSAGES, SealedRows, of_messages, sealed_rows
 
 if TYPE_CHECKING:
@@ -135,20 +136,22 @@ class _Writer:
     _violated: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def read(self, batch: Sequence[LoggedEntry]) -> SealedRows | None:
-        """The rows of a batch's entries that are asked for; None if none is."""
-        told = [entry.told for entry in batch if entry.asked]
+        """The rows of a batch's entries that are asked for, or tombstones; None if none is."""
+        told = [entry.told for entry in batch if entry.asked or entry.tombstone]
         return sealed_rows(self.reader, told, self.salt_master) if told else None
 
     def write(self, batch: Sequence[LoggedEntry], read: SealedRows | None) -> None:
         """Write one batch of entries and everything about them; `read` is what `read` gave of it."""
         asked = [entry for entry in batch if entry.asked]
-        about = self._asked(asked, read) if read is not None else {}
+        about: dict[int, list[Any]] = {}
+        if read is not None:
+            about = self._asked(asked, read) if asked else self._tombstone(batch[0], read)
         rows = []
         for entry in batch:
             row = about.get(entry.index)
             if row is None and entry.told["kind"] in ("message", "amends"):
                 row = [0, None, 0, 0, 0, [], [entry.told["events_root"]] if entry.told["events"] else []]
-            rows.append(_spelled(row if row is not None else [0, 0, 0, 0, 0]))
+            rows.append(json.dumps(row if row is not None else [0, 0, 0, 0, 0], separators=(",", ":")))
         self.files.write(ENTRIES, pl.Series([entry.raw.decode() for entry in batch]))
         self.files.write(MESSAGES, pl.Series(rows))
         self.counts.entries += len(batch)
@@ -162,7 +165,7 @@ class _Writer:
         self.counts.deleted += sum(len(each) for n, each in leaves.deleted.items() if n not in gone)
         verdicts, violations = self._verdicts(entries, rows, deleted)
         silent = self._check(entries, roots_of_verdicts(verdicts, len(entries)), "verdicts_root") | gone
-        keep = self._kept(rows, lines, violations, gone)
+        keep = self._kept(entries, rows, violations, gone)
         some = rows.only(keep)
         opened = openings(some.events, some.attributes, some.resource_attributes, some.messages, self.disclosure)
         kept_lines = lines.filter(keep)
@@ -174,6 +177,16 @@ class _Writer:
         self.shown(shown_batch(some, opened, violations))
         return message_rows(entries, rows.events["message"], keep, leaves,
                             (kept_lines, opened.lines, kept_verdicts), silent)  # fmt: skip
+
+    def _tombstone(self, entry: LoggedEntry, rows: SealedRows) -> dict[int, list[Any]]:
+        """Write the tombstones of a message that is not asked for."""
+        made = Tombstone(entry, rows, self.deleted, self.disclosure)
+        if self._check([entry], made.roots, "events_root"):
+            return {}
+        self.files.write(EVENTS, made.lines)
+        self.files.write(OPENINGS, made.opened.lines)
+        self._count_opened(made.opened)
+        return {entry.index: made.row}
 
     def _check(self, entries: Sequence[LoggedEntry], roots: NDArray[np.uint8], name: str) -> set[int]:
         """Which entries' rows are gone (the log says so); whatever else differs was altered."""
@@ -191,7 +204,7 @@ class _Writer:
                 and each["attempt"] == told["attempt"] and each["offset"] <= told["offset"] < each["end_offset"]
                 for each in lost
             ):  # fmt: skip
-                place = f"{told['topic']}[{told['partition']}]@{told['offset']}"
+                place = entries[number].place
                 what = "events" if name == "events_root" else "verdicts"
                 why = f"the store's {what} of {place} are not those that were sealed; `onshore audit` says more"
                 raise EvidenceAltered(_STEP, why)
@@ -216,17 +229,24 @@ class _Writer:
             self._of_attempts = attempts
         return self._violated
 
-    def _kept(self, rows: SealedRows, lines: pl.Series, violations: pl.DataFrame, gone: set[int]) -> pl.Series:
-        """Which events are shown."""
+    def _kept(
+        self, entries: Sequence[LoggedEntry], rows: SealedRows, violations: pl.DataFrame, gone: set[int]
+    ) -> pl.Series:
+        """Which events are shown. Raises `OnshoreError` where one must be, and says what stays closed."""
         keep = ~rows.events["message"].is_in(sorted(gone)) if gone else everything(rows.events.height)
+        must = ~everything(rows.events.height)
         if self.scope.controls:
             wanted = violations.filter(pl.col("control_id").is_in(self.scope.controls))
-            keep &= rows.events["row"].is_in(wanted["row"].drop_nulls().implode())
-        if self.disclosure.redacted:
-            closed = repeating(rows.events, self.disclosure)
-            self.counts.closed_events += int((closed & keep).sum())
+            must = keep & rows.events["row"].is_in(wanted["row"].drop_nulls().implode())
+            told = [n for n, entry in enumerate(entries) if entry.tombstone]
+            keep &= must | (rows.events["message"].is_in(told) & is_tombstone(rows.events))
+        if self.disclosure.closes:
+            closed = repeating(rows.events, self.disclosure) & keep
+            if (closed & must).any():
+                first = rows.events.filter(closed & must)[:1]
+                raise refusal(first, self.disclosure, entries[first["message"][0]].place)
+            self.counts.closed_events += int(closed.sum())
             keep &= ~closed
-        del lines
         return keep
 
     def _count(
@@ -250,9 +270,12 @@ class _Writer:
                 counts.messages += 1
                 counts.records += told["records"]
                 counts.dead_lettered += told["dead_lettered"]
-        for name, number in opened.counts.items():
-            counts.opened[name] = counts.opened.get(name, 0) + number
+        self._count_opened(opened)
         self._count_verdicts(entries, verdicts)
+
+    def _count_opened(self, opened: Openings) -> None:
+        for name, number in opened.counts.items():
+            self.counts.opened[name] = self.counts.opened.get(name, 0) + number
 
     def _count_verdicts(self, entries: Sequence[LoggedEntry], verdicts: pl.DataFrame) -> None:
         schema = pl.Struct(
@@ -272,7 +295,3 @@ class _Writer:
         for *key, number in added.iter_rows():
             place = tuple(key)
             self.counts.verdicts[place] = self.counts.verdicts.get(place, 0) + number
-
-
-def _spelled(row: Sequence[Any]) -> str:
-    return json.dumps(row, separators=(",", ":"))

@@ -92,7 +92,7 @@ class RulesInForce:
             if name.startswith(_CONTROL):
                 continue
             is_own = not name.startswith(_LIST) and sha256 not in shipped
-            if is_own and (tenants or disclosure.redacted or _says(content, disclosure)):
+            if is_own and (tenants or disclosure.closes or _says(content, disclosure)):
                 self.withheld.append(name)
                 continue
             folder = "context/lists/" if name.startswith(_LIST) else "context/"

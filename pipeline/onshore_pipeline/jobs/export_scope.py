@@ -39,9 +39,28 @@ WHERE {OF_LOG} AND appended_at < fromUnixTimestamp64Nano({{since:Int64}}, 'UTC')
 _LATER: Final = f"""
 SELECT number, log_position, entry FROM ({_NUMBERED}) WHERE number > {{end:UInt64}} AND (
     (kind = 'amends' AND {_ASKED})
-    OR (kind IN ('lost', 'discards') AND empty({{tenants:Array(String)}}) AND (topic_id, partition, offset) IN (
+    OR (kind = 'discards' AND empty({{tenants:Array(String)}}) AND (topic_id, partition, offset) IN (
         SELECT topic_id, partition, offset FROM evidence_log WHERE {OF_LOG} AND kind = 'message' AND {_ASKED}
     ))
+) ORDER BY number
+"""  # noqa: S608 - fixed text
+# What an entry calls lost may begin in front of what is asked for; it names no tenant, and may be of every one.
+_LOST: Final = f"""
+SELECT DISTINCT number, entry FROM ({_NUMBERED.replace("offset, entry", "offset, end_offset, entry")}) AS later
+INNER JOIN (
+    SELECT topic_id, partition, offset AS asked FROM evidence_log WHERE {OF_LOG} AND {_ASKED}
+) AS messages USING (topic_id, partition)
+WHERE kind = 'lost' AND number > {{end:UInt64}} AND asked >= offset AND asked < end_offset
+"""  # noqa: S608 - fixed text
+# Tombstones of deletions that took events of messages that are asked for.
+_TOMBSTONES: Final = f"""
+SELECT number, entry FROM ({_NUMBERED}) WHERE kind = 'message' AND (topic_id, offset) IN (
+    SELECT topic_id, kafka_offset FROM message_actions_current
+    WHERE action = 'evidence.delete' AND attributes['onshore.deletion.id'] IN (
+        SELECT toString(deletion_id) FROM leaves_deleted WHERE (topic_id, kafka_partition, kafka_offset) IN (
+            SELECT topic_id, partition, offset FROM evidence_log WHERE {OF_LOG} AND {_ASKED}
+        )
+    )
 ) ORDER BY number
 """  # noqa: S608 - fixed text
 _RANGE: Final = f"""
@@ -98,12 +117,19 @@ class LoggedEntry:
         raw: as it was sealed.
         told: the same, read.
         asked: its events are asked for.
+        tombstone: it says that events of the range were deleted, and is shown for that whether asked for or not.
     """
 
     index: int
     raw: bytes
     told: dict[str, Any] = field(repr=False)
     asked: bool
+    tombstone: bool = False
+
+    @property
+    def place(self) -> str:
+        """Where its message is, as people write it."""
+        return f"{self.told['topic']}[{self.told['partition']}]@{self.told['offset']}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +152,37 @@ def span_of(reader: Reader, scope: Scope, head: KnownHead) -> Span:
 
 
 def entries(reader: Reader, scope: Scope, span: Span, head: KnownHead) -> Iterator[LoggedEntry]:
-    """The entries that are shown, in order: one in front of the range, the range, one behind it, and later words."""
+    """The entries that are shown, in order: one in front of the range, the range, one behind it, and later words.
+
+    Later words are those about messages of the range, tombstones of deletions that took events of them among them.
+    """
     first, end = max(span.first - 1, 0), min(span.end + 1, head.head.size)
     asked = scope.parameters(head)
+    tombstones = _tombstones(reader, asked)
     begin = reader.rows(_POSITION, asked | {"first": first})
     after, index = int(begin[0]["log_position"]) if begin else 0, first
     while begin and index < end:
         rows = reader.rows(_RANGE, asked | {"after": after, "most": min(_AT_ONCE, end - index)})
         for row in rows:
             if _may_be_shown(row["kind"], row["tenant"], scope):
-                yield _logged(index, row["entry"], scope, within=span.first <= index < span.end)
+                within = span.first <= index < span.end
+                yield _logged(index, row["entry"], scope, within=within, tombstone=index in tombstones)
             index += 1
         if not rows:
             return
         after = int(rows[-1]["log_position"]) + 1
-    for row in reader.rows(_LATER, asked | {"end": span.end}):
-        if int(row["number"]) < head.head.size:
-            yield _logged(int(row["number"]), row["entry"], scope, within=True)
+    later = {int(row["number"]): row["entry"] for row in reader.rows(_LATER, asked | {"end": span.end})}
+    later |= {int(row["number"]): row["entry"] for row in reader.rows(_LOST, asked | {"end": span.end})}
+    later |= {number: entry for number, entry in tombstones.items() if number > span.end}
+    for number in sorted(later):
+        if number < head.head.size:
+            yield _logged(number, later[number], scope, within=True, tombstone=number in tombstones)
+
+
+def _tombstones(reader: Reader, asked: Mapping[str, Any]) -> dict[int, str]:
+    if not reader.rows("SELECT 1 FROM leaves LIMIT 1"):
+        return {}
+    return {int(row["number"]): row["entry"] for row in reader.rows(_TOMBSTONES, asked)}
 
 
 def entry_of(
@@ -164,6 +204,6 @@ def _may_be_shown(kind: str, tenant: str, scope: Scope) -> bool:
     return tenant in scope.tenants if kind in WITH_EVENTS else kind in {"gap", "lost"}
 
 
-def _logged(index: int, entry: str, scope: Scope, *, within: bool) -> LoggedEntry:
+def _logged(index: int, entry: str, scope: Scope, *, within: bool, tombstone: bool) -> LoggedEntry:
     told = json.loads(entry)
-    return LoggedEntry(index, entry.encode(), told, within and scope.asks_for(told))
+    return LoggedEntry(index, entry.encode(), told, within and scope.asks_for(told), tombstone)

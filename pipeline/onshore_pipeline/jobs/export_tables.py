@@ -34,6 +34,7 @@ FINDING_COLUMNS: Final = (
     "last_seen", "events", "bytes", "state", "owner", "due", "waiver",
 )  # fmt: skip
 _SAMPLES: Final = 5
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _SHOWN: Final = tuple(c for c in EVENT_COLUMNS if c.line in {InLine.PLAIN, InLine.COMMITTED})
 
 
@@ -57,7 +58,9 @@ class FoundSoFar:
             violations.sort("occurred_at", "event_id")
             .group_by("finding_id", maintain_order=True)
             .agg(
-                pl.col("tenant", "domain", "control_id", "kind", "severity", "fingerprint").last(),
+                pl.col("tenant", "domain", "control_id", "fingerprint").last(),
+                # Of several versions the newest says what it is, as in the store.
+                pl.col("kind", "severity").sort_by("control_version", "occurred_at").last(),
                 pl.col("control_version").max(),
                 first=pl.col("occurred_at").min().cast(pl.Int64),
                 last=pl.col("occurred_at").max().cast(pl.Int64),
@@ -74,7 +77,8 @@ class FoundSoFar:
                 continue
             known["first"], known["last"] = min(known["first"], row["first"]), max(known["last"], row["last"])
             known["events"], known["bytes"] = known["events"] + row["events"], known["bytes"] + row["bytes"]
-            known["control_version"] = max(known["control_version"], row["control_version"])
+            if row["control_version"] >= known["control_version"]:
+                known |= {name: row[name] for name in ("control_version", "kind", "severity")}
             known["samples"] = sorted([*known["samples"], *row["samples"]])[:_SAMPLES]
 
     def told(self, disclosure: Disclosure, states: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -88,6 +92,12 @@ class FoundSoFar:
             self.ids[str(row["finding_id"])] = finding["finding_id"]
             rows.append(finding | _NO_STATE | dict(states.get(str(row["finding_id"]), {})))
         return sorted(rows, key=lambda row: str(row["finding_id"]))
+
+    def shown_id(self, finding_id: str, disclosure: Disclosure) -> str:
+        """A finding's id in the bundle, once `told` was called."""
+        finding_id = finding_id.lower()
+        replaced = replaced_finding_id(finding_id, disclosure) if disclosure.closes else finding_id
+        return self.ids.get(finding_id, replaced)
 
 
 _NO_STATE: Final = {"state": "open", "owner": "", "due": None, "waiver": None}
@@ -148,12 +158,19 @@ def findings_csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A CSV file: comma, double quotes where needed, one line feed a row."""
+    """A CSV file: comma, double quotes where needed, one line feed a row.
+
+    A text that a spreadsheet would run as a formula has a leading apostrophe.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows(rows)
+    writer.writerows([_no_formula(cell) for cell in row] for row in rows)
     return text.getvalue().encode()
+
+
+def _no_formula(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 COVERAGE_COLUMNS: Final = (

@@ -6,7 +6,7 @@ minute. Messages go out before the store notes them: one that is told twice, aft
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
@@ -16,6 +16,7 @@ import structlog
 
 from onshore_pipeline.broker import FINDINGS_TOPIC, Outgoing
 from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.findings.people_keys import usable_people
 from onshore_pipeline.findings.standing import Folders, Standing, Wanted, standings
 from onshore_pipeline.reports.ocsf import ocsf_finding
 from onshore_pipeline.reports.report import ReportedFinding
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.controls.load import ControlSet
+    from onshore_pipeline.findings.people_keys import KeyUnusable
     from onshore_pipeline.findings.standing import Store
 
 log = structlog.get_logger("findings")
@@ -73,6 +75,7 @@ class FindingStates:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _seen: tuple[Any, ...] = ()
     _looked: datetime = _LONG_AGO
+    _unusable: list[KeyUnusable] = field(default_factory=list)
 
     def look(self) -> int:
         """Tell what changed since it was told last; how many findings did.
@@ -81,13 +84,20 @@ class FindingStates:
 
         Raises:
             StoreUnavailable: try again later.
+            KeyUnusable: all is told; signatures of the person whose key cannot be used count for nothing.
         """
-        now = self.clock()
+        told = self._tell(self.clock())
+        if self._unusable:
+            raise self._unusable[0]
+        return told
+
+    def _tell(self, now: datetime) -> int:
         seen = self.store.frame(_NEWEST).row(0)
         if seen == self._seen and now - self._looked < _COUNTS_EVERY:
             return 0
+        people, self._unusable = usable_people(self.where.keys)
         told = {row["finding_id"]: row for row in self.store.frame(_TOLD).iter_rows(named=True)}
-        found = standings(self.store, Wanted(), now, self.where)
+        found = standings(self.store, Wanted(), now, self.where, people)
         different = [each for each in found if _differs(_row(each, now), told.get(each.finding_id))]
         changed = [each for each in different if _is_due(_row(each, now), told.get(each.finding_id))]
         if changed and not self._sent(changed, now):
@@ -175,4 +185,5 @@ def _reported(standing: Standing) -> ReportedFinding:
         bytes=standing.bytes,
         state=standing.state,
         due=due.due if due is not None else None,
+        restated_on=standing.restated_on,
     )

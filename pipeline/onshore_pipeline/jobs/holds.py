@@ -6,6 +6,7 @@ when one person releases it and another confirms that. A review that is overdue 
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final, Literal
@@ -69,6 +70,16 @@ def in_force(holds: Iterable[StandingHold]) -> list[Hold]:
     return [each.hold for each in holds if each.state != "released"]
 
 
+def same_person(one: str, other: str | None) -> bool:
+    """Whether two names are one person's, however they are written: `Ann`, `ann`, `Ann `."""
+    return other is not None and one_spelling(one) == one_spelling(other)
+
+
+def one_spelling(name: str) -> str:
+    """A name without what tells nobody apart: case, outer white space, how characters are composed."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
+
+
 def fold(actions: Iterable[Mapping[str, object]]) -> list[StandingHold]:
     """What actions in the log's order amount to; one that does not fit the state has no effect.
 
@@ -92,11 +103,12 @@ def fold(actions: Iterable[Mapping[str, object]]) -> list[StandingHold]:
 
 
 def _after(standing: StandingHold, action: str, who: str) -> StandingHold:
-    if action == CONFIRM and standing.state == "placed" and who != standing.placed_by:
+    if action == CONFIRM and standing.state == "placed" and not same_person(who, standing.placed_by):
         return replace(standing, state="confirmed", confirmed_by=who)
     if action == RELEASE and standing.state in ("placed", "confirmed"):
         return replace(standing, state="release proposed", release_by=who)
-    if action == CONFIRM_RELEASE and standing.state == "release proposed" and who != standing.release_by:
+    is_other = not same_person(who, standing.release_by)
+    if action == CONFIRM_RELEASE and standing.state == "release proposed" and is_other:
         return replace(standing, state="released")
     return standing
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.head_keeper import HeadKeeper
-    from onshore_pipeline.jobs.context_changes import ContextChanges
     from onshore_pipeline.jobs.control_run_seals import RunSeals
-    from onshore_pipeline.jobs.finding_states import FindingStates
     from onshore_pipeline.jobs.measure import Measurer
     from onshore_pipeline.jobs.retention import RetentionJob
+    from onshore_pipeline.jobs.telling import Tells
     from onshore_pipeline.jobs.windowed import Windows
     from onshore_pipeline.sequencer import Sequencer
 
@@ -47,6 +47,9 @@ _LONGEST_PAUSE_S: Final = 3.0
 _LONGEST_WINDOWS_PAUSE_S: Final = 30.0
 _LONGEST_TELLING_PAUSE_S: Final = 30.0
 _SEAL_RUNS_EVERY_S: Final = 30.0
+# While many messages wait, what people look at is as old as those are: the store is left to the worker for so long.
+_PAUSE_CATCHING_UP_S: Final = 30.0
+_WINDOWS_PAUSE_CATCHING_UP_S: Final = 60.0
 
 
 def keep(
@@ -57,16 +60,18 @@ def keep(
     measurer: Measurer | None = None,
     windows: Windows | None = None,
     heads: HeadKeeper | None = None,
-    states: FindingStates | None = None,
+    states: Tells | None = None,
     runs: RunSeals | None = None,
-    registries: ContextChanges | None = None,
+    registries: Tells | None = None,
     retention: RetentionJob | None = None,
     status_file: Path | None = None,
+    catching_up: Callable[[], bool] = lambda: False,
     at: Callable[[str], None] = nowhere,
 ) -> None:
     """Sequence and sign until `stop`; rebuild, judge and tell what became visible; measure, sweep; say how far it is.
 
-    Hours of control runs that are complete are sealed; changes of the registries are recorded.
+    Hours of control runs that are complete are sealed; changes of the registries are recorded. While the worker is
+    `catching_up`, rebuilding and telling wait longer.
 
     Raises:
         StoreUnavailable, BrokerUnavailable: start again with a new sequencer.
@@ -74,36 +79,57 @@ def keep(
     """
     touched: set[UUID] = set(attempts_behind(client))
     sweeper = Sweeper(client, at)
-    rollup_due = sweep_due = say_due = measure_due = windows_due = windows_soon = time.monotonic()
-    states_due = registries_due = runs_due = rollup_due
+    sweep_due = say_due = measure_due = windows_due = windows_soon = runs_due = time.monotonic()
+    rollup_turn = states_turn = registries_turn = _Turn()
+    windows_late = windows_due
     while not stop.is_set():
         sequenced = sequencer.step(max_entries=_MAX_ENTRIES, timeout_s=_READ_TIMEOUT_S)
         touched |= sequenced.attempts
         _look(heads, retention, sequenced.entries)
-        now = time.monotonic()
+        now, busy = time.monotonic(), catching_up()
         say_due = _reported(status_file, sequencer, say_due)
-        if touched and now >= rollup_due:
+        if touched and rollup_turn.has_come(busy=busy):
             rebuilt = rebuild(client, touched, sequencer.position, sequencer.log_id, at)
             if not rebuilt.overtaken:
                 touched.clear()
-            rollup_due = time.monotonic() + _pause_s(rebuilt.took_s, _LONGEST_PAUSE_S)
-        if measurer is not None and not touched and now >= measure_due:  # of what is rolled up, and only of that
+            rollup_turn = _Turn.after(rebuilt.took_s, _LONGEST_PAUSE_S)
+        # Of what is rolled up, and only of that; while more waits to be copied, an hour that was busy would look empty.
+        if measurer is not None and not touched and sequenced.entries < _MAX_ENTRIES and now >= measure_due:
             measurer.measure(sequencer.position, sequencer.log_id)
             measure_due = time.monotonic() + _MEASURE_EVERY_S
         if sequenced.attempts:
             windows_due = min(windows_due, windows_soon)
-        if windows is not None and not touched and now >= windows_due:
+        if windows is not None and not touched and now >= (windows_late if busy else windows_due):
             windows.judge(sequencer.position, sequencer.log_id, caught_up=sequenced.entries < _MAX_ENTRIES)
             judged = time.monotonic()
             windows_soon = judged + _pause_s(judged - now, _LONGEST_WINDOWS_PAUSE_S)
             windows_due = max(windows_soon, judged + _CLOSE_EVERY_S)
-        states_due = _told(states, states_due)
-        registries_due = _told(registries, registries_due)
+            windows_late = judged + _WINDOWS_PAUSE_CATCHING_UP_S
+        states_turn = _told(states, states_turn, busy=busy)
+        registries_turn = _told(registries, registries_turn, busy=busy)
         if not touched and sequenced.entries < _MAX_ENTRIES:
             runs_due = _sealed(runs, sequencer, runs_due)
         if now >= sweep_due:
             _sweep(sequencer, sweeper, client, at)
             sweep_due = time.monotonic() + _SWEEP_EVERY_S
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """When something is due again: `soon`, and `late` while the worker catches up (monotonic seconds)."""
+
+    soon: float = 0.0
+    late: float = 0.0
+
+    @classmethod
+    def after(cls, took_s: float, longest_s: float) -> Self:
+        """Now that it took so long."""
+        now, pause_s = time.monotonic(), _pause_s(took_s, longest_s)
+        return cls(now + pause_s, now + max(pause_s, _PAUSE_CATCHING_UP_S))
+
+    def has_come(self, *, busy: bool) -> bool:
+        """Whether it is due now."""
+        return time.monotonic() >= (self.late if busy else self.soon)
 
 
 def _reported(status_file: Path | None, sequencer: Sequencer, due: float) -> float:
@@ -123,14 +149,13 @@ def _look(heads: HeadKeeper | None, retention: RetentionJob | None, copied: int)
         retention.look()
 
 
-def _told(telling: FindingStates | ContextChanges | None, due: float) -> float:
+def _told(telling: Tells | None, turn: _Turn, *, busy: bool) -> _Turn:
     """Tell where findings stand or how registries changed, if it is time; when it is time again."""
     began = time.monotonic()
-    if telling is None or began < due:
-        return due
+    if telling is None or not turn.has_come(busy=busy):
+        return turn
     telling.look()
-    ended = time.monotonic()
-    return ended + _pause_s(ended - began, _LONGEST_TELLING_PAUSE_S)
+    return _Turn.after(time.monotonic() - began, _LONGEST_TELLING_PAUSE_S)
 
 
 def _sealed(runs: RunSeals | None, sequencer: Sequencer, due: float) -> float:

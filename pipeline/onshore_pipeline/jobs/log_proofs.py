@@ -78,6 +78,22 @@ def newest_head(reader: Reader) -> KnownHead:
     return _known(rows[0])
 
 
+def head_as_of(reader: Reader, log_id: str, at: int, end: int) -> KnownHead | None:
+    """The last head signed before second `at` that has all entries below `end`, else the first later one; None: none.
+
+    So what is asked for again as of the same time is proved up to the same head.
+    """
+    asked = {"log": log_id, "at": at, "end": end}
+    of_log = f"{_HEADS} AND log_id = {{log:UUID}} AND size >= {{end:UInt64}}"
+    for sql in (
+        f"{of_log} AND signed_at < fromUnixTimestamp({{at:Int64}}) ORDER BY signed_at DESC, size DESC LIMIT 1",
+        f"{of_log} ORDER BY size, signed_at LIMIT 1",
+    ):
+        for row in reader.rows(sql, asked):
+            return _known(row)
+    return None
+
+
 def heads_about(reader: Reader, head: KnownHead, first: int, end: int) -> dict[str, KnownHead]:
     """The last head in front of entry `first`, and the first that has all entries below `end`, where there are any."""
     asked = {"log": head.log_id, "first": first, "end": end, "size": head.head.size}

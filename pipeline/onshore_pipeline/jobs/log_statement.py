@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from onshore_pipeline.embedded.new_log import EPOCH_FILE
 from onshore_pipeline.evidence.signed_note import NoteRefused, parse_note
-from onshore_pipeline.jobs.audit_events import Problem
+from onshore_pipeline.jobs.audit_problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

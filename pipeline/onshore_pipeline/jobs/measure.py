@@ -21,6 +21,7 @@ from onshore_pipeline.jobs.control_runs import build_control_runs, of_control_ru
 from onshore_pipeline.jobs.coverage import finding_id
 from onshore_pipeline.jobs.coverage_rows import COLUMNS, CONTROLS, VERSION, Covered, Found, Measured, one_a_fingerprint
 from onshore_pipeline.jobs.coverage_statements import of_statements
+from onshore_pipeline.jobs.hours_without import of_hours
 from onshore_pipeline.jobs.offsets import Offsets
 from onshore_pipeline.store.connect import store_errors
 
@@ -53,7 +54,8 @@ FROM sequences_hourly AS s WHERE (s.tenant, s.collector_id, s.run) IN (
 """
 _STATEMENTS: Final = """
 SELECT toString(tenant) AS tenant, toValidUTF8(toString(collector_id)) AS collector_id, toString(action) AS action,
-    toValidUTF8(source) AS source, since, until, toValidUTF8(why) AS why, max(items) AS items
+    toValidUTF8(source) AS source, since, until, toValidUTF8(why) AS why, toValidUTF8(object) AS object,
+    toValidUTF8(listed_by) AS listed_by, max(items) AS items, max(received_at) AS said_at
 FROM message_statements_current WHERE received_at >= {since:DateTime64(0, 'UTC')}
 GROUP BY ALL ORDER BY ALL LIMIT 200000
 """
@@ -144,6 +146,7 @@ class Measurer:
             rules.of_clocks(heard, _limits(sources, matches)),
             rules.of_losses(heard),
             of_control_runs(self._frame, since),
+            of_hours(self._frame, since, judged_at),
         )
         registered = frozenset(sender for own in matches.values() for sender in own)
         covered = [row for rows, _ in parts for row in rows]
@@ -182,7 +185,9 @@ class Measurer:
         changed = []
         for each in found:
             before = standing.pop(finding_id(each.control, dict(enumerate_fingerprint(each))), None)
-            if before is None or tuple(map(int, before[1:4])) != (*_micros(each), each.events):
+            if before is None:
+                changed += [each] if each.events else []
+            elif tuple(map(int, before[1:4])) != (*_micros(each), each.events):
                 changed.append(each)
         for _, first, last, events, _, control, fingerprint in standing.values():
             first_seen, last_seen = (_EPOCH + timedelta(microseconds=int(micros)) for micros in (first, last))

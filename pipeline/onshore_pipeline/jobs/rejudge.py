@@ -1,7 +1,7 @@
 """History judged again: what sealed messages come to by registries and controls other than those of the day.
 
 Messages are read from the broker, which alone has all that a sender said, and assessed as the worker does; nothing is
-written. What the broker no longer keeps is counted and left out, never guessed.
+written. What the broker no longer keeps is counted and left out, never guessed; so is what a replay made of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import polars as pl
 from onshore_pipeline.assess import assess, message_id
 from onshore_pipeline.broker import Polled
 from onshore_pipeline.domain.event import PARTIES
+from onshore_pipeline.jobs.incomplete import LOST
 from onshore_pipeline.jobs.kept_messages import read_kept, sealed_messages
 from onshore_pipeline.store.connect import store_errors
 from onshore_pipeline.store.tables import SCHEMAS
@@ -34,6 +35,15 @@ WHERE kind = 'message' AND attempt_id IS NOT NULL
     AND appended_at >= {since:DateTime64(6, 'UTC')} AND appended_at < {until:DateTime64(6, 'UTC')}
 GROUP BY attempt_id ORDER BY logged, attempt_id
 """
+_LOST: Final = f"""
+SELECT count() FROM (
+    SELECT topic_id, partition, offset FROM evidence_log
+    WHERE kind = 'message' AND appended_at >= {{since:DateTime64(6, 'UTC')}}
+        AND appended_at < {{until:DateTime64(6, 'UTC')}} AND {{tenant:String}} IN ('', toString(tenant))
+        AND (attempt_id, topic_id, partition, offset) IN ({LOST})
+    LIMIT 1 BY topic_id, partition, offset
+)
+"""  # noqa: S608 - fixed text
 _VERDICTS: Final = """
 SELECT toString(tenant) AS tenant, toString(control_id) AS control_id, toDate32(hour) AS day,
     toString(verdict) AS verdict, topic_id, kafka_partition, kafka_offset, events
@@ -52,6 +62,21 @@ FROM events WHERE attempt_id = {{attempt:UUID}} AND event_id IN {{events:Array(U
 _COUNTED: Final = ("tenant", "control_id", "day", "verdict")
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedBy:
+    """What a message is judged by, and whether that is what its entry names.
+
+    Attributes:
+        judgement: registries, controls and secrets.
+        is_stored: false where the entry's registries are not in the store, so that others stand in for them.
+        is_whole: false where they are, but geolocation or reference data are others than the entry's.
+    """
+
+    judgement: Judgement
+    is_stored: bool = True
+    is_whole: bool = True
+
+
 @dataclass(slots=True)
 class Rejudged:
     """What came of it.
@@ -60,6 +85,8 @@ class Rejudged:
         messages, events: that were judged again.
         gone: messages that the broker no longer keeps.
         replayed: attempts of replayed dead letters, which are left out.
+        not_stored: messages that were judged by other registries than their entry names, which the store has not.
+        not_whole: messages that were judged by their entry's registries with other geolocation or reference data.
         verdicts: how often which verdict was sealed, and how often it comes out now: tenant, control_id, day, verdict,
             sealed, again; only where the two differ.
         examples: the first events for which a control changed its mind, as JSON can tell them.
@@ -69,8 +96,15 @@ class Rejudged:
     events: int = 0
     gone: int = 0
     replayed: int = 0
+    not_stored: int = 0
+    not_whole: int = 0
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     examples: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that was sealed in that time was judged again."""
+        return not self.gone and not self.replayed
 
 
 @dataclass(slots=True)
@@ -80,7 +114,7 @@ class Rejudger:
     Attributes:
         client: a connection to the store.
         reader: reads kept messages.
-        judgement_at: what to judge by, given when the log had the message.
+        judgement_at: what to judge by, given when the log had the message and the registries that its entry names.
         tenant, control: of which; '' is all.
         examples: how many differing events to tell.
         say: is told how many attempts are done, of how many.
@@ -88,7 +122,7 @@ class Rejudger:
 
     client: Client
     reader: MessageReader
-    judgement_at: Callable[[datetime], Judgement]
+    judgement_at: Callable[[datetime, str], JudgedBy]
     tenant: str = ""
     control: str = ""
     examples: int = 10
@@ -102,17 +136,25 @@ class Rejudger:
         """
         told, counted = Rejudged(), [_counts([])]
         with store_errors():
-            attempts = self.client.query(_ATTEMPTS, parameters={"since": since, "until": until}).result_rows
+            asked = {"since": since, "until": until, "tenant": self.tenant}
+            attempts = self.client.query(_ATTEMPTS, parameters=asked).result_rows
+            told.gone = int(self.client.query(_LOST, parameters=asked).result_rows[0][0])
         kept = {(each.topic_id, each.partition): each for each in self.reader.retained()}
         for number, (attempt_id, logged_us) in enumerate(attempts):
             sealed = sealed_messages(self.client, attempt_id)
             if any(each.amends for each in sealed.values()):
-                told.replayed += 1
+                told.replayed += any(self.tenant in {"", each.entry["tenant"]} for each in sealed.values())
                 continue
             found = read_kept(self.reader, kept, sealed)
-            told.messages, told.gone = told.messages + len(found), told.gone + len(sealed) - len(found)
+            told.messages += len(found)
+            missing = (each.entry["tenant"] for key, each in sealed.items() if key not in found)
+            told.gone += sum(self.tenant in {"", whose} for whose in missing)
             if found:
-                counted.append(self._again(attempt_id, list(found.values()), self.judgement_at(_at(logged_us)), told))
+                (context,) = {each.entry["context"] for each in sealed.values()}  # one attempt is judged by one
+                by = self.judgement_at(_at(logged_us), context)
+                told.not_stored += 0 if by.is_stored else len(found)
+                told.not_whole += 0 if by.is_whole else len(found)
+                counted.append(self._again(attempt_id, list(found.values()), by.judgement, told))
             self.say(number + 1, len(attempts))
         summed = pl.concat(counted).group_by(_COUNTED).agg(pl.col("sealed", "again").sum()).sort(_COUNTED)
         told.verdicts = summed.filter(pl.col("sealed") != pl.col("again")).to_dicts()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NAMES: Final = ", ".join(column.name for column in EVENT_COLUMNS)
 _ROWS: Final = f"""
-SELECT {_NAMES} FROM events WHERE attempt_id IN {{attempts:Array(UUID)}}
+SELECT {_NAMES} FROM events WHERE attempt_id IN {{attempts:Array(UUID)}} %s
 ORDER BY attempt_id, topic_id, kafka_partition, kafka_offset, record_index
 """  # noqa: S608 - fixed names
 # An audit reads some portions at a time: threads of each would only wait for those of the others.
@@ -60,12 +60,12 @@ class StoredEvents:
     unreadable: dict[int, list[str]]
 
 
-def stored_events(client: Client, attempts: Collection[UUID]) -> StoredEvents:
-    """Read the events of some attempts. Raises `StoreUnavailable`."""
+def stored_events(client: Client, attempts: Collection[UUID], *, topic: str | None = None) -> StoredEvents:
+    """Read the events of some attempts, all of them or those of one topic. Raises `StoreUnavailable`."""
+    sql = _ROWS % ("AND kafka_topic = {topic:String}" if topic is not None else "")
+    named = {"attempts": [str(each) for each in attempts], "topic": topic or ""}
     with store_errors():
-        table = client.query_arrow(
-            _ROWS, parameters={"attempts": [str(each) for each in attempts]}, settings=_AS_BYTES, use_strings=False
-        )
+        table = client.query_arrow(sql, parameters=named, settings=_AS_BYTES, use_strings=False)
     unreadable: dict[int, list[str]] = {}
     columns = {
         column.name: _read(column, table[column.name], unreadable)

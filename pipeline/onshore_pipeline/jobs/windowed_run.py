@@ -159,11 +159,12 @@ class Units:
         """
         for control_id in dict.fromkeys(control.control.id for control in controls):
             texts = [control for control in controls if control.control.id == control_id]
-            about = texts[-1].control
             findings = set[bytes]().union(*(came[text.rule].findings for text in texts))
             asked = {
-                "rules": [text.rule for text in texts], "generation": run.generation, "domain": about.domains[0],
-                "kind": about.kind, "severity": about.severity,
+                "rules": [text.rule for text in texts], "generation": run.generation,
+                "versions": [text.control.version for text in texts],
+                **{name: [getattr(text.control, name) for text in texts] for name in ("kind", "severity")},
+                "domain": [text.control.domains[0] for text in texts],
             }  # fmt: skip
             for some in portions(sorted(_uuid(each) for each in findings)):
                 self._client.command(sql.FINDINGS, parameters={**asked, "findings": some})

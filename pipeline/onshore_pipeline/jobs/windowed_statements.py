@@ -218,16 +218,25 @@ FROM (
 )
 """  # noqa: S608 - fixed text
 
-# A finding counts the windows, sequences or absences of its control's texts that are violated now.
+# A finding counts the windows, sequences or absences of its control's texts that are violated now. The newest text that
+# says so (where none does any more, the newest that ever did) says what it is about, and how severe.
 FINDINGS: Final = """
 INSERT INTO findings_built
-SELECT finding_id, {generation:UInt64}, any(tenant), {domain:String}, any(control_id), max(control_version),
-    {kind:String}, {severity:String}, argMin(fingerprint, has(mapValues(fingerprint), 'deleted')),
-    ifNull(minOrNullIf(first_at, is_violated), min(first_at)),
-    ifNull(maxOrNullIf(last_at, is_violated), max(last_at)), countIf(is_violated), 0,
+SELECT finding_id, {generation:UInt64}, any(tenant),
+    {domain:Array(String)}[indexOf({versions:Array(UInt32)}, version)] AS domain, any(control_id),
+    toUInt32(coalesce(maxOrNullIf(control_version, is_violated), maxOrNullIf(control_version, was_violated),
+        max(control_version))) AS version,
+    {kind:Array(String)}[indexOf({versions:Array(UInt32)}, version)] AS kind,
+    {severity:Array(String)}[indexOf({versions:Array(UInt32)}, version)] AS severity,
+    argMin(fingerprint, has(mapValues(fingerprint), 'deleted')),
+    coalesce(minOrNullIf(first_at, is_violated), minOrNullIf(first_at, was_violated), min(first_at)),
+    coalesce(maxOrNullIf(last_at, is_violated), maxOrNullIf(last_at, was_violated), max(last_at)),
+    countIf(is_violated), 0,
     arraySlice(arrayDistinct(arrayFlatten(groupArrayIf(10)(sample_event_ids, is_violated))), 1, 10)
 FROM (
-    SELECT *, verdict = 'violated' AS is_violated FROM windowed_verdicts_built
+    SELECT *, verdict = 'violated' AS is_violated,
+        countIf(verdict = 'violated') OVER (PARTITION BY unit_id) > 0 AS was_violated
+    FROM windowed_verdicts_built
     WHERE rule IN {rules:Array(String)} AND finding_id IN {findings:Array(UUID)} AND (unit_id, generation) IN (
         SELECT unit_id, max(generation) FROM windowed_verdicts_built
         WHERE rule IN {rules:Array(String)} AND finding_id IN {findings:Array(UUID)}

@@ -44,9 +44,9 @@ def address_places(addresses: pl.Series, context: Context) -> AddressPlaces:
 
     Returns:
         Different answers (also those that other addresses had before), and which of them each address has (-1: there
-        is no address). An answer is network (country by the user's own registry, which replaces the inferences),
-        network_entity (whose it is by the same), geoip (country by geolocation), registry (country by the regional
-        internet registry; only where geolocation knows nothing and no cloud operator lives), asn (UInt32, by a user's
+        is no address). An answer is network (country by the user's own registry), network_entity (whose it
+        is by the same), geoip (country by geolocation, of public addresses alone), registry (country by the regional
+        internet registry; only where the other two know nothing and no cloud operator lives), asn (UInt32, by a user's
         database), operator (whose network it is). All null for an address that is nowhere in particular.
     """
     height = len(addresses)
@@ -112,10 +112,11 @@ def _look_up(addresses: pl.Series, context: Context) -> tuple[pl.DataFrame, NDAr
     rows, which = combinations([*asked, *(_codes(said) if said is not None else ())], len(packed))
     places = _places(own[rows], known[rows], country[rows], context)
     places = _with_databases(places, said[rows] if said is not None else None)
-    is_own = pl.col("network").is_not_null()
-    nowhere = (is_own | pl.col("kind").is_in(_NOWHERE) | pl.col("is_anycast")).fill_null(False)
+    nowhere = (pl.col("kind").is_in(_NOWHERE) | pl.col("is_anycast")).fill_null(False)
     places = places.with_columns(pl.when(nowhere).then(None).otherwise(pl.col("geoip")).alias("geoip"))
-    asks = places.select(~nowhere & pl.col("geoip").is_null() & pl.col("kind").is_null()).to_series()
+    # Geolocation is a claim beside the user's; whom a block was given to says less than he knows.
+    is_open = ~nowhere & pl.all_horizontal(pl.col("network", "geoip", "kind").is_null())
+    asks = places.select(is_open).to_series()
     registry = pl.Series("registry", [None], dtype=pl.String).new_from_index(0, places.height)
     places = places.with_columns(registry).select(list(SCHEMA))
     return _with_registry(places, which, packed, asks, context)

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import polars as pl
 
-from onshore_pipeline.distinct import encoded
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -44,13 +42,13 @@ def combinations(columns: Iterable[Codes], height: int) -> tuple[Codes, Codes]:
 
 def codes_of(column: pl.Series) -> Codes | None:
     """A column's distinct values as codes from 0 up, -1 for null; None where all are null."""
-    height = len(column)
-    if column.null_count() == height:
+    if column.null_count() == len(column):
         return None
     if column.dtype == pl.Boolean:
         return column.cast(pl.Int64).fill_null(-1).to_numpy()
-    _, which = encoded(column)
-    return which.cast(pl.Int64).fill_null(-1).to_numpy()
+    indices = column.rechunk().to_arrow(compat_level=pl.CompatLevel.newest()).dictionary_encode().indices
+    codes: Codes = indices.fill_null(-1).to_numpy().astype(np.int64)
+    return codes
 
 
 def _dense(key: Codes, size: int) -> tuple[Codes, Codes]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import polars as pl
 
 from onshore_pipeline.distinct import encoded
@@ -19,14 +18,12 @@ from onshore_pipeline.locate import addresses, codes, regions, registered
 from onshore_pipeline.locate.attestations import attested_countries
 from onshore_pipeline.locate.combinations import combinations
 from onshore_pipeline.locate.custody import key_places
-from onshore_pipeline.locate.party import Spread, party_answers
+from onshore_pipeline.locate.party import Disputes, party_answers
 from onshore_pipeline.locate.round_trips import impossible_round_trips
 from onshore_pipeline.locate.sensors import sensed_countries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from onshore_pipeline.context import Context
 
@@ -36,6 +33,7 @@ CLAIM_COLUMNS: Final = (
     "rtt_ms",
 )
 _LIST: Final = pl.List(pl.String)
+_EMPTY: Final = pl.Series([[]], dtype=_LIST)
 _SENT: Final = ("declared_country", "provider", "region", "facility", "host", "asn", "entity")
 # Formats whose records name a region for a cross-region model only where they say that it ran there.
 _SAY_WHERE_IT_RAN: Final = ["aws.bedrock", "aws.cloudtrail"]
@@ -76,7 +74,7 @@ def _locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
     events, person = registered.with_people(events, context)
     statements, sensed = attested_countries(events, context), sensed_countries(events, context)
     located: list[pl.Series] = []
-    disputes: list[Spread] = []
+    disputes: list[Disputes] = []
     looked_up: list[tuple[pl.Series, addresses.AddressPlaces]] = []  # an actor's address is often the source's
     for party in PARTIES:
         inputs = {name: events[f"{party}_{name}"] for name in _SENT}
@@ -93,8 +91,8 @@ def _locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
             places = addresses.address_places(address, context)
             looked_up.append((address, places))
         answers = party_answers(party, inputs, places, context)
-        disputes.append(answers.pop("contradictions"))
-        located += [answer.spread().alias(f"{party}_{name}") for name, answer in answers.items()]
+        disputes.append(answers.disputes)
+        located += [answer.alias(f"{party}_{name}") for name, answer in answers.columns.items()]
     key, key_dispute = key_places(events, context)
     found = {column.name: column for column in located}
     shorter = impossible_round_trips(events["rtt_ms"], found["source_country"], found["destination_country"], context)
@@ -151,28 +149,21 @@ def _transit(events: pl.DataFrame, context: Context) -> tuple[pl.Series, pl.Seri
     return countries, basis.to_series()
 
 
-def _contradictions(disputes: Sequence[Spread], texts: Sequence[pl.Series], height: int) -> pl.Series:
+def _contradictions(disputes: Sequence[Disputes], texts: Sequence[pl.Series], height: int) -> pl.Series:
     """Everything that disagrees, one sorted list an event; each combination that occurs is put together once."""
-    coded = [_coded(spread) for spread in disputes if spread.distinct.list.len().sum()]
+    coded = [dispute for dispute in disputes if dispute.which.max(initial=-1) >= 0]
     for text in texts:
         if text.null_count() < height:
             distinct, of_text = encoded(text)
             listed = pl.select(pl.concat_list(distinct)).to_series()
-            coded.append((listed, of_text.cast(pl.Int64).fill_null(-1).to_numpy()))
+            coded.append(Disputes(listed, of_text.cast(pl.Int64).fill_null(-1).to_numpy()))
     if not coded:
         return pl.Series("contradictions", [[]], dtype=_LIST).new_from_index(0, height)
     rows, which = combinations([of_row for _, of_row in coded], height)
-    parts = []
-    for number, (lists, of_row) in enumerate(coded):
-        position = pl.Series(of_row[rows])
-        parts.append(lists.gather(position.set(position < 0, None)).alias(str(number)))
-    none = pl.lit([], dtype=_LIST)
-    whole = pl.DataFrame(parts).select(pl.concat_list(pl.all().fill_null(none)).list.sort().alias("contradictions"))
-    return whole.to_series().gather(which)
-
-
-def _coded(spread: Spread) -> tuple[pl.Series, NDArray[np.int64]]:
-    """The different lists that are not empty, and which of them each row has, -1 for an empty one."""
-    numbers: dict[tuple[str, ...], int] = {}
-    found = [numbers.setdefault(tuple(each), len(numbers)) if each else -1 for each in spread.distinct.to_list()]
-    return pl.Series(list(map(list, numbers)), dtype=_LIST), np.array(found, np.int64)[spread.which]
+    # An empty list behind the others is what -1 takes.
+    parts = [
+        pl.concat([lists, _EMPTY], rechunk=True)[of_row[rows]].alias(str(number))
+        for number, (lists, of_row) in enumerate(coded)
+    ]
+    whole = pl.DataFrame(parts).select(pl.concat_list(pl.all()).list.sort().alias("contradictions"))
+    return whole.to_series()[which]

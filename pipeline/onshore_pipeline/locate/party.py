@@ -5,9 +5,9 @@ Answers are remembered for as long as the context is used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
@@ -17,7 +17,7 @@ from onshore_pipeline.locate.combinations import codes_of, combinations
 from onshore_pipeline.locate.known import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -53,7 +53,29 @@ ANSWERS: Final[dict[str, pl.DataType]] = {
     "control_country": pl.String(),
     "contradictions": _LIST,
 }
+_CONTRADICTIONS: Final = "contradictions"
+_DISPUTE: Final = "dispute"  # which contradictions, -1 for none
+_KEPT: Final = {name: kind for name, kind in ANSWERS.items() if name != _CONTRADICTIONS} | {_DISPUTE: pl.Int64()}
 _MOST_REMEMBERED: Final = 100_000
+
+
+class Disputes(NamedTuple):
+    """What claims about a party contradict each other.
+
+    Attributes:
+        lists: different lists of contradictions, none of them empty.
+        which: by event, which of them it has, -1 for none.
+    """
+
+    lists: pl.Series
+    which: NDArray[np.int64]
+
+
+class PartyAnswers(NamedTuple):
+    """What is known about one party of every event: `ANSWERS` by name, and what disagrees."""
+
+    columns: dict[str, pl.Series]
+    disputes: Disputes
 
 
 def party_answers(
@@ -61,7 +83,7 @@ def party_answers(
     inputs: Mapping[str, pl.Series],
     places: tuple[pl.DataFrame, NDArray[np.int64]],
     context: Context,
-) -> dict[str, Spread]:
+) -> PartyAnswers:
     """Say what is known about one party of every event.
 
     Args:
@@ -71,12 +93,13 @@ def party_answers(
         context: the registries.
 
     Returns:
-        `ANSWERS` by name, in event order; country_basis and the lists are never null.
+        In event order; country_basis and the lists are never null.
     """
     said, which_place = places
     height = len(which_place)
     if not height:
-        return {name: Spread(nulls(0, ANSWERS)[name], which_place) for name in ANSWERS}
+        none = nulls(0, ANSWERS).drop(_CONTRADICTIONS).get_columns()
+        return PartyAnswers({each.name: each for each in none}, Disputes(pl.Series(dtype=_LIST), which_place))
     given = {name: column for name, column in inputs.items() if column.null_count() < height}
     codes = [found for column in given.values() if (found := codes_of(column)) is not None]
     rows, which = combinations([*codes, which_place] if said.height else codes, height)
@@ -90,48 +113,57 @@ def party_answers(
     place = said[at.set(at < 0, None)] if said.height else nulls(len(rows), addresses.SCHEMA)
     asn = kinds["asn"].zip_with(kinds["asn"].is_not_null(), place["asn"])
     kinds = kinds.with_columns(asn).hstack(place.drop("asn").get_columns())
-    answers = _remembered(party, kinds, context)
-    return {column.name: Spread(column, which) for column in answers.get_columns()}
+    answers, lists = _remembered(party, kinds, context)
+    each = pl.Series(which, dtype=pl.UInt32)
+    spread = {column.name: _spread(column, each) for column in answers.get_columns() if column.name != _DISPUTE}
+    return PartyAnswers(spread, Disputes(lists, answers[_DISPUTE].to_numpy()[which]))
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """Answers of which many rows have the same: the different ones, and which of them each row has."""
-
-    distinct: pl.Series
-    which: NDArray[np.int64]
-
-    def spread(self) -> pl.Series:
-        """The answer of each row; one that is the same for all is only repeated."""
-        answers = self.distinct
-        if not len(answers):
-            return answers
-        is_same = len(answers) == 1 or answers.null_count() == len(answers)
-        if is_same or (answers.dtype == _LIST and not answers.list.len().sum()):
-            return answers.new_from_index(0, len(self.which))
-        return answers.gather(self.which)
+def _spread(answers: pl.Series, which: pl.Series) -> pl.Series:
+    """The answer of each row; one that is the same for all is only repeated."""
+    is_same = len(answers) == 1 or answers.null_count() == len(answers)
+    if is_same or (answers.dtype == _LIST and not answers.list.len().sum()):
+        return answers.new_from_index(0, len(which))
+    return answers[which]
 
 
 class _Answers:
-    """Answers that were worked out before, by everything that they depend on."""
+    """Answers that were worked out before, by everything that they depend on; and the contradictions among them."""
 
     def __init__(self) -> None:
         """Nothing yet."""
-        self.at: dict[tuple[object, ...], int] = {}
-        self.answers = pl.DataFrame(schema=ANSWERS)
         self.lock = Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.at: dict[tuple[object, ...], int] = {}
+        self.answers = pl.DataFrame(schema=_KEPT)
+        self.disputes: dict[tuple[str, ...], int] = {}
+        self.lists = pl.Series(dtype=_LIST)
+
+    def add(self, keys: Sequence[tuple[object, ...]], answers: pl.DataFrame) -> None:
+        """Keep the answers to `keys`."""
+        first, known = self.answers.height, len(self.disputes)
+        said = map(tuple, answers[_CONTRADICTIONS].to_list())
+        numbers = [self.disputes.setdefault(each, len(self.disputes)) if each else -1 for each in said]
+        fresh = answers.drop(_CONTRADICTIONS).with_columns(pl.Series(_DISPUTE, numbers, dtype=pl.Int64))
+        self.answers = pl.concat([self.answers, fresh], rechunk=True)
+        new = [list(each) for each in islice(self.disputes, known, None)]
+        self.lists = pl.concat([self.lists, pl.Series(new, dtype=_LIST)], rechunk=True)
+        self.at.update((key, first + number) for number, key in enumerate(keys))
 
 
-def _remembered(party: str, kinds: pl.DataFrame, context: Context) -> pl.DataFrame:
+def _remembered(party: str, kinds: pl.DataFrame, context: Context) -> tuple[pl.DataFrame, pl.Series]:
+    """A row of `_KEPT` a kind, and the contradictions that it numbers."""
     memory = context.memory.get(party, _Answers)
     keys = kinds.rows()
     with memory.lock:
         new = [row for row, key in enumerate(keys) if key not in memory.at]
         if new:
             if len(memory.at) + len(new) > _MOST_REMEMBERED:
-                memory.at, memory.answers, new = {}, pl.DataFrame(schema=ANSWERS), list(range(len(keys)))
-            first = memory.answers.height
-            fresh = Known(party, kinds if len(new) == kinds.height else kinds[new], context).answers()
-            memory.answers = pl.concat([memory.answers, fresh], rechunk=True)
-            memory.at.update((keys[row], first + number) for number, row in enumerate(new))
-        return memory.answers[pl.Series([memory.at[key] for key in keys], dtype=pl.UInt32)]
+                memory.forget()
+                new = list(range(len(keys)))
+            asked = kinds if len(new) == kinds.height else kinds[new]
+            memory.add([keys[row] for row in new], Known(party, asked, context).answers())
+        return memory.answers[pl.Series([memory.at[key] for key in keys], dtype=pl.UInt32)], memory.lists

@@ -1,7 +1,8 @@
 """Amazon Bedrock model invocation logs: JSON records as they stand in S3 and CloudWatch Logs.
 
     column               from
-    action               model.invoke
+    action               model.invoke; model.fallback where it ran in another region than it was called in
+                         (inferenceRegion, region). A prompt router is asked to choose: its choice is none
     occurred_at          timestamp
     outcome, reason      errorCode: refusals are denied, others failure; else success
     actor_id, _type, _account   identity.arn; the type where the ARN says it
@@ -26,14 +27,16 @@ import polars as pl
 from onshore_pipeline.normalise import aws_envelopes, aws_names, values
 from onshore_pipeline.normalise.described import KEPT
 from onshore_pipeline.normalise.json_fields import read_fields
+from onshore_pipeline.normalise.oddities import oddities
 from onshore_pipeline.normalise.shape import Shape
-from onshore_pipeline.normalise.source_fields import added, times
+from onshore_pipeline.normalise.source_fields import ODDITIES, added, times
 
 if TYPE_CHECKING:
     from onshore_pipeline.normalise.fields import Records
 
 FORMAT: Final = "aws.bedrock"
 _PATHS: Final = {
+    "schemaVersion": ("schemaVersion",),
     "schema": ("schemaType",),
     "time": ("timestamp",),
     "account": ("accountId",),
@@ -56,6 +59,7 @@ _PATHS: Final = {
 _CHOSEN: Final = {"routed": ("output", "outputBodyJson", "trace", "promptRouter", "invokedModelId")}
 _ROUTER: Final = "invokedModelId"
 _ATTRIBUTES: Final = {
+    "oddities": ODDITIES,
     "operation": "rpc.method",
     "request_id": "aws.request_id",
     "error": "error.type",
@@ -71,6 +75,8 @@ ELSEWHERE: Final = (
     r"(?:^|/)([a-z]{2}(?:-gov)?|apac|global)\.[a-z0-9-]+\.|"
     r"[:/](application-)?inference-profile/|[:/](default-)?prompt-router/"
 )
+_KNOWN_VERSION: Final = "1."
+_NO_TEXTS: Final = ("inputTokenCount", "outputTokenCount")
 _DENIED: Final = r"(?i)AccessDenied|Unauthorized|NotAuthorized|Forbidden"
 
 
@@ -79,7 +85,8 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
     bodies = aws_envelopes.unwrapped(records.frame["body"])
     fields = read_fields(bodies, _PATHS).hstack(_routed(bodies).get_columns())
     plain = fields.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in fields.columns)
-    calls = records.frame.select(*KEPT, "time_ns", "observed_ns").hstack(plain.get_columns())
+    odd = oddities(plain["schemaVersion"], _KNOWN_VERSION, bodies, _NO_TEXTS)
+    calls = records.frame.select(*KEPT, "time_ns", "observed_ns").hstack([*plain.get_columns(), odd])
     calls = calls.with_columns(known=pl.col("model").is_not_null() | pl.col("operation").is_not_null())
     return calls.select(*KEPT, *_what(), *_who(), *_where(), *_model()), added(calls, _ATTRIBUTES)
 
@@ -93,7 +100,7 @@ def _what() -> list[pl.Expr]:
     return [
         pl.lit(FORMAT).alias("source_format"),
         *times(pl.col("time")),
-        pl.when("known").then(pl.lit("model.invoke")).otherwise(pl.lit("log.record")).alias("action"),
+        pl.when("known").then(invoked()).otherwise(pl.lit("log.record")).alias("action"),
         pl.when(~pl.col("known"))
         .then(pl.lit("unknown"))
         .when(pl.col("error").str.contains(_DENIED))
@@ -104,6 +111,12 @@ def _what() -> list[pl.Expr]:
         .alias("outcome"),
         pl.col("error").alias("reason"),
     ]
+
+
+def invoked() -> pl.Expr:
+    """The action of an invocation, by the columns `region`, where it was called, and `ran_in`; null where unknown."""
+    elsewhere = pl.col("ran_in").str.to_lowercase() != pl.col("region").str.to_lowercase()
+    return pl.when(elsewhere).then(pl.lit("model.fallback")).otherwise(pl.lit("model.invoke"))
 
 
 def _who() -> list[pl.Expr]:

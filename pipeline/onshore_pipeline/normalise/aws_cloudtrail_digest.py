@@ -45,6 +45,7 @@ _PATHS: Final = {
     "signature": ("signature",),
     "files": ("logFiles",),
     "files_valid": ("logFilesValid",),
+    "listed_by": ("listedBy",),
 }
 _FILE: Final = {
     "until": ("digestEndTime",),
@@ -59,6 +60,7 @@ _ATTRIBUTES: Final = {
     "fingerprint": "aws.cloudtrail.digest.fingerprint",
     "signature": "aws.cloudtrail.digest.signature",
     "files_valid": "aws.cloudtrail.digest.files_valid",
+    "listed_by": "aws.cloudtrail.digest.listed_by",
     "coverage_source": "onshore.coverage.source",
     "coverage_since": "onshore.coverage.from",
     "coverage_until": "onshore.coverage.to",

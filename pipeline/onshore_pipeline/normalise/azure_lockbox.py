@@ -18,12 +18,16 @@
                            region location, provider azure
     source_address, _host  callerIpAddress of a request; of a decision it is the customer's own and stays an attribute
 
+The Collector's decoder takes these records for any others of the activity log: it keeps who, what and how it ended, and
+of the properties the justification alone, as `azure.pim.justification`.
+
 Microsoft names the operations (Microsoft.CustomerLockbox/requests/activitylog/CreateLockboxRequest/action ...) and the
 request's properties in its management API, and publishes no sample of the log records: what is not there stays unknown.
 Where the engineer sits is in none of them.
 
 Checked against Azure/azure-rest-api-specs, specification/customerlockbox, 2018-02-28-preview (customerlockbox.json and
-its examples, which differ in some names: both are read).
+its examples, which differ in some names: both are read), and opentelemetry-collector-contrib
+(extension/encoding/azureencodingextension, category_activitylogs.go).
 """
 
 from __future__ import annotations
@@ -81,7 +85,24 @@ _ATTRIBUTES: Final = {
     "wanted_kind": "azure.lockbox.resource_type",
     "work_item": "azure.lockbox.work_item_source",
 }
-KEYS: Final = ("azure.operation.name",)
+# Field → the attribute that the Collector's decoder writes.
+_DECODED: Final = {
+    "operation": "azure.operation.name",
+    "correlation": "azure.correlation_id",
+    "tenant": "azure.tenant.id",
+    "result": "azure.result.type",
+    "description": "azure.result.description",
+    "caller": "network.peer.address",
+    "sent_by": "user.email",
+    "justification": "azure.pim.justification",
+}
+_ON_RESOURCE: Final = {"resource_id": "cloud.resource_id", "region": "cloud.region"}
+KEYS: Final = tuple(_DECODED.values())
+RESOURCE_KEYS: Final = tuple(_ON_RESOURCE.values())
+_LOSSES: Final = (
+    "properties.accessLevel,properties.duration,properties.expirationDateTime,properties.reason,properties.requestId,"
+    "properties.resourceIds,properties.status,properties.supportRequest,properties.workItemSource"
+)
 # The first that the operation or the status contains; Microsoft writes Approve and Approving, Deny and Denied.
 _WORDS: Final = {
     "approv": "access.approve",
@@ -103,7 +124,9 @@ _FAILED: Final = ("failure", "failed")
 
 def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The columns of lockbox records, row by row, and attributes to add where the sender set none of that name."""
-    fields = source_fields(records, _SPELLED, {"operation": records.text("azure.operation.name")})
+    sent = {name: records.text(key) for name, key in _DECODED.items()}
+    sent |= {name: records.resource(key) for name, key in _ON_RESOURCE.items()}
+    fields = source_fields(records, _SPELLED, sent)
     address, host = split_addresses(fields["caller"])
     steps = fields.with_columns(
         caller_address=address,
@@ -117,7 +140,7 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
     decided = pl.col("action").is_in(_DECIDED)
     columns = steps.select(*begun(FORMAT, first_time("time")), *_what(), *_who(decided), *_where(decided))
     with_decision = steps.with_columns(decided_from=pl.when(decided).then("caller"))
-    return columns, added(with_decision, _ATTRIBUTES)
+    return columns, added(with_decision, _ATTRIBUTES, _LOSSES)
 
 
 def _action() -> pl.Expr:
@@ -179,4 +202,4 @@ def _where(decided: pl.Expr) -> list[pl.Expr]:
     ]
 
 
-SHAPE: Final = Shape(FORMAT, KEYS, describe)
+SHAPE: Final = Shape(FORMAT, KEYS, describe, resource_keys=RESOURCE_KEYS)

@@ -3,7 +3,8 @@
     column                from (raw record; decoder's attribute)
     occurred_at           eventTime
     action                `cloudtrail_actions`, by eventSource and eventName; else config.read or config.change, by
-                          readOnly or the name's first word
+                          readOnly or the name's first word; of a model that ran in another region than was
+                          called model.fallback
     outcome, reason       errorCode, ConsoleLogin's answer; errorMessage
     actor_id              userIdentity.arn, else principalId, invokedBy, accountId
     actor_type            userIdentity.type: people are 'user', AWS services 'service'; an assumed role is 'user' where
@@ -45,7 +46,7 @@ import polars as pl
 
 from onshore_pipeline.normalise import aws_names, values
 from onshore_pipeline.normalise.addresses import split_addresses
-from onshore_pipeline.normalise.aws_bedrock import ELSEWHERE
+from onshore_pipeline.normalise.aws_bedrock import ELSEWHERE, invoked
 from onshore_pipeline.normalise.cloudtrail_actions import (
     ACTIONS,
     LEAVES_REGION,
@@ -62,6 +63,7 @@ from onshore_pipeline.normalise.source_fields import LOSSES, ODDITIES
 if TYPE_CHECKING:
     from onshore_pipeline.normalise.fields import Records
 
+_BARE_TIME: Final = len("2023-07-10 11:42:36")
 FORMAT: Final = "aws.cloudtrail"
 # Fields that the decoder drops or leaves in maps: the attributes are ours.
 _OURS: Final = {
@@ -145,13 +147,17 @@ def _action() -> pl.Expr:
 
 def _what() -> list[pl.Expr]:
     login_failed = (pl.col("login") == "Failure").fill_null(False)
+    stated = pl.col("event_time")
+    # CloudTrail's times are UTC; tables that it went through drop the letter that says so.
+    bare = stated.str.len_bytes() == _BARE_TIME
+    said = pl.when(bare).then(stated.str.replace(" ", "T", literal=True) + "Z").otherwise(stated)
     return [
         pl.lit(FORMAT).alias("source_format"),
-        pl.coalesce(
-            values.time_of(pl.col("event_time")), pl.coalesce("time_ns", "observed_ns").cast(pl.Datetime("ns", "UTC"))
-        ).alias("occurred_at"),
+        pl.coalesce(values.time_of(said), pl.coalesce("time_ns", "observed_ns").cast(pl.Datetime("ns", "UTC"))).alias(
+            "occurred_at"
+        ),
         pl.col("observed_ns").cast(pl.Datetime("ns", "UTC")).alias("observed_at"),
-        pl.col("action"),
+        pl.when(pl.col("action") == "model.invoke").then(invoked()).otherwise("action").alias("action"),
         pl.when(pl.col("event_name").is_null())
         .then(pl.lit("unknown"))
         .when(pl.col("error_code").str.contains(_DENIED))

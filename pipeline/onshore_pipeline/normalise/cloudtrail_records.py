@@ -8,7 +8,6 @@ import polars as pl
 
 from onshore_pipeline.distinct import nulls
 from onshore_pipeline.normalise import aws_envelopes
-from onshore_pipeline.normalise.cloudtrail_oddities import oddities
 from onshore_pipeline.normalise.cloudtrail_paths import (
     LOWER_PATHS,
     ONE_RULE_PATHS,
@@ -21,12 +20,15 @@ from onshore_pipeline.normalise.cloudtrail_paths import (
 )
 from onshore_pipeline.normalise.described import known
 from onshore_pipeline.normalise.json_fields import read_fields
+from onshore_pipeline.normalise.oddities import oddities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from onshore_pipeline.normalise.fields import Records
 
+_KNOWN_VERSION: Final = "1."
+_NO_TEXTS: Final = ("readOnly", "bytesTransferredIn", "bytesTransferredOut")  # of the fields that columns are made of
 _REQUEST_KEY: Final = "aws.request.parameters"
 # Field → the attribute that the Collector's decoder writes, and that a raw record's field becomes.
 ATTRIBUTES: Final = {
@@ -76,7 +78,8 @@ def read(records: Records) -> pl.DataFrame:
         *(pl.coalesce(*those).alias(name) for name, those in places.items()),
         (pl.col("event_name").is_null() & pl.col("sent event_name").is_not_null()).alias("decoded"),
     )
-    return fields.hstack([oddities(bodies, fields["event_version"]), *_replication(bodies)])
+    odd = oddities(fields["event_version"].alias("eventVersion"), _KNOWN_VERSION, bodies, _NO_TEXTS)
+    return fields.hstack([odd, *_replication(bodies)])
 
 
 def _rare(texts: pl.Series, paths: Mapping[str, tuple[str, ...]]) -> pl.DataFrame:

@@ -23,8 +23,9 @@ import polars as pl
 from onshore_pipeline.normalise import writer
 from onshore_pipeline.normalise.addresses import split_addresses
 from onshore_pipeline.normalise.described import begun
+from onshore_pipeline.normalise.oddities import oddities
 from onshore_pipeline.normalise.shape import Shape
-from onshore_pipeline.normalise.source_fields import added, first_time, source_fields
+from onshore_pipeline.normalise.source_fields import ODDITIES, added, first_time, source_fields
 
 if TYPE_CHECKING:
     from onshore_pipeline.normalise.fields import Records
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "dns.query"
 
 _SPELLED: Final = {
+    "version": "version",
     "time": "query_timestamp",
     "name": "query_name",
     "type": "query_type",
@@ -48,6 +50,7 @@ _SPELLED: Final = {
     "answers": "answers [] Rdata",
 }
 _ATTRIBUTES: Final = {
+    "oddities": ODDITIES,
     "name": "dns.question.name",
     "type": "dns.question.type",
     "code": "dns.response_code",
@@ -58,6 +61,7 @@ _ATTRIBUTES: Final = {
     "rule_group": "aws.dns.firewall_rule_group_id",
     "domain_list": "aws.dns.firewall_domain_list_id",
 }
+_KNOWN_VERSION: Final = "1."  # of Route 53 Resolver
 _LINE: Final = r'(\S+) - \d+ "(\S+) \S+ (\S+) (\S+) \d+ \S+ \d+" (\S+) '
 _OF_LINE: Final = ("client", "type", "name", "transport", "code")
 
@@ -98,7 +102,7 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         pl.col("writer_host").alias("destination_host"),
         *writer.as_party("destination"),
     )
-    return columns, added(told, _ATTRIBUTES)
+    return columns, added(told.with_columns(oddities(told["version"], _KNOWN_VERSION, told["body"])), _ATTRIBUTES)
 
 
 SHAPE: Final = Shape(FORMAT, writer.KEYS, describe, resource_keys=writer.RESOURCE_KEYS)

@@ -85,12 +85,14 @@ def overlay(records: Records, columns: pl.DataFrame) -> pl.DataFrame:
         object_type=pl.coalesce(
             _meaning(operation, OPERATIONS, 1), *([_meaning(method, METHODS, 1)] if records.has(_METHOD) else [])
         ),
-        answered=(pl.col("signal") == "log") & records.any_of(*_RESPONSE),
+        answered=model_call & (pl.col("signal") == "log") & records.any_of(*_RESPONSE),
         model_provider=_renamed(records, _PROVIDER).replace(PROVIDERS),
         model_requested=records.text(_REQUESTED),
         model_served=records.text(_SERVED),
         model_endpoint=pl.when(model_call).then(records.first(*_ENDPOINT)),
-        **{column: values.count_of(_renamed(records, key)) for column, key in _TOKENS.items()},
+        **{
+            column: pl.when(model_call).then(values.count_of(_renamed(records, key))) for column, key in _TOKENS.items()
+        },
     )
     if records.has(_SERVED):
         said = _with_fallback(said)

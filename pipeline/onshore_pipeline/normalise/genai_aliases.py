@@ -64,12 +64,14 @@ OPERATIONS: Final[dict[str, tuple[str, str | None]]] = {
     "delete_memory_store": ("data.delete", "memory"),
 }
 
-# mcp.method.name → (action, object_type), for spans that give no operation. What opens a session or lists what a server
-# has moves nothing, and is model.other.
+# MCP's methods (2025-11-25) → (action, object_type), whoever tells of them: spans that give no operation, gateways,
+# records of calls. What opens a session, lists what a server has or subscribes moves nothing (of a subscribed resource
+# only the URI is told when it changes), and is model.other, as every other method is.
 METHODS: Final[dict[str, tuple[str, str | None]]] = {
     "tools/call": ("model.tool", "tool"),
     "resources/read": ("data.read", "resource"),
-    "resources/subscribe": ("data.read", "resource"),
+    "resources/subscribe": ("model.other", "resource"),
+    "resources/unsubscribe": ("model.other", "resource"),
     "prompts/get": ("data.read", "prompt"),
     "sampling/createMessage": ("model.invoke", None),
 }

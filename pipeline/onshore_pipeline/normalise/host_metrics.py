@@ -7,7 +7,12 @@ record_index   the minute's place in the message, by first point
 item_count     how many points
 attributes     the last value of every metric that has one series in the minute; hw.gpu.ids, the GPUs that the minute's
                GPU metrics are of, as a JSON array: their UUID (DCGM), gpu.uuid or hw.id
-source_*       the resource (see `parties`)
+source_*       the resource (see `parties`); the host is the one that DCGM's metrics name (Hostname, hostname, node):
+               who scrapes the exporter may run elsewhere, and the resource's host.id is then not that host's
+
+Checked against NVIDIA's dcgm-exporter, whose lines are such as
+DCGM_FI_DEV_SM_CLOCK{gpu="0",UUID="GPU-a8af...",device="nvidia0",modelName="NVIDIA L40S",Hostname="gpu-16"} 210
+(`node` is what a scraper in Kubernetes adds).
 """
 
 from __future__ import annotations
@@ -23,6 +28,9 @@ from onshore_pipeline.wire.frames import POINTS_SCHEMA, RECORDS_SCHEMA
 _GPU: Final = r"^(hw\.gpu\.|gpu\.|DCGM_|nvidia_smi_)"
 _OF_TYPE: Final = "hw.type"
 _IDS: Final = ("UUID", "gpu.uuid", "hw.id")
+_DCGM: Final = "DCGM_"
+_HOSTS: Final = ("Hostname", "hostname", "node")  # the first that names one host counts
+_FIRST_LABEL: Final = r"^([^.]+)"
 GPU_IDS: Final = "hw.gpu.ids"
 _MINUTE_NS: Final = 60_000_000_000
 
@@ -36,17 +44,20 @@ class States:
             sorted by (message, record_index).
         attributes: columns row, key, text: the values a state shows, sorted by (row, key bytes).
         points: the points and `row`, the state that each belongs to.
+        hosts: columns row, host: the host that a state's metrics name; a row only where they do.
     """
 
     records: pl.DataFrame
     attributes: pl.DataFrame
     points: pl.DataFrame
+    hosts: pl.DataFrame
 
 
 _NONE: Final = States(
     records=pl.DataFrame(schema={**RECORDS_SCHEMA, "item_count": pl.UInt64()}),
     attributes=pl.DataFrame(schema={"row": pl.UInt32(), "key": pl.String(), "text": pl.String()}),
     points=pl.DataFrame(schema={**POINTS_SCHEMA, "row": pl.UInt32()}),
+    hosts=pl.DataFrame(schema={"row": pl.UInt32(), "host": pl.String()}),
 )
 
 
@@ -88,6 +99,27 @@ def states_of(points: pl.DataFrame, point_attributes: pl.DataFrame, resources: p
             "row", "key"
         ),
         points=placed.sort("point").select(*points.columns, "row"),
+        hosts=_hosts(placed, point_attributes),
+    )
+
+
+def with_hosts(columns: pl.DataFrame, hosts: pl.DataFrame) -> pl.DataFrame:
+    """Events with the hosts that their metrics name.
+
+    Args:
+        columns: of events, with row, source_id and source_host.
+        hosts: as of `States`, with rows of these events.
+    """
+    if not hosts.height:
+        return columns
+    named, resource = (pl.col(name).str.to_lowercase().str.extract(_FIRST_LABEL) for name in ("host", "source_host"))
+    return (
+        columns.join(hosts, on="row", how="left", maintain_order="left")
+        .with_columns(
+            source_id=pl.when((named == resource).fill_null(True)).then("source_id"),
+            source_host=pl.coalesce("host", "source_host"),
+        )
+        .drop("host")
     )
 
 
@@ -112,6 +144,24 @@ def _gpu_ids(placed: pl.DataFrame, point_attributes: pl.DataFrame) -> pl.DataFra
     )
     texts = pl.Series([json.dumps(each, ensure_ascii=False) for each in found["text"].to_list()], dtype=pl.String)
     return found.select("row", pl.lit(GPU_IDS).alias("key"), texts.alias("text"))
+
+
+def _hosts(placed: pl.DataFrame, point_attributes: pl.DataFrame) -> pl.DataFrame:
+    """The host that the points of DCGM name by state; none where they name several."""
+    named = point_attributes.filter(pl.col("key").is_in(_HOSTS) & (pl.col("text") != ""))
+    if not named.height:
+        return _NONE.hosts
+    return (
+        placed.filter(pl.col("metric").str.starts_with(_DCGM))
+        .select("point", "row")
+        .join(named, on="point", how="inner")
+        .group_by("row", "key")
+        .agg(pl.col("text").n_unique().alias("count"), pl.col("text").first().alias("host"))
+        .filter(pl.col("count") == 1)
+        .sort("row", pl.col("key").replace_strict({key: at for at, key in enumerate(_HOSTS)}, return_dtype=pl.UInt8))
+        .unique("row", keep="first", maintain_order=True)
+        .select("row", "host")
+    )
 
 
 def _last_values(placed: pl.DataFrame, point_attributes: pl.DataFrame) -> pl.DataFrame:

@@ -39,17 +39,21 @@ from onshore_pipeline.normalise.addresses import split_addresses
 from onshore_pipeline.normalise.described import as_attributes, begun, beside, known
 from onshore_pipeline.normalise.json_fields import ITEMS, read_fields
 from onshore_pipeline.normalise.kubernetes_actions import action_of
+from onshore_pipeline.normalise.oddities import oddities
 from onshore_pipeline.normalise.shape import Shape
+from onshore_pipeline.normalise.source_fields import ODDITIES
 from onshore_pipeline.normalise.url_secrets import without_secrets
 
 if TYPE_CHECKING:
     from onshore_pipeline.normalise.fields import Records
 
 FORMAT: Final = "kubernetes.audit"
+_KNOWN_VERSION: Final = "audit.k8s.io/v1"
 _CLUSTER: Final = "k8s.cluster.name"
 _CLOUD: Final = ("cloud.region", "cloud.provider", "cloud.account.id")
 
 _EVENT: Final[dict[str, tuple[str, ...]]] = {
+    "apiVersion": ("apiVersion",),
     "audit_id": ("auditID",),
     "level": ("level",),
     "stage": ("stage",),
@@ -96,6 +100,7 @@ _GOOGLE: Final[dict[str, tuple[str, ...]]] = {
     "location": ("resource", "labels", "location"),
 }
 _ATTRIBUTES: Final = {
+    "oddities": ODDITIES,
     "audit_id": "k8s.audit.id",
     "level": "k8s.audit.level",
     "stage": "k8s.audit.stage",
@@ -146,7 +151,8 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         ),
     )
     columns = placed.select(*begun(FORMAT, _occurred()), *_what(), *_who(), *_where())
-    return columns, as_attributes(records, fields, _ATTRIBUTES)
+    odd = oddities(fields["apiVersion"], _KNOWN_VERSION, records.frame["body"])
+    return columns, as_attributes(records, fields.with_columns(odd), _ATTRIBUTES)
 
 
 def _fields(records: Records) -> pl.DataFrame:

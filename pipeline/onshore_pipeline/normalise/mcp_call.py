@@ -5,9 +5,10 @@
      "error": "...", "is_error": false, "jsonrpc": "2.0", "params": {"name": "...", "uri": "..."}}
 
     column              from (and the plain form: see `plain_form`)
-    action              tools/call model.tool; resources/read, and a record that names a source of retrieval, data.read;
-                        other methods of the protocol model.other. Plain events: retrieve is data.read, call model.tool
-    outcome, reason     plain form; an error, or is_error, is a failure, is_error false a success
+    action              method, as `genai_aliases.METHODS` says, others of the protocol model.other; a record that names
+                        a source of retrieval is data.read. Plain events: retrieve is data.read, call model.tool
+    outcome, reason     plain form; an error (a text, or an object with code and message), or is_error, is a failure,
+                        is_error false a success
     actor_id            actor.id, else caller
     source_, actor_address  plain form, else client: the caller's
     destination_host, _address  plain form, else server.host, server.url: what was called. A retrieval's data comes from
@@ -27,6 +28,8 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from onshore_pipeline.normalise import plain_form, values
+from onshore_pipeline.normalise.genai_aliases import METHODS
+from onshore_pipeline.normalise.json_fields import read_fields
 from onshore_pipeline.normalise.shape import Shape
 from onshore_pipeline.normalise.source_fields import added, source_fields
 from onshore_pipeline.normalise.url_secrets import without_secrets
@@ -44,7 +47,8 @@ _SPELLED: Final = plain_form.spelled(
     destination_at="server host",
     items="retrieval documents",
     method="method",
-    tool="tool | params name",
+    tool="tool",
+    named="params name",
     server="server name",
     url="server url",
     transport="transport",
@@ -59,6 +63,7 @@ _ATTRIBUTES: Final = {
     "id": "mcp.call_id",
     "method": "mcp.method.name",
     "tool": "gen_ai.tool.name",
+    "prompt": "gen_ai.prompt.name",
     "server": "mcp.server.name",
     "url": "url.full",
     "transport": "network.transport",
@@ -67,26 +72,36 @@ _ATTRIBUTES: Final = {
     "retrieval": "retrieval.source",
     "code": "error.code",
 }
-_METHODS: Final = {
-    "tools/call": ("model.tool", "tool"),
+_WORDS: Final = {
+    **{method.lower(): said for method, said in METHODS.items()},
     "call": ("model.tool", "tool"),
-    "resources/read": ("data.read", "resource"),
     "retrieve": ("data.read", "retrieval"),
-    "prompts/get": ("model.other", "prompt"),
 }
 _PROTOCOL: Final = (
     r"^(initialize|ping|tools/list)$"
-    r"|^(resources|prompts|completion|logging|sampling|roots|elicitation|notifications)/"
+    r"|^(resources|prompts|completion|logging|sampling|roots|elicitation|tasks|notifications)/"
 )
+# Read apart: the protocol's own error is an object, a gateway's a text, and one reading takes one shape.
+_ERROR: Final = {"error": ("error",)}
+_ERROR_IS_TEXT: Final = r'"error"\s*:\s*"'
 _URLS: Final = ("url", "uri", "retrieval", "dataset")
 _HOST: Final = r"^[a-z][a-z0-9+.-]*://(?:[^/@]*@)?([^/?#]+)"
 
 
 def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The columns of calls, row by row, and their fields without a column as attributes."""
-    fields = source_fields(records, _SPELLED, {})
+    bodies = records.frame["body"]
+    error = read_fields(bodies.set(~bodies.str.contains(_ERROR_IS_TEXT).fill_null(False), None), _ERROR)["error"]
+    fields = source_fields(records, _SPELLED, {}).with_columns(
+        reason=pl.coalesce("reason", pl.when(error != "").then(error))
+    )
     safe = fields.with_columns(without_secrets(pl.col(name)).alias(name) for name in _URLS)
-    told = safe.with_columns(destination_at=pl.coalesce("destination_at", pl.col("url").str.extract(_HOST)))
+    method = plain_form.word("method")
+    told = safe.with_columns(
+        destination_at=pl.coalesce("destination_at", pl.col("url").str.extract(_HOST)),
+        tool=pl.coalesce("tool", pl.when(method == "tools/call").then("named")),
+        prompt=pl.when(method == "prompts/get").then("named"),
+    )
     return plain_form.columns(told, FORMAT, _described()), added(told, _ATTRIBUTES)
 
 
@@ -111,7 +126,7 @@ def _described() -> list[pl.Expr]:
 
 
 def _of(what: pl.Expr, which: int) -> pl.Expr:
-    named = {method: known[which] for method, known in _METHODS.items()}
+    named = {method: known[which] for method, known in _WORDS.items()}
     return what.replace_strict(named, default=None, return_dtype=pl.String)
 
 

@@ -24,7 +24,7 @@ from onshore_pipeline.normalise import genai, generic, onshore_attributes, parti
 from onshore_pipeline.normalise.domains import domain_of
 from onshore_pipeline.normalise.fields import Records, widen
 from onshore_pipeline.normalise.frames import EVENTS_SCHEMA, Normalised
-from onshore_pipeline.normalise.host_metrics import States, states_of
+from onshore_pipeline.normalise.host_metrics import States, states_of, with_hosts
 from onshore_pipeline.normalise.url_secrets import attributes_without_secrets, columns_without_secrets
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def normalise(decoded: Decoded) -> Normalised:
         resource_keys=_RESOURCE_KEYS,
     )
     columns, added = _describe(records)
+    columns = with_hosts(columns, _renumbered(states.hosts, row_of_state))
     more = [_renumbered(states.attributes, row_of_state), *(new.join(attributes, on=_AT, how="anti") for new in added)]
     if any(part.height for part in more):
         attributes = pl.concat([attributes, *more]).sort(_AT)

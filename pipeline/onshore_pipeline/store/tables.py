@@ -221,6 +221,8 @@ SCHEMAS: Final[dict[str, pa.Schema]] = {
             "why": _TEXT,
             "items": _U64,
             "received_at": _TIME,
+            "object": _TEXT,
+            "listed_by": _TEXT,
         }
     ),
     "message_actions": _schema(

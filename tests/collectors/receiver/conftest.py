@@ -81,7 +81,7 @@ def _running(intake: Intake, consumer: Consumer) -> Iterator[Receiver]:
     listening, loop, stop = started.result(10)
     yield Receiver(listening.otlp_http, listening.otlp_grpc.removeprefix("http://"), consumer)
     loop.call_soon_threadsafe(stop.set)
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
 
 

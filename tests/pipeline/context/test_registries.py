@@ -113,7 +113,11 @@ def test_a_row_without_what_names_it_is_refused_with_its_line(write: Write, name
         ("keys.yaml", "key: k-1\n", 1, "no list of rows"),
         ("keys.yaml", "- k-1\n", 1, "is no row"),
         ("keys.yaml", "- key: k-1\n  key: k-2\n", 2, "appears twice"),
-        ("keys.yaml", "- key: [k-1\n", 2, "is not YAML"),
+        ("keys.yaml", "- key: [k-1\n", 2, "not YAML"),
+        ("keys.yaml", "- {key: k-1}\n- key: &k k-2\n", 2, "anchors and aliases have no place"),
+        ("keys.yaml", "- {key: k-1}\n- &row {key: k-2}\n", 2, "anchors and aliases have no place"),
+        ("keys.yaml", "- {key: k-1}\n- !!map {key: k-2}\n", 2, "tags have no place"),
+        ("keys.yaml", "- key: k-1\n  custodian: \x00\n", 2, "not YAML: the character #x0000"),
         ("keys.yaml", "- key: k-1\n  country: Atlantis\n", 2, "'Atlantis' is no country"),
         ("keys.yaml", "- key: k-1\n- key: K-1\n", 2, "another row for the same time"),
         ("keys.yaml", "- key: {a: b}\n", 1, "must be one value"),
@@ -138,6 +142,11 @@ def test_what_a_registry_may_not_hold_is_named_with_file_and_line(
     assert Path(error.file).name == name
     assert why in error.why
     assert error.line == line
+
+
+def test_where_an_alias_stands_is_named_to_the_column(write: Write) -> None:
+    error = refusal(write(**{"keys.yaml": "- &row {key: k-1}\n- *row\n"}))
+    assert (error.line, error.column) == (1, 3)
 
 
 def test_norway_is_no_false_in_yaml(write: Write) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
 
-from onshore_pipeline.controls.activating import Planned, plan_activation, plan_retirement
-from onshore_pipeline.controls.activations import FILE_NAME, read_activations
+from onshore_pipeline.commands.activate import activate_control, withdraw_control
+from onshore_pipeline.controls.activating import Planned, plan_activation, plan_retirement, plan_withdrawal
+from onshore_pipeline.controls.activations import FILE_NAME, WITHDRAWN, read_activations, standing
 from onshore_pipeline.controls.compiled import Span
 from onshore_pipeline.controls.engine import judge
 from onshore_pipeline.controls.examples import example_events, run_examples
 from onshore_pipeline.controls.load import PACKS, ControlSet, check_controls, load_controls
 from onshore_pipeline.controls.windowed_verdicts import begins_within
 from onshore_pipeline.errors import ControlError, OnshoreError
+from onshore_pipeline.stack import DataDir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,6 +184,113 @@ def test_an_earlier_time_than_the_last_decisions_is_refused(folder: Path, text: 
     with pytest.raises(ControlError, match="effective_at must lie behind"):
         _activate(text, folder, AT)
     assert len(read_activations(folder / FILE_NAME)) == 1
+
+
+def _withdraw(folder: Path, now: datetime = NOW) -> Planned:
+    planned = plan_withdrawal(CONTROL, folder, "omar", "the wrong day", now, shipped=folder.parent / "shipped")
+    planned.carry_out()
+    return planned
+
+
+def test_a_decision_that_is_not_in_force_yet_is_withdrawn_and_an_earlier_one_possible(folder: Path, text: Path) -> None:
+    digest = _loaded(folder).digest
+    _activate(text, folder, AT + timedelta(days=180))
+    planned = _withdraw(folder, NOW + timedelta(days=1))
+    assert (planned.before, planned.withdrawn and planned.withdrawn.version) == (FIRST, 8)
+    assert _versions(_loaded(folder), AT, AT + timedelta(days=365)) == [[FIRST], [FIRST]]
+    assert _loaded(folder).digest == digest
+    _activate(text, folder, AT)  # the very text whose copy lies there
+    assert _versions(_loaded(folder), AT - timedelta(days=1), AT) == [[FIRST], [8]]
+    lines = read_activations(folder / FILE_NAME)
+    assert [(each.digest == WITHDRAWN, each.who, each.version) for each in lines] == [
+        (False, "ada", 8), (True, "omar", 8), (False, "ada", 8),
+    ]  # fmt: skip
+    assert standing(lines) == [lines[2]]
+    assert (lines[1].reason, lines[1].recorded_at) == ("the wrong day", NOW + timedelta(days=1))
+
+
+def test_decisions_are_withdrawn_from_the_last_one_on(folder: Path, text: Path) -> None:
+    _activate(text, folder)
+    end = AT + timedelta(days=1)
+    plan_retirement(CONTROL, folder, "ada", "repealed", end, NOW, shipped=folder.parent / "shipped").carry_out()
+    assert _versions(_loaded(folder), AT, end) == [[8], []]
+    assert _withdraw(folder).before == 8
+    assert _versions(_loaded(folder), AT, end) == [[8], [8]]
+    assert _withdraw(folder).before == FIRST
+    assert _versions(_loaded(folder), AT, end) == [[FIRST], [FIRST]]
+    with pytest.raises(OnshoreError, match=f"{CONTROL}: no decision about it stands in .*{FILE_NAME}"):
+        _withdraw(folder)
+
+
+def test_behind_a_retirement_nothing_judges_when_what_should_have_followed_is_withdrawn(
+    folder: Path, text: Path
+) -> None:
+    plan_retirement(CONTROL, folder, "ada", "repealed", AT, NOW, shipped=folder.parent / "shipped").carry_out()
+    _activate(text, folder, AT + timedelta(days=9))
+    assert _withdraw(folder).before is None
+    assert _versions(_loaded(folder), AT - timedelta(days=1), AT + timedelta(days=9)) == [[FIRST], []]
+
+
+@pytest.mark.parametrize("now", [AT - timedelta(seconds=9), AT + timedelta(days=1)])
+def test_what_is_in_force_or_will_be_before_every_worker_knows_is_not_withdrawn(
+    folder: Path, text: Path, now: datetime
+) -> None:
+    _activate(text, folder)
+    with pytest.raises(OnshoreError, match=r"in force from 2026-12-01T00:00:00Z on, .*: activate another text"):
+        _withdraw(folder, now)
+    assert len(read_activations(folder / FILE_NAME)) == 1
+
+
+def test_another_text_may_not_take_the_version_of_one_that_was_withdrawn(folder: Path, text: Path) -> None:
+    _activate(text, folder)
+    _withdraw(folder)
+    text.write_text(NEXT + "# corrected\n", encoding="utf-8")
+    with pytest.raises(OnshoreError, match="version 8 was that of a text that was withdrawn: raise it"):
+        _activate(text, folder)
+
+
+def test_a_withdrawn_text_that_ships_later_judges_as_any_that_ships(folder: Path, text: Path) -> None:
+    _activate(text, folder)
+    _withdraw(folder)
+    (folder.parent / "shipped" / f"{CONTROL}.yaml").write_text(NEXT, encoding="utf-8")
+    assert _versions(_loaded(folder), AT) == [[8]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        (f",{WITHDRAWN},2026-12-01", f",{WITHDRAWN},2026-12-02", "3: .* only the last decision that stands"),
+        (f",8,{WITHDRAWN}", f",9,{WITHDRAWN}", "3: .* only the last decision that stands"),
+        ("2026-11-26T12:00:00.000000Z,omar", "2026-12-01T00:00:00.000000Z,omar", "3: .* it was in force before"),
+    ],
+)
+def test_a_line_that_withdraws_what_cannot_be_withdrawn_is_refused(
+    folder: Path, text: Path, old: str, new: str, why: str
+) -> None:
+    _activate(text, folder)
+    _withdraw(folder)
+    file = folder / FILE_NAME
+    assert old in file.read_text(encoding="utf-8")
+    file.write_text(file.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ControlError, match=f"{FILE_NAME}:{why}"):
+        _loaded(folder)
+
+
+def test_the_command_records_the_withdrawal_before_it_writes_it(
+    folder: Path, text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ONSHORE_CONTROLS_DIR", str(folder))
+    text.write_text(NEXT.replace("version: 8", "version: 99", 1), encoding="utf-8")
+    data = DataDir(tmp_path / "data")
+    data.messages.mkdir(parents=True)  # as a stack leaves it
+    activate_control(text, "ada", "it is time", "2999-06-01", data_dir=data.path)
+    withdraw_control(CONTROL, " omar ", "the wrong day", as_json=True, data_dir=data.path)
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["who"], told["version"], told["digest"]) == ("omar", 99, WITHDRAWN)
+    recorded = b"".join(file.read_bytes() for file in data.messages.rglob("*") if file.is_file())
+    assert b"control.withdraw" in recorded
+    with pytest.raises(OnshoreError, match="--reason is empty"):
+        withdraw_control(CONTROL, "omar", " ", data_dir=data.path)
 
 
 @pytest.mark.parametrize(

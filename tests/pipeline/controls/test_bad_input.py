@@ -27,6 +27,16 @@ def _condition(text: str) -> str:
     return GOOD[:start] + f"violated: {text}\n" + GOOD[GOOD.index("\n", start) + 1 :]
 
 
+_EVENT_LINE = GOOD[: GOOD.index("\n    event: {")].count("\n") + 2
+
+
+def _aliases() -> str:
+    """An event, thirty thousand bytes of further examples of it, and so millions of what an event is made of."""
+    written = GOOD.replace("    event: {", "    event: &e {", 1)
+    verdict = "verdict: violated"
+    return written + "".join(f"  - {{name: n{n}, event: *e, {verdict}}}\n" for n in range(600))
+
+
 # What a condition must never reach: files, the network, another table, the server, other statements.
 REACHES = [
     "file('/etc/passwd') = 'x'",
@@ -83,12 +93,19 @@ WRONG = {
         1,
     ),
     "an alias of itself": ("id: &a [*a]\n", 1),
+    "an anchor on a mapping": (GOOD.replace("    event: {", "    event: &e {", 1), _EVENT_LINE),
+    "an anchor on the file's mapping": ("&v " + GOOD, 1),
     "a tag": (GOOD.replace("version: 2", "version: !!python/object/apply:os.system [id]", 1), 2),
-    "a tree that is too deep": ("id: " + "[" * 100_000, None),
+    "a tag that says what goes without saying": (GOOD.replace("version: 2", "version: !!str 2", 1), 2),
+    "a tag on a mapping": (GOOD.replace("    event: {", "    event: !!map {", 1), _EVENT_LINE),
+    "a tag on a list": (GOOD.replace("\nexamples:\n", "\nexamples: !!seq\n", 1), _EVENT_LINE - 2),
+    "thousands of aliases": (_aliases(), _EVENT_LINE),
+    "a tree that is too deep": ("id: " + "[" * 100_000, 1),
+    "half a character": (GOOD.replace("\ntitle: ", '\ntitle: "\\uD83D"\n#', 1), 3),
     "five megabytes": (GOOD + "#" * 5_000_000, None),
     "a list": ("- id: x\n", 1),
     "nothing": ("", 1),
-    "a character that YAML does not have": (GOOD.replace("title: ", "title: \x00", 1), None),
+    "a character that YAML does not have": (GOOD.replace("title: ", "title: \x00", 1), 3),
 }
 
 

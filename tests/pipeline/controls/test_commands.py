@@ -140,6 +140,17 @@ def test_the_results_can_be_written_for_continuous_integration(tmp_path: Path) -
     assert failure.get("message") == "expected violated; got satisfied"
 
 
+def test_what_xml_cannot_hold_is_replaced_in_the_report(tmp_path: Path) -> None:
+    assert "  - name: " in APP8_TEXT
+    place = APP8_TEXT.index("  - name: ") + len("  - name: ")
+    rest = APP8_TEXT[APP8_TEXT.index("\n", place) :]
+    (tmp_path / "odd.yaml").write_text(APP8_TEXT[:place] + r'"a\x01b\uFFFF<\"&"' + rest)
+    report = tmp_path / "junit.xml"
+    assert _run("test", str(tmp_path), "--junit", str(report)).return_value == 0
+    names = [case.get("name") for case in ET.fromstring(report.read_bytes()).findall(".//testcase")]
+    assert names[0] == 'a\ufffdb\ufffd<"&'
+
+
 def test_the_test_counts_its_examples_by_verdict() -> None:
     counted = _run("test", str(PACKS / "jp")).stdout.splitlines()[-2]
     assert re.fullmatch(r"\d+ satisfied, \d+ violated, \d+ undetermined, \d+ not applicable", counted)

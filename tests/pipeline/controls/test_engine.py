@@ -90,6 +90,24 @@ def test_a_contradiction_about_a_party_that_is_read_turns_satisfied_into_undeter
     ]
 
 
+@pytest.mark.parametrize("violated", ["key_country <> 'AU'", "key_custodian = 'Foreign Keys'"])
+def test_a_contradicted_key_is_never_satisfied_whichever_of_its_columns_is_read(
+    control: Control, violated: str
+) -> None:
+    at_home = {"action": "key.use", "key_country": "AU", "key_custodian": "Acme"}
+    left_open = {**at_home, "key_country": None}  # as locating leaves it; the table has no candidates of a key
+    claims = ("key:registered=AU,resource=ap-northeast-1",)
+    judged = _judge(
+        control,
+        at_home,
+        {**at_home, "contradictions": claims},
+        {**left_open, "contradictions": claims},
+        applies="action = 'key.use'",
+        violated=violated,
+    )
+    assert [verdict for _, verdict, _ in _verdicts(judged)] == ["satisfied", "undetermined", "undetermined"]
+
+
 def test_a_denied_attempt_is_no_breach_and_an_unknown_outcome_is_undetermined(control: Control) -> None:
     judged = _judge(control, {**LEAVES, "outcome": "denied"}, {**LEAVES, "outcome": "unknown"}, LEAVES)
     assert _verdicts(judged) == [(1, "undetermined", "outcome"), (2, "violated", "")]

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +13,9 @@ from onshore_pipeline.controls.load import PACKS, check_controls, load_controls
 from onshore_pipeline.domain.control import Clock
 from onshore_pipeline.domain.verdict import Verdict
 from onshore_pipeline.errors import ControlError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GOOD = """\
 id: NO-TEST-01
@@ -86,6 +91,10 @@ WRONG = [
     ("2024-01-01", "01/01/2024", "6:17: effective_from must be a date"),
     ("effective_to: null", "effective_to: 2023-01-01", "7:15: effective_to lies before effective_from"),
     ("deadline: 20bd", "deadline: soon", "13:33: deadline is written 72h, 30d, 20bd or 1mo"),
+    ("Europe/Oslo", "Europe/Olso", "13:45: zone: no time zone is named 'Europe/Olso'; did you mean Europe/Oslo?"),
+    ("Europe/Oslo", "null", "13:45: zone: no time zone is named 'null'"),
+    ("Europe/Oslo", "../../etc/passwd", "13:45: zone: no time zone is named '../../etc/passwd'"),
+    ("holidays: no", "holidays: ../../etc/passwd", "13:68: holidays names a list in letters, digits, _ and -"),
     (", holidays: no", "", "13:33: business days need a zone and a list of holidays"),
     ("outcomes: [success]", "outcomes: [unknown]", "12:12: outcomes is one of success, failure, denied"),
     ("domain: data_movement", "domain: data", "14:9: domain is one of"),
@@ -97,7 +106,7 @@ WRONG = [
     ("group_by: [tenant, dataset]", "group_by: [tenant, categories]", "19:20: categories cannot group findings"),
     ("needs: something", "needs: ''", "20:8: needs is empty"),
     ("needs: something", "needs: &n something", "20:8: anchors and aliases"),
-    ("needs: something", "needs: !!python/name:os.system x", "20:8: needs carries the tag"),
+    ("needs: something", "needs: !!python/name:os.system x", "20:8: tags have no place"),
     ("needs: something", "needs: a\nneeds: b", "21:1: needs stands here twice"),
     ("destination_country: SE", "destination_country: Sweden", "27:60: destination_country holds upper-case"),
     ("bytes: 010", "bytes: -1", "27:93: bytes must be an integer from 0"),
@@ -222,6 +231,12 @@ def test_what_telemetry_cannot_decide_says_what_it_would_take() -> None:
             assert control.clock is not None
 
 
+def test_every_clock_is_started_by_the_findings_of_a_control_that_is_judged() -> None:
+    controls = load_controls().controls
+    started = {name for control in controls if control.status == "executable" for name in control.clocks}
+    assert {control.id for control in controls if control.status == "clock"} - started == set()
+
+
 def test_a_finding_starts_only_clocks_that_exist(tmp_path: Path) -> None:
     good = GOOD.replace("kind: review", "kind: review\nclocks: [EU-GDPR33-72H]")
     [control] = load_controls(_write(tmp_path, good)).controls
@@ -250,6 +265,49 @@ def test_a_mistake_in_a_list_is_named_with_its_line(tmp_path: Path, text: str, w
     with pytest.raises(ControlError) as caught:
         load_controls(tmp_path)
     assert str(caught.value).startswith(f"{path}:{why}")
+
+
+def test_a_member_that_a_column_never_holds_is_named_with_its_list_and_line(tmp_path: Path) -> None:
+    path = _write(tmp_path, GOOD.replace("  destination_country <> 'NO'", "  source_country NOT IN ('AU', @mine)"))
+    mine = _write(tmp_path, "member,valid_from,valid_to,source\nNO,,,\n\nchina,2024-01-01,,\n", "lists/mine.csv")
+    [problem] = check_controls(path)[1]
+    assert str(problem).startswith(f"{path}:17:32: ")
+    why = "source_country holds upper-case ISO 3166 alpha-2 codes, never 'china'"
+    assert problem.why == f"violated: {mine}:4: {why}"
+
+
+def test_every_bad_list_is_reported_and_the_good_ones_are_read(tmp_path: Path) -> None:
+    _write(tmp_path, GOOD)
+    for name in ("bad", "worse"):
+        _write(tmp_path, "member\n", f"lists/{name}.csv")
+    _write(tmp_path, "member,valid_from,valid_to,source\nNO,,,\n", "lists/good.csv")
+    _, problems, lists = check_controls(tmp_path)
+    assert [Path(each.file).name for each in problems] == ["bad.csv", "worse.csv"]
+    assert "good" in lists
+
+
+@pytest.mark.parametrize("name", ["lists/nordic.csv", "other.yaml"])
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: path.mkdir(), "cannot be read: Is a directory; take it away"),
+        (lambda path: path.symlink_to("nowhere"), "cannot be read: No such file or directory; take it away"),
+        (os.mkfifo, "is a pipe or a device, not a file: take it away"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a pipe or a device, not a file: take it away"),
+        (lambda path: path.write_bytes(b"#" * 1_000_001), "larger than 1000000 bytes: neither a control nor a list"),
+    ],
+    ids=["folder", "dangling link", "pipe", "device", "large"],
+)
+def test_what_is_no_readable_file_is_one_readable_error(
+    tmp_path: Path, name: str, make: Callable[[Path], object], why: str
+) -> None:
+    _write(tmp_path, GOOD)
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    make(path)
+    _, problems, _ = check_controls(tmp_path)
+    [problem] = problems
+    assert str(problem).startswith(f"{path}: {why}")
 
 
 def test_a_list_of_the_deployment_takes_the_place_of_one_that_ships(tmp_path: Path) -> None:

@@ -16,36 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bundles
+from bundles import said_by_both
 from onshore_pipeline.evidence import signed_note
 from onshore_pipeline.evidence import verify_standalone as standalone
-from onshore_pipeline.evidence.verify import verify_bundle
 
 FOLDER = bundles.GOLDEN / "v1"
 GOOD = FOLDER / "good.zip"
 FILES = bundles.files_of(GOOD)
 VERIFIER = Path(standalone.__file__)
-
-
-def said_by_both(path: Path, keys: str = bundles.KEYS, checkpoint: bytes | None = None) -> tuple[int, str]:
-    """Exit code, and the report or the problem; the same from both, and from the plain way alone."""
-
-    def alone() -> dict[str, Any]:
-        return standalone.verify(str(path), standalone.parse_keys(keys), checkpoint)
-
-    def plainly() -> dict[str, Any]:
-        with pytest.MonkeyPatch.context() as patch:
-            for name in ("quick_object", "quick_event", "quick_opening"):
-                patch.setattr(standalone, name, lambda *_: None)
-            return alone()
-
-    answers = []
-    for run in (alone, lambda: verify_bundle(path, keys, checkpoint), plainly):
-        try:
-            answers.append((0, standalone.report(run())))
-        except standalone.Problem as problem:
-            answers.append((problem.exit_code, str(problem)))
-    assert answers[0] == answers[1] == answers[2]
-    return answers[0]
 
 
 def test_the_golden_bundle_is_good() -> None:

@@ -23,6 +23,14 @@ def test_a_file_adds_to_a_profile_that_ships(tmp_path: Path) -> None:
     assert found.closed_keys == {"attributes": {"note"}}
 
 
+def test_a_file_opens_what_its_base_closes_and_is_personal_only_where_that_is(tmp_path: Path) -> None:
+    file = tmp_path / "oaic.yaml"
+    file.write_text("name: oaic\nbase: minimal\nopen: [destination_host]\n")
+    found = profile_of(str(file), [])
+    assert found.redacted == {*PROFILES["minimal"]} - {"destination_host"}
+    assert not found.pseudonyms
+
+
 def test_the_smallest_profile_has_no_pseudonyms() -> None:
     assert [profile_of(name, []).pseudonyms for name in ("full", "pseudonymous", "minimal")] == [True, True, False]
 
@@ -32,7 +40,9 @@ def test_the_smallest_profile_has_no_pseudonyms() -> None:
     [
         ("base: full\n", "name must be a text"),
         ("name: x\nredacted: [body]\n", "and nothing else"),
-        ("name: x\nredact: body\n", "redact a list"),
+        ("name: x\nredact: body\n", "redact and open lists"),
+        ("name: x\nopen: [reason]\n", "open: reason: no field that can be closed"),
+        ("name: x\nredact: [body]\nopen: [body]\n", "or closed by redact, too"),
         ("name: x\nbase: most\n", "there are full"),
         ("name: x\nredact: [reason]\n", "stands in the sealed line"),
         ("name: [\n", "no YAML"),

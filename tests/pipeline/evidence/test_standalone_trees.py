@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -64,3 +65,13 @@ def test_public_vectors_of_consistency_get_their_verdicts() -> None:
         proof = [base64.b64decode(each) for each in told["proof"] or ()]
         good = standalone.consistency_holds(told["size1"], told["size2"], old, new, proof)
         assert good is not bool(told["wantErr"]), told["file"]
+
+
+def test_inclusion_proofs_of_public_vectors_are_taken_and_refused_as_they_say() -> None:
+    vectors: list[dict[str, Any]] = json.loads(VECTORS.read_text())["inclusion"]
+    for told in vectors:
+        leaf, proof = base64.b64decode(told["leafHash"]), [base64.b64decode(each) for each in told["proof"] or ()]
+        root: bytes | None = None
+        with contextlib.suppress(ValueError):
+            root = standalone.inclusion_root(leaf, told["leafIdx"], told["treeSize"], proof)
+        assert (root == base64.b64decode(told["root"])) is not bool(told["wantErr"]), told["file"]

@@ -10,8 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onshore_pipeline.controls.load import load_controls
+from onshore_pipeline.domain.control import Clock
 from onshore_pipeline.findings.clocks import Deadline, due_at, in_words, left
+from onshore_pipeline.findings.deadlines import NamedClock, deadlines
 from onshore_pipeline.findings.holiday_lists import HolidaysUnknown, holidays_named
+from onshore_pipeline.findings.life import Life
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +32,16 @@ def due(began: str, within: str, zone: str = "UTC") -> str:
 
 def test_hours_pass_whatever_local_clocks_do() -> None:
     assert due("2026-10-03T12:00:00+10:00", "24h", "Australia/Sydney") == "2026-10-04T13:00:00+11:00"
+
+
+@pytest.mark.parametrize("zone", ["Australia/Sidney", "../../etc/passwd", "Australia"])
+@pytest.mark.parametrize("within", ["72h", "30d"])
+def test_in_a_zone_that_is_none_no_deadline_can_be_told(zone: str, within: str) -> None:
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    clock = NamedClock("X-1", Clock("aware", within, zone, None), is_own=True)
+    [told] = deadlines([clock], began, began, Life(aware_at=began))
+    assert (told.runs_from, told.due) == (began, None)
+    assert in_words(told, began).startswith(f"cannot be told: no time zone is named '{zone}'")
 
 
 def test_days_end_at_the_same_time_of_day_in_the_zone() -> None:
@@ -119,3 +133,63 @@ def test_a_list_of_holidays_that_ends_too_early_is_not_guessed_on(tmp_path: Path
         is_holiday(date(2027, 1, 1))
     with pytest.raises(HolidaysUnknown, match=r"MY\.txt"):
         holidays_named(tmp_path, "MY")
+
+
+def _counted(year: int, month: int, weekday: int, which: int) -> date:
+    """The first, second ... such weekday of a month, or the last one for -1."""
+    days = [day for day in (date(year, month, 1) + timedelta(days=each) for each in range(31)) if day.month == month]
+    return [day for day in days if day.weekday() == weekday][which - (which > 0)]
+
+
+def test_the_federal_holidays_that_ship_are_those_of_the_statute() -> None:
+    days = set()
+    for year in range(2023, 2034):
+        counted = ((1, 0, 3), (2, 0, 3), (5, 0, -1), (9, 0, 1), (10, 0, 2), (11, 3, 4))
+        fixed = [date(year, *each) for each in ((1, 1), (6, 19), (7, 4), (11, 11), (12, 25))]
+        observed = [day + timedelta(days={5: -1, 6: 1}.get(day.weekday(), 0)) for day in fixed]
+        days |= {*observed, *(_counted(year, *each) for each in counted)}
+    is_holiday = holidays_named(None, "US-FEDERAL")
+    first = date(2023, 1, 1)
+    asked = [first + timedelta(days=each) for each in range((date(2033, 1, 1) - first).days)]
+    assert [day for day in asked if is_holiday(day)] == sorted(day for day in days if day.year < 2033)
+    with pytest.raises(HolidaysUnknown, match="no day of 2033"):
+        is_holiday(date(2033, 1, 3))
+
+
+def test_a_list_of_the_deployment_takes_the_place_of_one_that_ships(tmp_path: Path) -> None:
+    (tmp_path / "US-FEDERAL.txt").write_text("2026-01-02 a day of ours\n")
+    assert holidays_named(tmp_path, "US-FEDERAL")(date(2026, 1, 2))
+    assert not holidays_named(tmp_path, "US-FEDERAL")(date(2026, 7, 3))
+
+
+@pytest.mark.parametrize(
+    ("decided", "due_on"),
+    [
+        ("2026-11-20T15:00:00-05:00", "2026-11-27T15:00:00-05:00"),  # Thanksgiving Day lies between
+        ("2026-11-26T15:00:00-05:00", "2026-12-02T15:00:00-05:00"),  # decided on a holiday: Friday is the first day
+        ("2027-12-28T15:00:00-05:00", "2028-01-04T15:00:00-05:00"),  # New Year's Day is a Saturday: Friday is free
+    ],
+)
+def test_a_material_incident_is_disclosed_within_four_business_days(decided: str, due_on: str) -> None:
+    clock = next(each for each in load_controls().controls if each.id == "US-SEC-8K").clock
+    assert clock is not None
+    life = Life(assessed_at=datetime.fromisoformat(decided))
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    [told] = deadlines([NamedClock("US-SEC-8K", clock, is_own=False)], now, now, life)
+    assert told.due == datetime.fromisoformat(due_on)
+
+
+def test_business_days_of_a_place_whose_holidays_nobody_listed_cannot_be_told() -> None:
+    clock = next(each for each in load_controls().controls if each.id == "AU-CPS234-10BD").clock
+    assert clock is not None
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    [told] = deadlines([NamedClock("AU-CPS234-10BD", clock, is_own=False)], now, now, Life(aware_at=now))
+    assert told.due is None
+    assert told.why == ("cannot be told: the list of holidays AU is not at hand: ONSHORE_CONTEXT_DIR/holidays/AU.txt")
+
+
+def test_a_list_of_holidays_that_was_changed_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "SG.txt").write_text("2026-12-25 Christmas\n")
+    assert not holidays_named(tmp_path, "SG")(date(2026, 12, 28))
+    (tmp_path / "SG.txt").write_text("2026-12-25 Christmas\n2026-12-28 a day in lieu\n")
+    assert holidays_named(tmp_path, "SG")(date(2026, 12, 28))

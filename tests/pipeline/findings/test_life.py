@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onshore_pipeline.findings import life
-from onshore_pipeline.findings.life import Deed, Life, live
+from onshore_pipeline.findings.life import Deed, Incident, Life, Start, live
 
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
 _NUMBERS = count()
@@ -26,8 +26,12 @@ def deed(
 
 
 def lived(*deeds: Deed, events_min: tuple[int, ...] = ()) -> Life:
-    times = [START + timedelta(minutes=each) for each in events_min]
-    return live("acme", deeds, lambda closed: min((each for each in times if each > closed), default=None))
+    times = [START + timedelta(minutes=each) for each in sorted(events_min)]
+
+    def behind(closed: datetime) -> Incident | None:
+        return next((Incident((Start(1, each, each),)) for each in times if each > closed), None)
+
+    return live("acme", deeds, behind)
 
 
 def test_a_finding_goes_from_open_to_resolved() -> None:
@@ -63,7 +67,8 @@ def test_an_event_later_than_the_closing_opens_it_again_and_an_earlier_one_that_
 ) -> None:
     assert lived(deed(closing, 10), events_min=(3, 10)).state in life.CLOSED
     found = lived(deed(closing, 10), events_min=(3, 11, 12))
-    assert (found.state, found.began) == ("open", START + timedelta(minutes=11))
+    assert found.began is not None
+    assert (found.state, found.began.known) == ("open", START + timedelta(minutes=11))
     assert found.steps[-1].action == life.RECURRENCE
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from onshore_pipeline.findings import waivers
 from onshore_pipeline.findings.life import Deed
-from onshore_pipeline.findings.people_keys import KeyUnusable, read_people, read_private
+from onshore_pipeline.findings.people_keys import KeyUnusable, read_people, read_private, usable_people
 from onshore_pipeline.findings.waivers import Waiver, in_force, signed_text, statement_of, waivers_of
 
 if TYPE_CHECKING:
@@ -157,8 +157,11 @@ def test_public_keys_are_read_by_person(tmp_path: Path) -> None:
     (tmp_path / "rina.pem").write_bytes(public)
     assert read_people(tmp_path) == {"rina": PEOPLE["rina"]}
     (tmp_path / "omar.pem").write_text("none")
-    with pytest.raises(KeyUnusable, match=r"omar\.pem"):
+    with pytest.raises(KeyUnusable, match=r"omar\.pem: no public key in PEM; write one with: openssl pkey"):
         read_people(tmp_path)
+    people, [unusable] = usable_people(tmp_path)
+    assert people == {"rina": PEOPLE["rina"]}
+    assert "omar.pem" in str(unusable)
 
 
 def test_what_is_signed_is_one_line_of_json_and_names_what_the_signer_does() -> None:

@@ -117,7 +117,7 @@ def test_a_continent_in_the_geolocation_file_is_no_country(with_geoip: Context, 
     assert _place(row) == UNKNOWN
 
 
-def test_the_users_address_registry_replaces_every_inference(
+def test_the_users_address_registry_places_what_nobody_else_does_and_is_held_against_geolocation(
     own: Callable[..., Context], destinations: Destinations, geoip_file: Path
 ) -> None:
     context = own(
@@ -129,10 +129,29 @@ def test_the_users_address_registry_replaces_every_inference(
     )
     addresses = ("10.1.2.3", "10.9.2.3", "52.62.0.1", "fd00::7", "192.168.0.1")
     rows = destinations(context, *({"address": address} for address in addresses))
-    assert [_place(row) for row in rows] == [
-        ("AU", "asserted"), ("JP", "asserted"), ("SG", "asserted"), ("MY", "asserted"), UNKNOWN,
-    ]  # fmt: skip
-    assert [row["entity"] for row in rows] == ["Acme", None, "AWS", None, None]
+    disputed = rows.pop(2)
+    assert [_place(row) for row in rows] == [("AU", "asserted"), ("JP", "asserted"), ("MY", "asserted"), UNKNOWN]
+    assert [row["entity"] for row in rows] == ["Acme", None, None, None]
+    assert [row["contradictions"] for row in rows] == [[]] * 4
+    assert (disputed["country"], disputed["country_basis"]) == (None, "inferred")
+    assert (disputed["country_candidates"], disputed["entity"]) == (["AU", "SG"], "AWS")
+    assert disputed["contradictions"] == ["destination:network=SG,geoip=AU"]
+
+
+def test_where_the_users_registry_and_geolocation_agree_the_place_is_the_users_word(
+    own: Callable[..., Context], destinations: Destinations, geoip_file: Path
+) -> None:
+    context = own(geoip=geoip_file, **{"addresses.csv": "network,country\n52.62.0.0/16,AU\n8.8.8.0/24,SG\n"})
+    rows = destinations(context, {"address": "52.62.0.1"}, {"address": "8.8.8.8"})
+    assert [_place(row) for row in rows] == [("AU", "asserted"), ("SG", "asserted")]  # geolocation of anycast is none
+    assert [row["contradictions"] for row in rows] == [[], []]
+
+
+def test_whom_a_block_was_given_to_does_not_contradict_who_holds_it(
+    own: Callable[..., Context], destinations: Destinations
+) -> None:
+    (row,) = destinations(own(**{"addresses.csv": "network,country\n133.11.0.0/16,SG\n"}), {"address": "133.11.0.1"})
+    assert (_place(row), row["contradictions"]) == (("SG", "asserted"), [])
 
 
 def test_an_address_is_where_its_facility_is(own: Callable[..., Context], destinations: Destinations) -> None:

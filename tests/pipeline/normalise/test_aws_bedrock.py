@@ -53,6 +53,20 @@ def test_a_model_that_may_run_elsewhere_runs_where_the_log_says(batch: Batch, mo
     assert [event["destination_region"] for event in batch.events()] == [None, "ap-northeast-1"]
 
 
+@pytest.mark.parametrize(
+    ("ran_in", "action"),
+    [("ap-northeast-1", "model.fallback"), ("AP-SOUTHEAST-2", "model.invoke"), (None, "model.invoke")],
+)
+def test_a_model_that_ran_in_another_region_fell_back(batch: Batch, ran_in: str | None, action: str) -> None:
+    assert told(batch, modelId="apac.anthropic.claude-3", inferenceRegion=ran_in)["action"] == action
+
+
+def test_that_a_router_chooses_is_no_fallback(batch: Batch) -> None:
+    routed = {"outputBodyJson": {"trace": {"promptRouter": {"invokedModelId": "anthropic.claude-3-haiku"}}}}
+    event = told(batch, modelId=f"{ACCOUNT}:default-prompt-router/anthropic.claude:1", output=routed)
+    assert (event["action"], event["model_served"]) == ("model.invoke", "anthropic.claude-3-haiku")
+
+
 def test_counts_may_be_texts(batch: Batch) -> None:
     event = told(batch, modelId="m.x", input={"inputTokenCount": "35"}, output={"outputTokenCount": "-4"})
     assert (event["input_tokens"], event["output_tokens"]) == (35, None)

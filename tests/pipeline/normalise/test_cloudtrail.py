@@ -12,6 +12,8 @@ from onshore_pipeline.normalise.cloudtrail_paths import RECORD_PATHS
 from onshore_pipeline.normalise.json_fields import read_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.pipeline.normalise.conftest import Batch
 
 UTC = dt.UTC
@@ -60,6 +62,17 @@ def test_a_raw_record_is_read_field_by_field(batch: Batch) -> None:
     assert (event["dataset"], event["object_type"], event["bytes"]) == ("patient-notes", "object", 2048)
     assert (event["outcome"], event["reason"]) == ("success", None)
     assert event["body"] == raw()
+
+
+@pytest.mark.parametrize("spelled", [str, str.lower])
+@pytest.mark.parametrize("text", ["2023-07-10 11:42:36", "2023-07-10T11:42:36", "2023-07-10T11:42:36Z"])
+def test_a_time_is_utc_also_where_a_table_dropped_its_zone(
+    batch: Batch, spelled: Callable[[str], str], text: str
+) -> None:
+    record = {"eventVersion": "1.08", "eventName": "GetObject", "eventSource": "s3.amazonaws.com", "eventTime": text}
+    body = json.dumps({spelled(name): value for name, value in record.items()})
+    event = batch.log({}, body=body, encoding_format="aws.cloudtrail", observed_ns=1).event()
+    assert event["occurred_at"] == dt.datetime(2023, 7, 10, 11, 42, 36, tzinfo=dt.UTC)
 
 
 def test_the_reader_of_the_log_is_no_party(batch: Batch) -> None:

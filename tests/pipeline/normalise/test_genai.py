@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -174,20 +175,34 @@ def test_only_invocations_fall_back(batch: Batch) -> None:
     [
         ("tools/call", "model.tool", "tool"),
         ("resources/read", "data.read", "resource"),
+        ("resources/subscribe", "model.other", "resource"),
         ("prompts/get", "data.read", "prompt"),
         ("sampling/createMessage", "model.invoke", None),
         ("initialize", "model.other", None),
+        ("tasks/result", "model.other", None),
     ],
 )
-def test_mcp_methods_become_actions_of_model_access(
+def test_mcp_methods_are_the_same_actions_whoever_tells_of_them(
     batch: Batch, method: str, action: str, object_type: str | None
 ) -> None:
-    event = batch.span(
+    batch.log({"log.record.format": "mcp.call"}, body=json.dumps({"method": method}))
+    batch.log({"log.record.format": "gateway.envoy"}, body=json.dumps({"mcp.method.name": method}))
+    batch.span(
         {"mcp.method.name": method, "mcp.resource.uri": "file:///notes", "server.address": "mcp.example.com"},
         span_kind=CLIENT,
-    ).event()
-    assert (event["action"], event["object_type"], event["domain"]) == (action, object_type, "model_access")
+    )
+    *_, event = events = batch.events()
+    assert [(each["action"], each["object_type"]) for each in events] == [(action, object_type)] * 3
+    assert event["domain"] == "model_access"
     assert (event["destination_host"], event["dataset"]) == ("mcp.example.com", "file:///notes")
+
+
+def test_a_record_that_is_no_model_call_stays_the_same_beside_one(batch: Batch) -> None:
+    batch.log({"gen_ai.response.id": "r-1", "gen_ai.usage.input_tokens": 5}, event_name="gen_ai.evaluation.result")
+    alone = batch.event()
+    beside, _ = batch.log(CALL, event_name="gen_ai.client.inference.operation.details").events()
+    assert beside == alone
+    assert (alone["outcome"], alone["input_tokens"]) == ("unknown", None)
 
 
 def test_a_memory_is_a_dataset(batch: Batch) -> None:

@@ -72,6 +72,50 @@ def test_hardware_metrics_of_other_types_are_a_host_state(batch: Batch) -> None:
     assert [key for _, key, _ in batch.normalised().attributes.rows()] == ["app.load", "hw.temperature"]
 
 
+# A line of dcgm-exporter: DCGM_FI_DEV_SM_CLOCK{...} 210
+DCGM = {
+    "gpu": "0",
+    "UUID": "GPU-a8affe7e-7930-ae20-3fc6-4b0edf3ebbf3",
+    "pci_bus_id": "00000000:0D:00.0",
+    "device": "nvidia0",
+    "modelName": "NVIDIA L40S",
+    "Hostname": "gpu-16",
+    "DCGM_FI_DRIVER_VERSION": "580.126.09",
+}
+NODE = {key: text for key, text in DCGM.items() if key != "Hostname"}
+
+
+@pytest.mark.parametrize(
+    ("resource", "labels", "host"),
+    [
+        ({}, [DCGM], "gpu-16"),
+        ({"host.name": "gpu-16.syd.example", "host.id": "h-16"}, [DCGM], "gpu-16"),
+        ({"host.name": "collector-1", "host.id": "h-1"}, [DCGM], "gpu-16"),
+        ({"host.name": "collector-1", "host.id": "h-1"}, [NODE], "collector-1"),
+        ({}, [{**NODE, "node": "ip-10-0-1-9"}], "ip-10-0-1-9"),
+        ({}, [{**DCGM, "node": "ip-10-0-1-9"}], "gpu-16"),
+        ({}, [DCGM, {**DCGM, "gpu": "1"}], "gpu-16"),
+        ({}, [DCGM, {**DCGM, "Hostname": "gpu-17"}], None),
+        ({}, [{**DCGM, "Hostname": ""}], None),
+    ],
+)
+def test_metrics_of_dcgm_are_of_the_host_that_they_name(
+    batch: Batch, resource: dict[str, str], labels: list[dict[str, str]], host: str | None
+) -> None:
+    batch.log(body="before").message(resource)
+    for each in labels:
+        batch.point("DCGM_FI_DEV_SM_CLOCK", 210, attributes=each)
+    _, event = batch.events()
+    assert (event["action"], event["source_host"]) == ("gpu.state", host)
+    is_its_own = resource.get("host.name", "").startswith(host or "")
+    assert event["source_id"] == (resource.get("host.id") if is_its_own else None)
+
+
+def test_a_host_label_of_other_metrics_is_no_host(batch: Batch) -> None:
+    batch.message(HOST).point("up", 1, attributes={"node": "node-9", "Hostname": "x"})
+    assert batch.event()["source_host"] == "node-1"
+
+
 def test_a_gpu_state_names_every_gpu_once_whatever_metric_has_that_name(batch: Batch) -> None:
     batch.message().point("hw.gpu.ids", 1)
     for uuid in ("GPU-b", "GPU-a", "GPU-b"):

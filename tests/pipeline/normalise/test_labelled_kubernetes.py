@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from source_samples import Sample, events_of
+from sample_messages import Sample
+from source_samples import events_of
 
 DATA: Final = Path(__file__).parents[4] / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from source_samples import Sample, formats, normalised_of, samples_of
+from source_samples import formats, normalised_of, samples_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
+
+    from sample_messages import Sample
 
 How = Literal["user", "query", "fragment"]
 
@@ -82,7 +84,9 @@ def plant_sample(sample: Sample, how: How, name: str, secret: str) -> Sample:
         text = _REQUEST_LINE.sub(lambda found: found[1] + planted(found[2], "query", name, secret), sample.body)
         text = _QUOTED_URL.sub(lambda found: planted(found[0], how, name, secret), text)
 
-    def attribute(key: str, value: str) -> str:
+    def attribute(key: str, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
         if key == "url.query":
             return f"{value}&{name}={secret}"
         return planted(value, how, name, secret) if "://" in value or key in _ATTRIBUTES else value

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from source_samples import Sample, events_of
+from sample_messages import Sample
+from source_samples import events_of
 
 FORMAT = "postgres.pgaudit"
 ENTRY = 'AUDIT: SESSION,5,1,READ,SELECT,TABLE,public.patients,"SELECT 1, 2",<not logged>'

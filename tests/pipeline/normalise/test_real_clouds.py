@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import pytest
 
-from source_samples import Sample, events_of
+from sample_messages import Sample
+from source_samples import events_of
 
 SHARED: Final = Path(__file__).parents[4] / "shared" / "data"
 OTEL: Final = SHARED / "otel-contrib"

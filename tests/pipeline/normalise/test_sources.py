@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from onshore_pipeline.normalise.shapes import SHAPES
+from sample_messages import OTLP
 from source_samples import changes, events_of, fidelity_of, formats, golden_events, samples_of
 
 FORMATS = formats()
@@ -19,7 +22,18 @@ def listed(said: dict[str, Any], what: str) -> set[str]:
 
 
 def test_every_format_has_samples() -> None:
-    assert {shape.format for shape in SHAPES} <= set(FORMATS)
+    assert {*(shape.format for shape in SHAPES), *OTLP} == set(FORMATS)
+
+
+def test_every_format_says_what_it_proves() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "sources.md").read_text(encoding="utf-8")
+    tables = page.partition("## Infrastructure")[2]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in tables.splitlines() if line[:2] == "| "]
+    told = {name for source, *_ in rows for name in re.findall("`([^`]+)`", source)}
+    assert set(FORMATS) <= told
+    assert all(len(row) == 4 and all(row) for row in rows)
+    ways = " ".join(row[1] for row in rows)
+    assert all(f"`onshore collect {name}`" in ways for name in ("host", "gpu", "sockets"))
 
 
 @each_format

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from source_samples import Sample, events_of, samples_of
+from sample_messages import Sample
+from source_samples import events_of, samples_of
 
 SCHEMA = json.loads(
     (Path(__file__).parents[3] / "docs" / "schemas" / "vendor-ticket.schema.json").read_text(encoding="utf-8")

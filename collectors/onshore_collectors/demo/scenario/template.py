@@ -139,7 +139,7 @@ class Template:
         } | self._of_disputes()
 
     def _of_disputes(self) -> Expected:
-        """SOV-24-01 judges whatever succeeded and is no measurement, plain flow or deletion."""
+        """SOV-24-01 judges whatever succeeded and is no measurement, deletion or flow without a dispute."""
         if isinstance(self.shape, State) or (isinstance(self.shape, Log) and self.shape.event_name in _NOT_JUDGED):
             return {}
         if isinstance(self.shape, Span):

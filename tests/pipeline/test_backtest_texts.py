@@ -1,0 +1,70 @@
+"""A control over history when its text changed meanwhile: each text judges the events of its own time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+
+from embedded_pipeline import Pipeline, running_pipeline
+from house import House, counted, new_house, text
+from onshore_pipeline.commands.backtest import _texts as texts_of
+from onshore_pipeline.controls.activations import FILE_NAME, Activation, written
+from onshore_pipeline.controls.load import PACKS, check_controls
+from onshore_pipeline.jobs.backtest import Backtest
+from onshore_pipeline.jobs.backtest_windowed import WindowedBacktest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    with running_pipeline(tmp_path_factory.mktemp("backtest") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def house(pipeline: Pipeline, tmp_path: Path) -> House:
+    return new_house(pipeline, tmp_path)
+
+
+def test_over_history_each_text_judges_its_own_time_and_another_is_shown_beside_them(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = (datetime.now(UTC) - timedelta(days=1)).replace(hour=12, minute=0, second=0, microsecond=0)
+    house.activate(2, changes, text(2).replace("('AU', 'NZ')", "('AU', 'NZ', 'US')"))
+    before, behind = changes - timedelta(seconds=1), changes + timedelta(seconds=1)
+    for at, country in ((before, "US"), (behind, "US"), (behind, "FR")):
+        house.violate("default", at, destination_country=country)
+    monkeypatch.setenv("ONSHORE_CONTROLS_DIR", str(house.controls))
+    another = tmp_path / "v3.yaml"
+    another.write_text(text(3))
+    old, new = texts_of("ACME-01", another, house.pipeline.settings.data_dir)
+    day = changes.replace(hour=0)
+    [said] = Backtest(house.reader(), old, new).days(day, day + timedelta(days=1))
+    assert {version: counts["violated"] for version, counts in said.stored.items()} == {1: 1, 2: 1}
+    assert (said.agreement, said.old["violated"], said.new and said.new["violated"]) == ("equal", 2, 3)
+    [differs] = Backtest(house.reader(), old, new).differing(day, day + timedelta(days=1), 10)
+    assert (differs["old"], differs["new"], said.changed) == ("satisfied", "violated", 1)
+
+
+def test_over_history_each_text_judges_the_windows_that_begin_in_its_time(house: House) -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    changes = today - timedelta(days=4)
+    house.control_id = "ACME-02"
+    (house.controls / "w1.yaml").write_text(counted())
+    decided = [Activation("ACME-02", 2, sha256(counted(2, 300).encode()).hexdigest(), changes, today, "rina", "why")]
+    (house.controls / "w2.yaml").write_text(counted(2, 300))
+    (house.controls / FILE_NAME).write_text(written(decided))
+    for day in (changes - timedelta(days=1), changes):
+        house.violate("default", day, action="data.export", data_bytes=200)
+    house.pipeline.judge_windows()
+    known, _, _ = check_controls(PACKS, house.controls)
+    old = [each.windowed for each in known if each.control.id == "ACME-02" and each.windowed is not None]
+    days = list(WindowedBacktest(house.reader(), old, None).days(changes - timedelta(days=1), today))
+    assert [day.old["violated"] for day in days] == [1, 0, 0, 0, 0]
+    assert {day.agreement for day in days} == {"equal"}
