@@ -33,6 +33,10 @@ WHERE s.digest = unhex({digest:String}) AND s.kind = 'context'
     AND splitByChar('.', toString(s.name))[1] IN {names:Array(String)}
 GROUP BY name, sha256
 """
+_FILES: Final = """
+SELECT toString(name) AS name, if(any(version) = '', left(lower(hex(any(sha256))), 12), any(version)) AS version
+FROM rule_sets WHERE digest = unhex({digest:String}) AND kind = 'context' GROUP BY name
+"""
 # Registry → its column that is read here, the axis, and the event's column of each subject that names a row.
 _ASKED: Final = {
     "entities": ("law", AXES[3], {**{each: f"{each}_entity" for each in SUBJECTS}, "key": "key_custodian"}),
@@ -56,6 +60,16 @@ def context_of(store: Store, topic_id: str, partition: int, offset: int, attempt
     asked = {"topic": topic_id, "partition": partition, "offset": offset, "attempt": attempt_id}
     found = store.frame(_ENTRY, asked)
     return str(found["context"][0]) if found.height else ""
+
+
+def files_of(store: Store, digest: str) -> dict[str, str]:
+    """The versions of registries and reference data of this digest by file; of the content where it names none.
+
+    Raises:
+        StoreUnavailable: the store did not answer.
+    """
+    rows = store.frame(_FILES, {"digest": digest}).rows() if digest else []
+    return {str(name): str(version) for name, version in rows}
 
 
 def stated_of(store: Store, event: Mapping[str, Any], digest: str) -> dict[tuple[str, str], Stated]:

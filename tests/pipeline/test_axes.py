@@ -8,6 +8,13 @@ from onshore_pipeline.domain.axes import AXES, SUBJECTS, Axis, Stated, axes_of
 
 CONTEXT = "c0" * 32
 LAW, RUN_FROM = Stated(("JP", "US"), "own/entities.yaml:2", "7"), Stated(("AU", "IN"), "own/facilities.yaml:4", "9")
+FILES = {
+    "own/keys.yaml": "4",
+    "own/facilities.csv": "9f8e7d6c5b4a",
+    "reference/cloud_regions.csv": "2026-11-01",
+    "reference/region_sets.csv": "2026-10-01",
+    "geoip/geoip": "2026-09-30",
+}
 PLACED: dict[str, Any] = {
     "source_format": "otlp.log",
     "schema_url": "https://opentelemetry.io/schemas/1.40.0",
@@ -26,7 +33,8 @@ PLACED: dict[str, Any] = {
 
 
 def axes(stated: dict[tuple[str, str], Stated] | None = None, **changes: Any) -> dict[tuple[str, str], Axis]:
-    return {(axis.subject, axis.axis): axis for axis in axes_of({**PLACED, **changes}, CONTEXT, stated)}
+    told = axes_of({**PLACED, **changes}, CONTEXT, stated, FILES)
+    return {(axis.subject, axis.axis): axis for axis in told}
 
 
 def test_every_subject_has_all_seven_axes_and_what_nothing_is_known_about_is_unknown() -> None:
@@ -110,3 +118,59 @@ def test_one_who_administers_from_elsewhere_than_the_registry_says_is_told_besid
     assert other.note == "disputed: destination:registry=AU+IN,actor=PH"
     several = axes(stated, **session, actor_country_candidates=["IN", "PH"])["destination", "administration location"]
     assert several.values == ("AU", "IN", "PH")
+
+
+def test_a_place_names_the_claim_that_it_follows_from_and_the_version_of_what_it_was_looked_up_in() -> None:
+    told = axes(provenance="source=geoip/- destination=region/facility key=registered/sent", source_country="JP",
+                source_country_basis="inferred")  # fmt: skip
+    place = told["destination", "physical location"]
+    assert (place.basis, place.source) == ("asserted", "the region that otlp.log names")
+    assert place.version == "reference/cloud_regions.csv 2026-11-01, reference/region_sets.csv 2026-10-01"
+    source = told["source", "physical location"]
+    assert (source.source, source.version) == ("geolocation of the address", "geoip/geoip 2026-09-30")
+    assert told["key", "physical location"].version == "own/keys.yaml 4"
+
+
+def test_what_the_record_itself_says_has_the_version_of_its_schema_and_none_where_it_names_none() -> None:
+    said = axes(provenance="destination=declared/sent")
+    for axis in ("physical location", "operating entity"):
+        told = said["destination", axis]
+        assert (told.source, told.version) == ("otlp.log", PLACED["schema_url"])
+    assert axes(provenance="destination=declared/-", schema_url=None)["destination", "physical location"].version == ""
+
+
+def test_an_owner_has_the_basis_of_what_it_follows_from() -> None:
+    bases = {
+        owner: axes(provenance=f"destination=region/{owner}")["destination", "operating entity"].basis
+        for owner in ("sent", "facility", "network", "provider", "asn", "host")
+    }
+    assert bases == dict.fromkeys(("sent", "facility", "network"), "asserted") | dict.fromkeys(
+        ("provider", "asn", "host"), "inferred"
+    )
+
+
+def test_a_disputed_place_names_everyone_who_claims_something() -> None:
+    claim = "destination:facility=AU,geoip=US"
+    told = axes(
+        destination_country=None,
+        destination_country_basis="inferred",
+        destination_country_candidates=["AU", "US"],
+        contradictions=[claim],
+        provenance="destination=facility+geoip/-",
+    )["destination", "physical location"]
+    assert told.source == "the registry of facilities, geolocation of the address"
+    assert told.version == "geoip/geoip 2026-09-30, own/facilities.csv 9f8e7d6c5b4a"
+    assert told.note == f"disputed: {claim}"
+
+
+def test_who_holds_a_key_is_told_by_the_sender_or_by_the_registry_of_keys() -> None:
+    told = axes(provenance="key=declared/registered")
+    for each in (("key", "operating entity"), ("destination", "key custodian")):
+        assert (told[each].basis, told[each].source) == ("asserted", "the registry of keys")
+        assert told[each].version == "own/keys.yaml 4"
+
+
+def test_claims_of_a_later_release_are_not_guessed_at() -> None:
+    unknown = axes(provenance="destination=satellite/treaty odd")
+    before = axes()
+    assert unknown == before

@@ -10,7 +10,7 @@ import pytest
 import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
-from onshore_pipeline.axis_facts import context_of, stated_of
+from onshore_pipeline.axis_facts import context_of, files_of, stated_of
 from onshore_pipeline.domain.axes import Stated, axes_of
 from onshore_pipeline.store.reader import Reader
 
@@ -88,6 +88,21 @@ def test_what_is_said_to_be_none_or_has_no_row_or_no_digest_adds_nothing(
     assert stated_of(reader(pipeline), key, named) == {}
     assert stated_of(reader(pipeline), event, "") == {}
     assert stated_of(reader(pipeline), event, "00" * 32) == {}
+
+
+def test_every_file_that_the_registries_were_made_of_has_a_version(pipeline: Pipeline, event: dict[str, Any]) -> None:
+    files = files_of(reader(pipeline), digest(pipeline, event))
+    known = {each.name: each.version or each.sha256[:12] for each in pipeline.judgement.context.sources}
+    assert files == known
+    assert files["own/entities.yaml"] == "7"
+    assert files_of(reader(pipeline), "") == {}
+
+
+def test_what_a_place_and_an_owner_follow_from_is_kept_with_the_event(
+    pipeline: Pipeline, event: dict[str, Any]
+) -> None:
+    [row] = reader(pipeline).rows("SELECT toString(provenance) AS told FROM events_current")
+    assert row["told"] == "source=declared/sent destination=declared+facility/sent"
 
 
 KEY_PARENT, KEY_REGISTERED = ("key", "ultimate parent's country"), ("key", "registration")

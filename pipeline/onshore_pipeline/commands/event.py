@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from onshore_pipeline.axis_facts import context_of, stated_of
+from onshore_pipeline.axis_facts import context_of, files_of, stated_of
 from onshore_pipeline.commands.dead_letters import reader_of
 from onshore_pipeline.commands.event_proof import prove
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
@@ -27,7 +27,7 @@ _WORDS: Final = (
     *("tenant", "domain", "action", "outcome", "source_format", "schema_url", "kafka_topic"),
     *(f"{party}_{name}" for party in PARTIES for name in ("country", "country_basis", "entity", "entity_country")),
     *(f"{party}_{name}" for party in PARTIES for name in ("control_country", "facility")),
-    *("key_custodian", "key_country", "key_country_basis", "transit_basis"),
+    *("key_custodian", "key_country", "key_country_basis", "transit_basis", "provenance"),
 )
 _LISTS: Final = (*(f"{party}_country_candidates" for party in PARTIES), "transit_countries", "contradictions")
 _COLUMNS: Final = ", ".join(
@@ -67,7 +67,7 @@ def show(
         raise OnshoreError(f"{asked}: no such event is committed; one that just arrived takes a few seconds")
     row = rows[0]
     digest = context_of(reader, row["topic"], row["kafka_partition"], row["kafka_offset"], row["attempt"])
-    axes = axes_of(row, digest, stated_of(reader, row, digest))
+    axes = axes_of(row, digest, stated_of(reader, row, digest), files_of(reader, digest))
     if as_json:
         told = {**_plain(row), "context_digest": digest, "axes": [asdict(axis) for axis in axes]}
         typer.echo(json.dumps(told, ensure_ascii=False))

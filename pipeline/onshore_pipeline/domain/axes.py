@@ -2,10 +2,11 @@
 
 Physical location, operating entity, ultimate parent's country, reach of governing law, key custodian, administration
 location and transit path; each with its basis, the source that said it, and that source's version. Unknown is said as
-unknown and never left out. An event keeps a basis for places and none for owners: an owner is told with the weakest
-basis that it can have. Neither does it keep whose further law reaches an organisation, nor from where a facility is
-administered, nor whose a key's custodian is: that is what the registries say that it was located with (`Stated`),
-looked up when it is asked for.
+unknown and never left out. What a place or an owner follows from the event keeps as the name of a claim (`provenance`),
+and an owner has the basis of that; an owner of an event that was located before it was kept, the weakest that it can
+have. Whose further law reaches an organisation, from where a facility is administered and whose a key's custodian is
+the event does not keep: that is what the registries say that it was located with (`Stated`), looked up when it is asked
+for.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from onshore_pipeline.domain import provenance
 from onshore_pipeline.domain.event import PARTIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from onshore_pipeline.domain.provenance import Origin
 
 SUBJECTS: Final = (*PARTIES, "key")
 AXES: Final = (
@@ -72,7 +76,10 @@ class Stated:
 
 
 def axes_of(
-    event: Mapping[str, Any], context_digest: str, stated: Mapping[tuple[str, str], Stated] | None = None
+    event: Mapping[str, Any],
+    context_digest: str,
+    stated: Mapping[tuple[str, str], Stated] | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> list[Axis]:
     """The seven axes of actor, source, destination and key, in that order.
 
@@ -80,17 +87,25 @@ def axes_of(
         event: columns of `events`; null or an empty list is unknown.
         context_digest: of the registries that the event was located with, as its log entry names it.
         stated: by subject and axis, what these registries say beside that (`axis_facts.stated_of`).
+        files: versions of these registries by file (`axis_facts.files_of`).
     """
-    said = _Said(event, context_digest, stated or {})
+    said = _Said(event, context_digest, stated or {}, files or {})
     return [axis for subject in SUBJECTS for axis in said.of(subject)]
 
 
 class _Said:
     """One event, asked for axes."""
 
-    def __init__(self, event: Mapping[str, Any], context_digest: str, stated: Mapping[tuple[str, str], Stated]) -> None:
-        self._event, self._context, self._stated = event, context_digest, stated
+    def __init__(
+        self,
+        event: Mapping[str, Any],
+        context_digest: str,
+        stated: Mapping[tuple[str, str], Stated],
+        files: Mapping[str, str],
+    ) -> None:
+        self._event, self._context, self._stated, self._files = event, context_digest, stated, files
         self._sender = str(event.get("source_format") or "sender")
+        self._from = provenance.read(event.get("provenance"))
 
     def of(self, subject: str) -> list[Axis]:
         """The seven, in the order of `AXES`."""
@@ -113,18 +128,19 @@ class _Said:
         note = f"disputed: {'; '.join(claims)}" if claims else "one of these" if not country and several else ""
         values = (country,) if country else several
         basis = str(self._event.get(f"{subject}_country_basis") or "unknown")
-        return self._told(subject, AXES[0], values, basis, note)
+        told = self._told(subject, AXES[0], values, basis, note)
+        claimed = self._from[subject].place if subject in self._from else ()
+        return self._by_origins(told, [provenance.PLACES[claim] for claim in claimed])
 
     def _owner(self, subject: str) -> tuple[Axis, Axis]:
         """Who runs it, and the country of that company's ultimate parent."""
         if subject == "key":
-            custodian = self._told(subject, AXES[1], self._values("key_custodian"), "asserted")
-            return custodian, self._from_registry(subject, AXES[2])
+            return self._held(subject, AXES[1]), self._from_registry(subject, AXES[2])
         name = self._values(f"{subject}_entity")
         basis = "asserted" if subject == "actor" else "inferred"
         parent = self._values(f"{subject}_control_country")
         return (
-            self._told(subject, AXES[1], name, basis),
+            self._by_owner(self._told(subject, AXES[1], name, basis), subject),
             self._by_row(self._told(subject, AXES[2], parent, "inferred"), AXES[2]),
         )
 
@@ -149,8 +165,10 @@ class _Said:
 
     def _custodian(self, subject: str) -> Axis:
         """Who holds the key of the data; an actor has none."""
-        values = () if subject == "actor" else self._values("key_custodian")
-        return self._told(subject, AXES[4], values, "asserted")
+        return Axis(subject, AXES[4]) if subject == "actor" else self._held(subject, AXES[4])
+
+    def _held(self, subject: str, axis: str) -> Axis:
+        return self._by_owner(self._told(subject, axis, self._values("key_custodian"), "asserted"), "key")
 
     def _administration(self, subject: str) -> Axis:
         """From where it is administered: as its facility's row says, and where the one stood who administered it now.
@@ -184,6 +202,29 @@ class _Said:
         if stated is None or stated.countries != told.values:
             return told
         return replace(told, source=stated.source, version=stated.version)
+
+    def _by_owner(self, told: Axis, owned: str) -> Axis:
+        """With what the owner of one of the subjects follows from, where the event keeps it."""
+        owner = self._from[owned].owner if owned in self._from else ""
+        if not told.values or not owner:
+            return told
+        origin = provenance.OWNERS[owner]
+        return replace(self._by_origins(told, [origin]), basis=origin.basis)
+
+    def _by_origins(self, told: Axis, origins: list[Origin]) -> Axis:
+        """With who says so, and the versions of what they say it by: of registries, else of the record."""
+        if not told.values or not origins:
+            return told
+        source = ", ".join(dict.fromkeys(each.says.replace(provenance.SENDER, self._sender) for each in origins))
+        versions = [
+            f"{name} {version}".rstrip()
+            for name, version in sorted(self._files.items())
+            if any(name.startswith(begins) for each in origins for begins in each.files)
+        ]
+        if any(not each.files for each in origins) and (schema := self._event.get("schema_url")):
+            versions.insert(0, str(schema))
+        by_files = any(each.files for each in origins)
+        return replace(told, source=source, version=", ".join(versions) or (self._context if by_files else ""))
 
     def _transit(self, subject: str) -> Axis:
         """The countries on the way; a key does not travel."""

@@ -156,6 +156,7 @@ EVENT_COLUMNS: Final[tuple[Column, ...]] = (
     Column("output_tokens", Kind.U64),
     # judgement inputs and the rest
     Column("contradictions", Kind.WORDS, line=InLine.COMMITTED),
+    Column("provenance", Kind.WORD),  # what places and owners follow from; unknown of events before it was kept
     Column("resource_attributes", Kind.TEXT_MAP, required=True, line=InLine.SUBTREE),
     Column("attributes", Kind.TEXT_MAP, required=True, line=InLine.SUBTREE),
     Column("body", Kind.TEXT, line=InLine.COMMITTED),

@@ -58,7 +58,8 @@ def weigh(claims: pl.DataFrame, party: str) -> pl.DataFrame:
 
     Returns:
         In order: country String, basis String (never null), candidates List(String) (never null), contradiction
-        String (null: none), such as `destination:region=ap-southeast-2,geoip=US`.
+        String (null: none), such as `destination:region=ap-southeast-2,geoip=US`, claim String (the one that the
+        country follows from, all that were weighed joined by `+` where it is open or follows from several; null: none).
     """
     made = [name for name in CLAIMS if f"{name}" in claims.columns]
     sets = [f"{name}_set" for name in CLAIMS if f"{name}_set" in claims.columns]
@@ -73,10 +74,12 @@ def weigh(claims: pl.DataFrame, party: str) -> pl.DataFrame:
         *(pl.col(name).is_not_null() for name in sets),
         *((pl.col(name) != country).fill_null(False) for name in made[1:]),
     )
-    plain = claims.select(country=country, basis=basis, special=special)
+    claim = pl.coalesce(*(_named(name, pl.col(name).is_not_null()) for name in made), pl.lit(None, pl.String))
+    plain = claims.select(country=country, basis=basis, special=special, claim=claim)
     empty = pl.lit([], dtype=_COUNTRIES)
     if not plain.get_column("special").any():
-        return plain.select("country", "basis", candidates=empty, contradiction=pl.lit(None, pl.String))
+        nothing = (empty.alias("candidates"), pl.lit(None, pl.String).alias("contradiction"))
+        return plain.select("country", "basis", *nothing, "claim")
     rows = plain.get_column("special").arg_true()
     weighed = _weigh_special(claims[rows], party).with_columns(rows.alias("position"))
     joined = plain.with_row_index("position").join(weighed, on="position", how="left", maintain_order="left")
@@ -85,6 +88,7 @@ def weigh(claims: pl.DataFrame, party: str) -> pl.DataFrame:
         basis=pl.when("special").then("basis_right").otherwise("basis"),
         candidates=pl.col("candidates").fill_null(empty),
         contradiction="contradiction",
+        claim=pl.when("special").then("claim_right").otherwise("claim"),
     )
 
 
@@ -104,11 +108,11 @@ def _weigh_special(claims: pl.DataFrame, party: str) -> pl.DataFrame:
     )
     joined = spelled.join(combinations, on="key", how="left", maintain_order="left")
     text = pl.when(~pl.col("agree")).then(pl.lit(f"{party}:") + pl.col("text"))
-    return joined.select("country", "basis", "candidates", contradiction=text)
+    return joined.select("country", "basis", "candidates", text.alias("contradiction"), "claim")
 
 
 def _weigh_lists(claims: pl.DataFrame, names: list[str]) -> pl.DataFrame:
-    """Every claim as a list of countries → key, agree Boolean, country, basis, candidates."""
+    """Every claim as a list of countries → key, agree Boolean, country, basis, candidates, claim."""
     codes = list(range(len(BASES)))
     lists = [_as_list(name, claims).alias(name) for name in names]
     ranks = [
@@ -127,12 +131,15 @@ def _weigh_lists(claims: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     naming = pl.min_horizontal(pl.when(pl.col(name).list.len() == 1).then(pl.col(f"{name} rank")) for name in names)
     rank = pl.when(alone).then(pl.coalesce(naming, weakest)).otherwise(weakest)
     several = pl.when(agree).then("common").otherwise("all").list.sort()
+    made = [_named(name, pl.col(name).is_not_null()) for name in names]
+    first = pl.coalesce(_named(name, alone & (pl.col(name).list.len() == 1)) for name in names)
     return frame.select(
         "key",
         agree=agree,
         country=pl.when(alone).then(pl.col("common").list.first()),
         basis=rank.replace_strict(codes, list(BASES), return_dtype=pl.String),
         candidates=pl.when(alone).then(pl.lit([], dtype=_COUNTRIES)).otherwise(several),
+        claim=pl.coalesce(first, pl.concat_str(made, separator="+", ignore_nulls=True)),
     )
 
 
@@ -153,6 +160,10 @@ def _as_list(name: str, claims: pl.DataFrame) -> pl.Expr:
     return pl.coalesce(expression for expression in (single, several) if expression is not None)
 
 
+def _named(name: str, made: pl.Expr) -> pl.Expr:
+    return pl.when(made).then(pl.lit(name))
+
+
 def _basis(name: str, claims: pl.DataFrame) -> pl.Expr:
     column = f"{name}_basis"
     return pl.col(column).fill_null("inferred") if column in claims.columns else pl.lit("inferred")
@@ -167,5 +178,8 @@ def _spelled(name: str, claims: pl.DataFrame) -> pl.Expr:
 
 def _unknown(height: int) -> pl.DataFrame:
     return pl.select(pl.repeat(None, height, dtype=pl.String).alias("country")).with_columns(
-        basis=pl.lit("unknown"), candidates=pl.lit([], dtype=_COUNTRIES), contradiction=pl.lit(None, pl.String)
+        basis=pl.lit("unknown"),
+        candidates=pl.lit([], dtype=_COUNTRIES),
+        contradiction=pl.lit(None, pl.String),
+        claim=pl.lit(None, pl.String),
     )

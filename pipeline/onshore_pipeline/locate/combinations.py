@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
+from onshore_pipeline.distinct import encoded
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -16,6 +18,50 @@ if TYPE_CHECKING:
 
 # Up to so many possible values a table is faster than sorting.
 _MOST_TABLED: Final = 1 << 20
+
+
+class Numbered(NamedTuple):
+    """A column of few different values.
+
+    Attributes:
+        values: the different values, none of them null.
+        which: by row, which of them it has, -1 for none.
+    """
+
+    values: pl.Series
+    which: Codes
+
+
+def numbered(column: pl.Series) -> Numbered | None:
+    """A column by its distinct values; None where all are null."""
+    if column.null_count() == len(column):
+        return None
+    distinct, which = encoded(column)
+    return Numbered(distinct, which.cast(pl.Int64).fill_null(-1).to_numpy())
+
+
+def combined(parts: Sequence[Numbered], height: int, put_together: pl.Expr) -> pl.Series | None:
+    """One value a row out of several columns, each combination that occurs put together once.
+
+    Args:
+        parts: the columns.
+        height: how many rows there are.
+        put_together: an expression over all columns of a frame that has one for each part with any value in it, null
+            where a row has none.
+
+    Returns:
+        Its values, None where no part has any.
+    """
+    used = [part for part in parts if part.which.max(initial=-1) >= 0]
+    if not used:
+        return None
+    rows, which = combinations([part.which for part in used], height)
+    at = [pl.Series(part.which[rows]) for part in used]
+    columns = [
+        part.values.gather(numbers.set(numbers < 0, None)).alias(str(number))
+        for number, (part, numbers) in enumerate(zip(used, at, strict=True))
+    ]
+    return pl.DataFrame(columns).select(put_together).to_series()[which]
 
 
 def combinations(columns: Iterable[Codes], height: int) -> tuple[Codes, Codes]:

@@ -9,14 +9,15 @@ import polars as pl
 from onshore_pipeline.distinct import nulls
 from onshore_pipeline.locate import codes, ownership, regions
 from onshore_pipeline.locate.claims import weigh
+from onshore_pipeline.locate.provenance import party_text
 from onshore_pipeline.locate.registered import on_days
 
 if TYPE_CHECKING:
     from onshore_pipeline.context import Context
 
 
-def key_places(events: pl.DataFrame, context: Context) -> tuple[list[pl.Series], pl.Series]:
-    """key_custodian, key_country and key_country_basis, and what disagrees about the key's place.
+def key_places(events: pl.DataFrame, context: Context) -> tuple[list[pl.Series], pl.Series, pl.Series]:
+    """key_custodian, key_country and key_country_basis; what disagrees about the key's place; its part of `provenance`.
 
     What was sent, what the registry of keys says and the region in the key's own name are claims; where nobody makes
     one, the country is inferred from where the custodian is registered.
@@ -26,7 +27,9 @@ def key_places(events: pl.DataFrame, context: Context) -> tuple[list[pl.Series],
     height = events.height
     if all(column.null_count() == height for column in (sent, custodian, key)):
         unknown = pl.Series("key_country_basis", ["unknown"]).new_from_index(0, height)
-        return [custodian, sent, unknown], nulls(height, {"key": pl.String()}).to_series()
+        nothing = nulls(height, {"key": pl.String()}).to_series()
+        return [custodian, sent, unknown], nothing, nothing
+    holder_sent = custodian
     claims = [codes.country_codes(sent, context.countries).alias("declared")]
     if context.registered.keys is not None and key.null_count() < height:
         known = on_days(key, events["occurred_at"], context.registered.keys, "key")
@@ -48,4 +51,16 @@ def key_places(events: pl.DataFrame, context: Context) -> tuple[list[pl.Series],
         place["country"].zip_with(~infers, by_custodian).alias("key_country"),
         place["basis"].zip_with(~infers, inferred).alias("key_country_basis"),
     ]
-    return columns, place["contradiction"].alias("key")
+    told = pl.DataFrame(
+        {"claim": place["claim"], "infers": infers, "sent": holder_sent, "custodian": custodian}
+    ).select(
+        party_text(
+            "key",
+            pl.when("infers").then(pl.lit("custodian")).otherwise("claim"),
+            pl.when(pl.col("sent").is_not_null())
+            .then(pl.lit("sent"))
+            .when(pl.col("custodian").is_not_null())
+            .then(pl.lit("registered")),
+        ).alias("key")
+    )
+    return columns, place["contradiction"].alias("key"), told.to_series()

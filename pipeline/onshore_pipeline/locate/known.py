@@ -14,6 +14,7 @@ import polars as pl
 from onshore_pipeline.distinct import by_distinct, looked_up
 from onshore_pipeline.locate import codes, hosts, ownership, regions
 from onshore_pipeline.locate.claims import weigh
+from onshore_pipeline.locate.provenance import party_text
 
 if TYPE_CHECKING:
     from onshore_pipeline.context import Context
@@ -56,6 +57,7 @@ class Known:
                 place.get_column("candidates").alias("country_candidates"),
                 *self._ownership(),
                 disputes.select(pl.concat_list(pl.all()).list.drop_nulls().alias("contradictions")).to_series(),
+                self._provenance(place.get_column("claim")),
             ]
         )
 
@@ -118,22 +120,37 @@ class Known:
             profile["profile"].alias("profile_label"),
         )
 
+    def _owners(self) -> dict[str, pl.Series]:
+        """Whose it is, by who says so (`domain.provenance.OWNERS`), the strongest first."""
+        kinds = self._kinds
+        sent = {"sent": kinds["entity"]}
+        if self._party == "actor":
+            by_registry = kinds["employer_registered"].fill_null(False)
+            employer = kinds["employer"]
+            return sent | {"employer": employer.set(by_registry, None), "person": employer.set(~by_registry, None)}
+        return sent | {
+            "network": kinds["network_entity"],
+            "facility": self._facility["entity"],
+            "host": self._host["host_entity"],
+            "region": self._region["region_operator"],
+            "provider": ownership.provider_operators(self._provider, self._context),
+            "asn": self._operator["operator"],
+            "range": kinds["operator"],
+        }
+
+    def _provenance(self, place: pl.Series) -> pl.Series:
+        """This party's part of `provenance`, null where nothing is known."""
+        said = [(name, owner) for name, owner in self._owners().items() if owner.null_count() < len(owner)]
+        frame = pl.DataFrame([place.alias("place"), *(owner.alias(name) for name, owner in said)])
+        owner = pl.coalesce(
+            *(pl.when(pl.col(name).is_not_null()).then(pl.lit(name)) for name, _ in said), pl.lit(None, pl.String)
+        )
+        return frame.select(party_text(self._party, pl.col("place"), owner).alias("provenance")).to_series()
+
     def _ownership(self) -> list[pl.Series]:
         """asn, entity, entity_country, control_country."""
         kinds = self._kinds
-        if self._party == "actor":
-            others = [kinds["employer"]]
-        else:
-            others = [
-                kinds["network_entity"],
-                self._facility["entity"],
-                self._host["host_entity"],
-                self._region["region_operator"],
-                ownership.provider_operators(self._provider, self._context),
-                self._operator["operator"],
-                kinds["operator"],
-            ]
-        entity = kinds["entity"]
+        entity, *others = self._owners().values()
         for other in others:
             if other.null_count() < len(other):
                 entity = entity.zip_with(entity.is_not_null(), other)

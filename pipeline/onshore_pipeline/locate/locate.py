@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.distinct import encoded
 from onshore_pipeline.domain.event import PARTIES
 from onshore_pipeline.locate import addresses, codes, regions, registered
 from onshore_pipeline.locate.attestations import attested_countries
-from onshore_pipeline.locate.combinations import combinations
+from onshore_pipeline.locate.combinations import Numbered, combined, numbered
 from onshore_pipeline.locate.custody import key_places
-from onshore_pipeline.locate.party import Disputes, party_answers
+from onshore_pipeline.locate.party import party_answers
 from onshore_pipeline.locate.round_trips import impossible_round_trips
 from onshore_pipeline.locate.sensors import sensed_countries
 
@@ -33,7 +32,6 @@ CLAIM_COLUMNS: Final = (
     "rtt_ms",
 )
 _LIST: Final = pl.List(pl.String)
-_EMPTY: Final = pl.Series([[]], dtype=_LIST)
 _SENT: Final = ("declared_country", "provider", "region", "facility", "host", "asn", "entity")
 # Formats whose records name a region for a cross-region model only where they say that it ran there.
 _SAY_WHERE_IT_RAN: Final = ["aws.bedrock", "aws.cloudtrail"]
@@ -52,7 +50,8 @@ def locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
         P_country, P_country_basis (never null), P_country_candidates (never null; filled where P_country is null but a
         set is known), P_entity_country, P_control_country; P_asn and P_entity filled where known; actor_nationality,
         key_country, transit_countries and home_jurisdictions as alpha-2 (lists are never null; empty is unknown);
-        key_country_basis, transit_basis, contradictions (sorted, never null). Filled from the user's registries where
+        key_country_basis, transit_basis, contradictions (sorted, never null), provenance (`domain.provenance`; null
+        where nothing is known). Filled from the user's registries where
         the event did not say it: actor_employer, classification, categories, key_custodian, transfer_basis,
         approval_id, approval_by, approval_expires_at.
     """
@@ -71,16 +70,17 @@ def locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
 
 
 def _locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
-    events, person = registered.with_people(events, context)
+    events, person, employer_registered = registered.with_people(events, context)
     statements, sensed = attested_countries(events, context), sensed_countries(events, context)
     located: list[pl.Series] = []
-    disputes: list[Disputes] = []
+    disputes: list[Numbered] = []
+    told: list[Numbered] = []
     looked_up: list[tuple[pl.Series, addresses.AddressPlaces]] = []  # an actor's address is often the source's
     for party in PARTIES:
         inputs = {name: events[f"{party}_{name}"] for name in _SENT}
         inputs |= _inputs_of(events, party, context)
-        if person is not None and party == "actor":
-            inputs["person"] = person
+        if party == "actor" and person is not None and employer_registered is not None:
+            inputs["person"], inputs["employer_registered"] = person, employer_registered
         if party in sensed:
             inputs["sensor"] = sensed[party]
         if party in statements:
@@ -91,12 +91,14 @@ def _locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
             places = addresses.address_places(address, context)
             looked_up.append((address, places))
         answers = party_answers(party, inputs, places, context)
-        disputes.append(answers.disputes)
+        disputes.append(answers.contradictions)
+        told.append(answers.provenance)
         located += [answer.alias(f"{party}_{name}") for name, answer in answers.columns.items()]
-    key, key_dispute = key_places(events, context)
+    key, key_dispute, key_told = key_places(events, context)
     found = {column.name: column for column in located}
     shorter = impossible_round_trips(events["rtt_ms"], found["source_country"], found["destination_country"], context)
-    texts = [key_dispute, *(shorter or ())]
+    disputes += _lists(key_dispute, *(shorter or ()))
+    told += [known] if (known := numbered(key_told)) else []
     whole = (
         events.drop(CLAIM_COLUMNS)
         .drop("sensor", strict=False)
@@ -106,7 +108,8 @@ def _locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
             *_transit(events, context),
             codes.country_codes(events["actor_nationality"], context.countries),
             codes.country_lists(events["home_jurisdictions"], context.countries),
-            _contradictions(disputes, texts, events.height),
+            _contradictions(disputes, events.height),
+            _provenance(told, events.height),
         )
     )
     return registered.with_permissions(registered.with_data(whole, context), context)
@@ -149,21 +152,22 @@ def _transit(events: pl.DataFrame, context: Context) -> tuple[pl.Series, pl.Seri
     return countries, basis.to_series()
 
 
-def _contradictions(disputes: Sequence[Disputes], texts: Sequence[pl.Series], height: int) -> pl.Series:
-    """Everything that disagrees, one sorted list an event; each combination that occurs is put together once."""
-    coded = [dispute for dispute in disputes if dispute.which.max(initial=-1) >= 0]
-    for text in texts:
-        if text.null_count() < height:
-            distinct, of_text = encoded(text)
-            listed = pl.select(pl.concat_list(distinct)).to_series()
-            coded.append(Disputes(listed, of_text.cast(pl.Int64).fill_null(-1).to_numpy()))
-    if not coded:
+def _lists(*texts: pl.Series) -> list[Numbered]:
+    """Texts that disagree, each as a list of one, as the parties' are lists."""
+    made = (numbered(text) for text in texts)
+    return [Numbered(pl.select(pl.concat_list(each.values)).to_series(), each.which) for each in made if each]
+
+
+def _contradictions(disputes: Sequence[Numbered], height: int) -> pl.Series:
+    """Everything that disagrees, one sorted list an event."""
+    lists = pl.concat_list(pl.all().fill_null(pl.lit([], dtype=_LIST))).list.sort()
+    whole = combined(disputes, height, lists)
+    if whole is None:
         return pl.Series("contradictions", [[]], dtype=_LIST).new_from_index(0, height)
-    rows, which = combinations([of_row for _, of_row in coded], height)
-    # An empty list behind the others is what -1 takes.
-    parts = [
-        pl.concat([lists, _EMPTY], rechunk=True)[of_row[rows]].alias(str(number))
-        for number, (lists, of_row) in enumerate(coded)
-    ]
-    whole = pl.DataFrame(parts).select(pl.concat_list(pl.all()).list.sort().alias("contradictions"))
-    return whole.to_series()[which]
+    return whole.alias("contradictions")
+
+
+def _provenance(told: Sequence[Numbered], height: int) -> pl.Series:
+    """What every party's place and owner follow from, null where nothing is known."""
+    whole = combined(told, height, pl.concat_str(pl.all(), separator=" ", ignore_nulls=True).replace("", None))
+    return pl.Series("provenance", [None] * height, dtype=pl.String) if whole is None else whole.alias("provenance")

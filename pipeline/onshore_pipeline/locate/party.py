@@ -5,7 +5,6 @@ Answers are remembered for as long as the context is used.
 
 from __future__ import annotations
 
-from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,11 +12,11 @@ import polars as pl
 
 from onshore_pipeline.distinct import nulls
 from onshore_pipeline.locate import addresses
-from onshore_pipeline.locate.combinations import codes_of, combinations
+from onshore_pipeline.locate.combinations import Numbered, codes_of, combinations
 from onshore_pipeline.locate.known import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -41,6 +40,7 @@ INPUTS: Final[dict[str, pl.DataType]] = {
     "asn": pl.UInt32(),
     "entity": pl.String(),
     "employer": pl.String(),
+    "employer_registered": pl.Boolean(),  # the registry of people says it, not the record
     "occurred_at": pl.Datetime("ns", "UTC"),  # the day's beginning, where days make a difference
 }
 ANSWERS: Final[dict[str, pl.DataType]] = {
@@ -52,30 +52,26 @@ ANSWERS: Final[dict[str, pl.DataType]] = {
     "entity_country": pl.String(),
     "control_country": pl.String(),
     "contradictions": _LIST,
+    "provenance": pl.String(),  # this party's part of the event's
 }
-_CONTRADICTIONS: Final = "contradictions"
-_DISPUTE: Final = "dispute"  # which contradictions, -1 for none
-_KEPT: Final = {name: kind for name, kind in ANSWERS.items() if name != _CONTRADICTIONS} | {_DISPUTE: pl.Int64()}
+# Of these the number of the value is kept, -1 for none: what several parties have is put together by numbers.
+_NUMBERED: Final = ("contradictions", "provenance")
+_KEPT: Final = {name: pl.Int64() if name in _NUMBERED else kind for name, kind in ANSWERS.items()}
 _MOST_REMEMBERED: Final = 100_000
 
 
-class Disputes(NamedTuple):
-    """What claims about a party contradict each other.
+class PartyAnswers(NamedTuple):
+    """What is known about one party of every event.
 
     Attributes:
-        lists: different lists of contradictions, none of them empty.
-        which: by event, which of them it has, -1 for none.
+        columns: `ANSWERS` by name, without the two that follow.
+        contradictions: lists, none of them empty.
+        provenance: this party's part of it.
     """
 
-    lists: pl.Series
-    which: NDArray[np.int64]
-
-
-class PartyAnswers(NamedTuple):
-    """What is known about one party of every event: `ANSWERS` by name, and what disagrees."""
-
     columns: dict[str, pl.Series]
-    disputes: Disputes
+    contradictions: Numbered
+    provenance: Numbered
 
 
 def party_answers(
@@ -98,8 +94,9 @@ def party_answers(
     said, which_place = places
     height = len(which_place)
     if not height:
-        none = nulls(0, ANSWERS).drop(_CONTRADICTIONS).get_columns()
-        return PartyAnswers({each.name: each for each in none}, Disputes(pl.Series(dtype=_LIST), which_place))
+        none = nulls(0, ANSWERS)
+        numbered = (Numbered(none[name], which_place) for name in _NUMBERED)
+        return PartyAnswers({each.name: each for each in none.drop(_NUMBERED).get_columns()}, *numbered)
     given = {name: column for name, column in inputs.items() if column.null_count() < height}
     codes = [found for column in given.values() if (found := codes_of(column)) is not None]
     rows, which = combinations([*codes, which_place] if said.height else codes, height)
@@ -113,10 +110,10 @@ def party_answers(
     place = said[at.set(at < 0, None)] if said.height else nulls(len(rows), addresses.SCHEMA)
     asn = kinds["asn"].zip_with(kinds["asn"].is_not_null(), place["asn"])
     kinds = kinds.with_columns(asn).hstack(place.drop("asn").get_columns())
-    answers, lists = _remembered(party, kinds, context)
+    answers, values = _remembered(party, kinds, context)
     each = pl.Series(which, dtype=pl.UInt32)
-    spread = {column.name: _spread(column, each) for column in answers.get_columns() if column.name != _DISPUTE}
-    return PartyAnswers(spread, Disputes(lists, answers[_DISPUTE].to_numpy()[which]))
+    spread = {column.name: _spread(column, each) for column in answers.get_columns() if column.name not in _NUMBERED}
+    return PartyAnswers(spread, *(Numbered(values[name], answers[name].to_numpy()[which]) for name in _NUMBERED))
 
 
 def _spread(answers: pl.Series, which: pl.Series) -> pl.Series:
@@ -127,8 +124,27 @@ def _spread(answers: pl.Series, which: pl.Series) -> pl.Series:
     return answers[which]
 
 
+class _Values:
+    """Different values, numbered as they come."""
+
+    def __init__(self, kind: pl.DataType) -> None:
+        """None yet."""
+        self._numbers: dict[Hashable, int] = {}
+        self.values = pl.Series(dtype=kind)
+
+    def numbers_of(self, said: pl.Series) -> pl.Series:
+        """The number of each; -1 for null and for an empty list."""
+        known = len(self._numbers)
+        keys = [tuple(each) if isinstance(each, list) else each for each in said.to_list()]
+        numbers = [self._numbers.setdefault(each, len(self._numbers)) if each else -1 for each in keys]
+        fresh = [position for position, number in enumerate(numbers) if number >= known]
+        first = {numbers[position]: position for position in reversed(fresh)}
+        self.values = pl.concat([self.values, said.gather([first[number] for number in sorted(first)])], rechunk=True)
+        return pl.Series(said.name, numbers, dtype=pl.Int64)
+
+
 class _Answers:
-    """Answers that were worked out before, by everything that they depend on; and the contradictions among them."""
+    """Answers that were worked out before, by everything that they depend on."""
 
     def __init__(self) -> None:
         """Nothing yet."""
@@ -139,23 +155,18 @@ class _Answers:
         """Begin anew."""
         self.at: dict[tuple[object, ...], int] = {}
         self.answers = pl.DataFrame(schema=_KEPT)
-        self.disputes: dict[tuple[str, ...], int] = {}
-        self.lists = pl.Series(dtype=_LIST)
+        self.numbered = {name: _Values(ANSWERS[name]) for name in _NUMBERED}
 
     def add(self, keys: Sequence[tuple[object, ...]], answers: pl.DataFrame) -> None:
         """Keep the answers to `keys`."""
-        first, known = self.answers.height, len(self.disputes)
-        said = map(tuple, answers[_CONTRADICTIONS].to_list())
-        numbers = [self.disputes.setdefault(each, len(self.disputes)) if each else -1 for each in said]
-        fresh = answers.drop(_CONTRADICTIONS).with_columns(pl.Series(_DISPUTE, numbers, dtype=pl.Int64))
-        self.answers = pl.concat([self.answers, fresh], rechunk=True)
-        new = [list(each) for each in islice(self.disputes, known, None)]
-        self.lists = pl.concat([self.lists, pl.Series(new, dtype=_LIST)], rechunk=True)
+        first = self.answers.height
+        fresh = answers.with_columns(values.numbers_of(answers[name]) for name, values in self.numbered.items())
+        self.answers = pl.concat([self.answers, fresh.select(list(_KEPT))], rechunk=True)
         self.at.update((key, first + number) for number, key in enumerate(keys))
 
 
-def _remembered(party: str, kinds: pl.DataFrame, context: Context) -> tuple[pl.DataFrame, pl.Series]:
-    """A row of `_KEPT` a kind, and the contradictions that it numbers."""
+def _remembered(party: str, kinds: pl.DataFrame, context: Context) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
+    """A row of `_KEPT` a kind, and the values that it numbers."""
     memory = context.memory.get(party, _Answers)
     keys = kinds.rows()
     with memory.lock:
@@ -166,4 +177,5 @@ def _remembered(party: str, kinds: pl.DataFrame, context: Context) -> tuple[pl.D
                 new = list(range(len(keys)))
             asked = kinds if len(new) == kinds.height else kinds[new]
             memory.add([keys[row] for row in new], Known(party, asked, context).answers())
-        return memory.answers[pl.Series([memory.at[key] for key in keys], dtype=pl.UInt32)], memory.lists
+        found = memory.answers[pl.Series([memory.at[key] for key in keys], dtype=pl.UInt32)]
+        return found, {name: values.values for name, values in memory.numbered.items()}

@@ -37,16 +37,19 @@ def on_days(keys: pl.Series, when: pl.Series, table: pl.DataFrame, key: str) -> 
     return asked.join(found, on=[key, "day"], how="left", maintain_order="left", nulls_equal=True).drop(key, "day")
 
 
-def with_people(events: pl.DataFrame, context: Context) -> tuple[pl.DataFrame, pl.Series | None]:
-    """Employer and nationality of actors, and the country where each works (None: nobody is registered)."""
+def with_people(events: pl.DataFrame, context: Context) -> tuple[pl.DataFrame, pl.Series | None, pl.Series | None]:
+    """Employer and nationality of actors; the country where each works, and whether the registry told the employer.
+
+    The last two are None where nobody is registered.
+    """
     people = context.registered.people
     if people is None or _is_unknown(events["actor_id"]):
-        return events, None
+        return events, None, None
     found = on_days(events["actor_id"], events["occurred_at"], people, "person")
     filled = events.with_columns(
         _or(events["actor_employer"], found["employer"]), _or(events["actor_nationality"], found["nationality"])
     )
-    return filled, found["country"]
+    return filled, found["country"], events["actor_employer"].is_null() & found["employer"].is_not_null()
 
 
 def with_data(events: pl.DataFrame, context: Context) -> pl.DataFrame:

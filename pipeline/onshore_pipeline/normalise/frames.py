@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Filled before (per message, by the worker) or after (by locate and seal) the batch is normalised.
 _FILLED_ELSEWHERE: Final = frozenset(
     {"event_id", "tenant", "ingested_at", "kafka_topic", "topic_id", "kafka_partition", "kafka_offset", "attempt_id"}
-    | {"transit_basis", "key_country_basis", "contradictions"}
+    | {"transit_basis", "key_country_basis", "contradictions", "provenance"}
     | {f"{party}_{what}" for party in PARTIES for what in ("country", "country_basis", "country_candidates")}
     | {f"{party}_{what}" for party in PARTIES for what in ("entity_country", "control_country")}
     | {"resource_attributes", "attributes", "leaf_hash"}

@@ -58,6 +58,7 @@ def check(place: dict[str, Any], row: dict[str, Any]) -> None:
     assert row[f"{party}_country_basis"] == expected.get("basis", "unknown"), place["why"]
     if party != "key":  # the table has no candidates of a key
         assert row[f"{party}_country_candidates"] == expected.get("candidates", []), place["why"]
+    assert row["provenance"] == place.get("told"), place["why"]
     if expected.get("contradicted"):
         assert any(text.startswith(f"{party}:") for text in row["contradictions"]), place["why"]
     else:
@@ -66,7 +67,7 @@ def check(place: dict[str, Any], row: dict[str, Any]) -> None:
 
 def test_there_are_sixty_one_places() -> None:
     assert len(PLACES) == 61
-    assert all(set(place) <= {"why", "event", "is", "party"} for place in PLACES)
+    assert all(set(place) <= {"why", "event", "is", "party", "told"} for place in PLACES)
 
 
 @pytest.mark.parametrize("place", PLACES, ids=[place["why"] for place in PLACES])

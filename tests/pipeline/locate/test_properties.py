@@ -6,6 +6,7 @@ import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from onshore_pipeline.domain import provenance
 from onshore_pipeline.domain.event import PARTIES
 from onshore_pipeline.event_frame import EVENT_POLARS_SCHEMA
 from onshore_pipeline.locate.claims import BASES, CLAIMS, weigh
@@ -64,6 +65,10 @@ def test_a_basis_never_stands_without_a_place_nor_a_place_without_a_basis(
             contradicted = any(not text.startswith(owners) for text in disputes)
             assert not (contradicted and country)
         nothing = [not any(row[f"{party}_{name}"] for name in _VALUES) for row in rows]
+        for row in located.iter_rows(named=True):
+            told = provenance.read(row["provenance"]).get(party, provenance.Told())
+            assert bool(told.place) == (row[f"{party}_country_basis"] != "unknown")
+            assert bool(told.owner) == (row[f"{party}_entity"] is not None)
         silent = located.filter(pl.Series(nothing, dtype=pl.Boolean)).filter(pl.col("model_requested").is_null())
         assert silent.get_column(f"{party}_country").null_count() == silent.height
 
@@ -76,7 +81,7 @@ def test_rows_their_order_and_every_other_column_stay(
     frame = events(*rows)
     located = locate(frame, with_geoip)
     added = {f"{party}_{name}" for party in PARTIES for name in _ADDED} | {
-        "key_country_basis", "transit_basis", "contradictions",
+        "key_country_basis", "transit_basis", "contradictions", "provenance",
     }  # fmt: skip
     assert set(located.columns) == (set(frame.columns) - {*CLAIM_COLUMNS, "sensor"}) | added
     rewritten = {f"{party}_{name}" for party in PARTIES for name in ("entity", "asn")} | {
@@ -111,6 +116,7 @@ def test_an_event_is_located_alike_alone_and_among_others(
 # As `locate` makes them: no claim is better founded than one before it.
 _CLAIM_BASES = {
     "attested": BASES[:1],
+    "sensor": BASES[1:2],
     "declared": BASES[1:3],
     **dict.fromkeys(("attestation", "registered", "region", "resource", "facility", "person", "network"), BASES[2:3]),
     "host": BASES[2:],
@@ -140,17 +146,19 @@ def test_weighing_columns_gives_what_weighing_one_event_in_words_gives(rows: lis
     assert weigh(claims.drop(unmade), "source").rows() == [_weigh_in_words(row) for row in rows]
 
 
-def _weigh_in_words(row: dict[str, Any]) -> tuple[str | None, str, list[str], str | None]:
-    made = {name: claim for name, claim in row.items() if claim}
+def _weigh_in_words(row: dict[str, Any]) -> tuple[str | None, str, list[str], str | None, str | None]:
+    made = {name: row[name] for name in CLAIMS if row[name]}
     if not made:
-        return None, "unknown", [], None
+        return None, "unknown", [], None, None
     sets = [set(countries) for countries, _ in made.values()]
-    common = set.intersection(*sets)
+    common, everyone = set.intersection(*sets), "+".join(made)
     weakest = max((basis for _, basis in made.values()), key=BASES.index)
     if not common:
         text = ",".join(f"{name}={'+'.join(made[name][0])}" for name in CLAIMS if name in made)
-        return None, weakest, sorted(set.union(*sets)), f"source:{text}"
+        return None, weakest, sorted(set.union(*sets)), f"source:{text}", everyone
     if len(common) > 1:
-        return None, weakest, sorted(common), None
-    alone = [basis for countries, basis in made.values() if len(countries) == 1]
-    return common.pop(), min(alone, key=BASES.index) if alone else weakest, [], None
+        return None, weakest, sorted(common), None, everyone
+    alone = {name: basis for name, (countries, basis) in made.items() if len(countries) == 1}
+    if not alone:
+        return common.pop(), weakest, [], None, everyone
+    return common.pop(), min(alone.values(), key=BASES.index), [], None, next(iter(alone))
