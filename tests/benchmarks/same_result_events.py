@@ -99,6 +99,13 @@ def decode(message: Message) -> Iterator[tuple[int, dict[str, str], str | None, 
                 yield number, resource, schema_url, record
 
 
+@lru_cache(1 << 16)
+def provenance(actor: str, source: str, owner: str, destination: str) -> str | None:
+    """What places and owners follow from; of what nothing is known there is nothing."""
+    told = {"actor": f"{actor}/-", "source": f"{source}/{owner}", "destination": f"{destination}/-"}
+    return " ".join(f"{party}={said}" for party, said in told.items() if said != "-/-") or None
+
+
 def event_of(
     record: Any, index: int, resource: dict[str, str], schema_url: str | None, message: Message, places: Places
 ) -> Event:
@@ -173,6 +180,7 @@ def event_of(
         "bytes": count(get("onshore.data.bytes")),
         "transfer_basis": statement(get("onshore.transfer.basis")),
         "contradictions": tuple(claim for claim in (actor.contradiction, source.contradiction) if claim),
+        "provenance": provenance(actor.claim, source.claim, address.owner, "declared" if destination else "-"),
         "resource_attributes": resource,
         "attributes": sent,
         "body": record.body.string_value or text(record.body) or None,

@@ -38,7 +38,7 @@ class NotWritten(Exception):
 
 
 class Address(NamedTuple):
-    """What an address says: the claims (name, country, basis) and whose network it is.
+    """What an address says: the claims (name, country, basis), whose network it is, and what that follows from.
 
     `packed` has 4 bytes for a v4 address: of its spellings the one that clickhouse-connect writes into IPv6 fastest.
     """
@@ -46,15 +46,17 @@ class Address(NamedTuple):
     packed: bytes
     claims: tuple[tuple[str, str, str], ...]
     entity: str | None
+    owner: str
 
 
 class Place(NamedTuple):
-    """A party's place."""
+    """A party's place, and the names of the claims that it follows from."""
 
     country: str | None
     basis: str
     candidates: tuple[str, ...]
     contradiction: str | None
+    claim: str
 
 
 class Ranges:
@@ -104,7 +106,9 @@ class Places:
                 found = iptocc.country_code(spelled(plain))
                 registry = found if found in COUNTRIES else None
         claims = [("network", network, "asserted"), ("geoip", geoip, "inferred"), ("registry", registry, "inferred")]
-        return Address(packed, tuple(claim for claim in claims if claim[1] is not None), network_entity or operator)
+        owner = "network" if network_entity else "range" if operator else "-"
+        made = tuple(claim for claim in claims if claim[1] is not None)
+        return Address(packed, made, network_entity or operator, owner)
 
     def _country(self, text: str | None) -> str | None:
         return self._spellings.get(text.strip().upper()) if text else None
@@ -132,10 +136,10 @@ def spelled(packed: bytes) -> str:
 def weigh(party: str, claims: tuple[tuple[str, str, str], ...]) -> Place:
     """Claims (name, country, basis), the strongest first."""
     if not claims:
-        return Place(None, "unknown", (), None)
+        return Place(None, "unknown", (), None, "-")
     countries = {country for _, country, _ in claims}
     if len(countries) == 1:
-        return Place(claims[0][1], claims[0][2], (), None)
+        return Place(claims[0][1], claims[0][2], (), None, claims[0][0])
     weakest = max((basis for *_, basis in claims), key=RANKS.__getitem__)
     said = ",".join(f"{name}={country}" for name, country, _ in claims)
-    return Place(None, weakest, tuple(sorted(countries)), f"{party}:{said}")
+    return Place(None, weakest, tuple(sorted(countries)), f"{party}:{said}", "+".join(name for name, *_ in claims))

@@ -138,6 +138,8 @@ def line(event: Event, salt: bytes, resource_root: str) -> bytes:
         parts += [opening + spell(event[column]) for column, opening, spell in places if event[column]]
     parts += [opening + spell(event[name]) for name, opening, spell in AFTER_PARTIES if event[name] not in NOTHING]
     parts.append(commitment(CONTRADICTIONS, words(event["contradictions"]).encode()))
+    if event["provenance"]:
+        parts.append(f'"provenance":{quoted(event["provenance"])}')
     if resource_root:
         parts.append(f'"resource_attributes":"{resource_root}"')
     if event["attributes"]:
