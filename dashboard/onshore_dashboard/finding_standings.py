@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from onshore_dashboard.queries import CREDIBLE_AHEAD
+from onshore_pipeline.findings.people_keys import usable_people
 from onshore_pipeline.findings.standing import Standing, Wanted, standings
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def standing_findings(
     """Findings in a scope: what is due first, then the worst; what is closed or waived last.
 
     `controls` are the ids of the scope's jurisdiction; None: any. What claims to have been seen in the future stands
-    behind the others that are due as late and as severe.
+    behind the others that are due as late and as severe. A waiver that needs a key which cannot be used is not in force
+    (`notices.show_unusable_keys` says so).
     """
     asked = Wanted(
         tenant=wanted.scope.tenant,
@@ -41,7 +43,9 @@ def standing_findings(
         state=state,
         since=wanted.scope.since,
     )
-    found = [each for each in standings(store, asked, now, folders) if controls is None or each.control_id in controls]
+    people, _ = usable_people(folders.keys)
+    every = standings(store, asked, now, folders, people)
+    found = [each for each in every if controls is None or each.control_id in controls]
     claimed = [each for each in found if each.last_seen > now + CREDIBLE_AHEAD and each.due is None]
     behind = {each.finding_id for each in claimed}
     ordered = [each for each in found if each.finding_id not in behind]
@@ -57,7 +61,8 @@ def _alike(one: Standing, other: Standing) -> bool:
 
 def standing_of(store: Store, finding_id: str, now: datetime, folders: Folders) -> Standing | None:
     """One finding; None where there is none."""
-    found = standings(store, Wanted(prefix=finding_id), now, folders)
+    people, _ = usable_people(folders.keys)
+    found = standings(store, Wanted(prefix=finding_id), now, folders, people)
     return found[0] if found else None
 
 

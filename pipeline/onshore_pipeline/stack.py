@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -117,12 +118,16 @@ def running_stack(settings: Settings) -> dict[str, Any]:
     """What `onshore up` wrote when it was ready.
 
     Raises:
-        SettingsError: no stack was started with this data directory.
+        SettingsError: no stack was started with this data directory, or it is not ready yet.
     """
-    path = DataDir(settings.data_dir).stack
+    data = DataDir(settings.data_dir)
+    path = data.stack
     try:
         stack: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
+        if _is_held(data.lock):
+            why = f"the stack in {settings.data_dir} is starting or stopping; ask again in some seconds"
+            raise SettingsError("data_dir", why) from None
         why = (
             f"no stack was started in {settings.data_dir}; run `onshore up`, or name the data directory with --data-dir"
         )
@@ -132,6 +137,18 @@ def running_stack(settings: Settings) -> dict[str, Any]:
             "data_dir", f"{path} is damaged ({error}); stop the stack and run `onshore up` again"
         ) from None
     return stack
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether an `onshore up` or one of its parts holds the data directory."""
+    try:
+        with lock.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def write_private(path: Path, text: str) -> None:

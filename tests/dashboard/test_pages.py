@@ -42,14 +42,17 @@ def no_shared_answers() -> Iterator[None]:
     st.cache_resource.clear()
 
 
-def _open(url: str, credentials: Path | None, page: str = "operations", **parameters: str) -> AppTest:
+def _open(
+    url: str, credentials: Path | None, page: str = "operations", context_dir: Path | None = None, **parameters: str
+) -> AppTest:
     """Run one page to its end."""
     app = (
         AppTest.from_string(_SCRIPT.format(page=page), default_timeout=60) if page != "app" else AppTest.from_file(APP)
     )
     app.default_timeout = 60
     reader = json.loads(credentials.read_text())["reader"] if credentials else {"user": "nobody", "password": "wrong"}
-    app.secrets[SECRETS_SECTION] = Settings(url, reader["user"], reader["password"]).as_secrets()
+    told = Settings(url, reader["user"], reader["password"], context_dir=context_dir)
+    app.secrets[SECRETS_SECTION] = told.as_secrets()
     for name, value in parameters.items():
         app.query_params[name] = value
     return app.run()
@@ -165,6 +168,19 @@ def test_a_finding_that_claims_to_be_of_the_future_says_so(tmp_path: Path) -> No
 @pytest.mark.parametrize("page", ["finding_detail", "event_detail"])
 def test_an_address_that_names_no_finding_is_no_error(filled: RunningStore, page: str, finding: str) -> None:
     assert "No such finding" in _words(_open(filled.url, filled.credentials, page, finding=finding))
+
+
+@pytest.mark.parametrize("page", ["findings", "compliance"])
+def test_a_person_s_key_that_is_none_is_named_and_hides_nothing(
+    filled: RunningStore, tmp_path: Path, page: str
+) -> None:
+    assert "not in force" not in _words(_open(filled.url, filled.credentials, page, context_dir=tmp_path))
+    (tmp_path / "people_keys").mkdir()
+    (tmp_path / "people_keys" / "rina.pem").write_text("no key")
+    words = _words(_open(filled.url, filled.credentials, page, context_dir=tmp_path))
+    assert "Waivers that these keys signed are not in force." in words
+    assert "rina.pem: no public key in PEM" in words
+    assert "findings" in words
 
 
 def test_a_finding_shows_its_control_and_an_event_its_raw_text(

@@ -101,7 +101,8 @@ def test_every_file_that_the_registries_were_made_of_has_a_version(pipeline: Pip
 def test_what_a_place_and_an_owner_follow_from_is_kept_with_the_event(
     pipeline: Pipeline, event: dict[str, Any]
 ) -> None:
-    [row] = reader(pipeline).rows("SELECT toString(provenance) AS told FROM events_current")
+    told = "SELECT toString(provenance) AS told FROM events_current WHERE kafka_offset = {offset:UInt64}"
+    [row] = reader(pipeline).rows(told, {"offset": event["kafka_offset"]})
     assert row["told"] == "source=declared/sent destination=declared+facility/sent"
 
 

@@ -27,7 +27,7 @@ from onshore_dashboard.summaries import Tally
 from onshore_dashboard.theme import SATISFIED, VIOLATED
 from onshore_dashboard.views.disputes import show_disputes
 from onshore_dashboard.views.finding_list import kind_word, show_findings
-from onshore_dashboard.views.notices import explained
+from onshore_dashboard.views.notices import explained, show_unusable_keys
 from onshore_dashboard.views.scope import choose_scope, jurisdiction_name
 
 if TYPE_CHECKING:
@@ -228,6 +228,7 @@ def _worst(scope: queries.Scope) -> None:
             session.CALM, FindingFilter(scope), None, summaries.controls_of(controls, scope.jurisdiction), now,
             session.folders(),
         )  # fmt: skip
+        show_unusable_keys()
         waived = sum(each.waiver is not None for each in every)
         st.html(
             paragraph(

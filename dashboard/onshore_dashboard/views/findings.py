@@ -11,6 +11,7 @@ from onshore_dashboard.finding_queries import MOST_FINDINGS, FindingFilter
 from onshore_dashboard.formats import number
 from onshore_dashboard.markup import Html, severity
 from onshore_dashboard.summaries import controls_of
+from onshore_dashboard.views import notices
 from onshore_dashboard.views.finding_list import show_findings
 from onshore_dashboard.views.scope import ANY, choose_scope
 from onshore_pipeline.domain.control import SEVERITIES
@@ -45,6 +46,7 @@ def show() -> None:
     within = controls_of(controls, scope.jurisdiction)
     now = session.now()
     found = finding_standings.standing_findings(session.CALM, wanted, state, within, now, session.folders())
+    notices.show_unusable_keys()
     st.html(_counted(found))
     shown = found[(int(page) - 1) * MOST_FINDINGS : int(page) * MOST_FINDINGS]
     titles = summaries.control_titles(controls)

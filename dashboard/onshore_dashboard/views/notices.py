@@ -13,6 +13,7 @@ from onshore_dashboard import session
 from onshore_dashboard.markup import Html, paragraph
 from onshore_dashboard.queries import anything_committed
 from onshore_pipeline.errors import OnshoreError, StoreUnavailable
+from onshore_pipeline.findings.people_keys import usable_people
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +42,15 @@ def no_answer(error: OnshoreError) -> Html:
         f'<div class="on-notice" role="alert"><b>{what}.</b><p>No figure is shown, because none can be vouched for. '
         f"The dashboard asks again by itself.</p><p>{check}</p></div>"
     )
+
+
+def show_unusable_keys() -> None:
+    """Name people's keys that cannot be used: what they signed is not in force until they are mended."""
+    _, unusable = usable_people(session.folders().keys)
+    if unusable:
+        files = "".join(f"<p>{escape(str(error))}</p>" for error in unusable)
+        lead = "<b>Waivers that these keys signed are not in force.</b>"
+        st.html(Html(f'<div class="on-notice" role="alert">{lead}{files}</div>'))
 
 
 @contextmanager
