@@ -96,15 +96,17 @@ def _axes(event: dict[str, str | None]) -> Html:
     digest = context_of(session.CALM, *message, str(event["attempt_id"]))
     stated, files = stated_of(session.CALM, event, digest), files_of(session.CALM, digest)
     told = axes_of({**event, **listed}, digest, stated, files)
-    by_axis = ((name, *(_axis(axis) for axis in told if axis.axis == name)) for name in AXES)
+    by_axis = ((name, *(_axis(axis, digest) for axis in told if axis.axis == name)) for name in AXES)
     columns = (Column("Axis"), *(Column(subject.capitalize()) for subject in SUBJECTS))
     return table(columns, by_axis, "Seven axes", "")
 
 
-def _axis(axis: Axis) -> Html:
+def _axis(axis: Axis, digest: str) -> Html:
+    """What is known, how, by whom and the version of that; the digest of all registries would tell a reader nothing."""
     if not axis.values:
         return Html(f"<span class='on-small'>unknown {text(axis.note)}</span>")
-    how = " · ".join(part for part in (axis.basis, axis.source, axis.note) if part)
+    version = axis.version if axis.version != digest else ""
+    how = " · ".join(part for part in (axis.basis, axis.source, version, axis.note) if part)
     return Html(f"<b>{text(', '.join(axis.values))}</b><br><span class='on-small'>{text(how)}</span>")
 
 

@@ -79,7 +79,7 @@ def show(
         typer.echo(subject)
         for axis in axes:
             if axis.subject == subject:
-                typer.echo(_line(axis))
+                typer.echo(_line(axis, digest))
 
 
 def _named(row: dict[str, Any]) -> dict[str, Any]:
@@ -90,9 +90,10 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in row.items()}
 
 
-def _line(axis: Axis) -> str:
-    """`    physical location          AU (asserted, by otlp.log or own registries)`."""
-    by = f", by {axis.source}" if axis.source else ""
+def _line(axis: Axis, digest: str) -> str:
+    """`    physical location          AU (asserted, by the registry of keys; own/keys.yaml 4)`."""
+    version = f"; {axis.version}" if axis.version and axis.version != digest else ""
+    by = f", by {axis.source}{version}" if axis.source else ""
     note = f" [{axis.note}]" if axis.note else ""
     value = f"{' '.join(', '.join(axis.values).split())} ({axis.basis}{by})" if axis.values else "unknown"
     return f"    {axis.axis:<27}{value}{note}"
