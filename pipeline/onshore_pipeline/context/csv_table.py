@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from onshore_pipeline.errors import ContextError
+from onshore_pipeline.plain_files import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +116,7 @@ def read_csv(file: Path, content: bytes, required: tuple[str, ...], optional: tu
 def read_bytes(file: Path) -> bytes:
     """A file's bytes. Raises `ContextError` when it cannot be read."""
     try:
-        return file.read_bytes()
+        return read_plain(file)
     except OSError as error:
         raise ContextError(file, None, f"cannot be read: {error.strerror}") from error
 

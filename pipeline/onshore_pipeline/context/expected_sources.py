@@ -29,6 +29,7 @@ from onshore_pipeline.context.registers import DURATION, REGISTERS
 from onshore_pipeline.context.yaml_table import read_yaml
 from onshore_pipeline.coverage_names import NAMING_KEYS
 from onshore_pipeline.errors import ContextError
+from onshore_pipeline.plain_files import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -120,7 +121,7 @@ def read_register(directory: Path | None) -> Register:
     if directory is None or not (file := directory / FILE_NAME).exists():
         return Register()
     try:
-        content = file.read_bytes()
+        content = read_plain(file)
     except OSError as error:
         raise ContextError(file, None, f"cannot be read: {error.strerror}") from error
     table = read_yaml(file, content, REGISTER.columns)

@@ -23,6 +23,7 @@ from onshore_pipeline.context.registers import KEEP, REGISTERS
 from onshore_pipeline.context.yaml_table import read_yaml
 from onshore_pipeline.domain.event import DOMAINS
 from onshore_pipeline.errors import ContextError
+from onshore_pipeline.plain_files import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,7 +89,7 @@ def read_retention(directory: Path | None) -> Retention:
     if directory is None or not (file := directory / FILE_NAME).exists():
         return Retention()
     try:
-        content = file.read_bytes()
+        content = read_plain(file)
     except OSError as error:
         raise ContextError(file, None, f"cannot be read: {error.strerror}") from error
     rules = tuple(_rules(read_yaml(file, content, REGISTER.columns)))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.controls.compiled import Span
 from onshore_pipeline.errors import ControlError
+from onshore_pipeline.plain_files import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -69,7 +70,7 @@ def read_activations(path: Path) -> tuple[Activation, ...]:
     if not path.exists():
         return ()
     try:
-        rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8"), newline=""), strict=True)
+        rows = csv.reader(io.StringIO(read_plain(path).decode("utf-8"), newline=""), strict=True)
         if tuple(next(rows, ())) != HEADER:
             raise ControlError(path, 1, f"the first line must be {','.join(HEADER)}")
         found = [(rows.line_num, _activation(path, rows.line_num, row)) for row in rows if row]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.plain_files import read_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ def _days(file: Path) -> frozenset[date]:
 @lru_cache(maxsize=64)
 def _read(file: Path, _changed_ns: int, _size: int) -> frozenset[date]:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = read_plain(file).decode("utf-8").splitlines()
         return frozenset(date.fromisoformat(line.split()[0]) for line in lines if line.strip() and line[0] != "#")
     except (OSError, ValueError) as error:
         raise HolidaysUnknown(f"the list of holidays {file} cannot be read: {error}") from None

@@ -6,6 +6,7 @@ import base64
 from typing import TYPE_CHECKING
 
 from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.plain_files import read_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ def _public(file: Path) -> bytes:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
-        key = load_pem_public_key(file.read_bytes())
+        key = load_pem_public_key(read_plain(file))
     except OSError as error:
         raise KeyUnusable(f"{file}: no public key: {error.strerror}") from None
     except (ValueError, UnsupportedAlgorithm):
@@ -63,7 +64,7 @@ def read_private(file: Path) -> Ed25519PrivateKey:
     try:
         if file.stat().st_mode & 0o077:
             raise KeyUnusable(f"{file}: others may read this key: chmod 600 {file}")
-        key = load_pem_private_key(file.read_bytes(), None)
+        key = load_pem_private_key(read_plain(file), None)
     except OSError as error:
         raise KeyUnusable(f"{file}: {error.strerror}; {how}") from None
     except (ValueError, TypeError):
