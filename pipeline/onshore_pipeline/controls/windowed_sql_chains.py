@@ -109,21 +109,18 @@ def absences(control: WindowedControl, events: str, asked: Asked, *, sampled: bo
     """A SELECT of moments at which something came: as `sequences`; `event_id` is the surest that came then."""
     within, waits = control.span_ns, control.span_ns + control.windowed.lateness_ns
     key = key_columns(control)
-    order = "(r0 IS NULL, disputed, arrival, toString(event_id))"
+    # Sorted, for a state of argMin would be several times as large as what it chooses from.
     moments = (
-        f"SELECT {key}, at, argMin((event_id, arrival, r0 IS NOT NULL, disputed), {order}) AS surest FROM ({events})"
-        f" WHERE {asked.bears(control)} GROUP BY {key}, at"
-    )
-    told = (
-        f"SELECT {key}, at, surest.1 AS event_id, surest.2 AS arrival, surest.3 AS sure, surest.4 AS disputed,"
-        f" NOT ({lacks_key(control)}) AS named FROM ({moments})"
+        f"SELECT {key}, at, event_id, arrival, r0 IS NOT NULL AS sure, disputed, NOT ({lacks_key(control)}) AS named"
+        f" FROM ({events}) WHERE {asked.bears(control)}"
+        f" ORDER BY {key}, at, r0 IS NULL, disputed, arrival, UUIDStringToNum(toString(event_id)) LIMIT 1 BY {key}, at"
     )
     ends = "sure AND NOT disputed"
     followed = (
         f"SELECT *, min(if({ends}, at, NULL)) OVER {_behind(control)} AS next_certain,"
         f" min(CAST(at AS Nullable(Int64))) OVER {_behind(control)} AS next_possible,"
         f" min(if({ends}, greatest(at - {within}, arrival - {waits} + 1), NULL)) OVER {_behind(control)}"
-        f" AS covered_from, {next_doubt(control, '1', '1 PRECEDING')} AS doubt_1 FROM ({told})"
+        f" AS covered_from, {next_doubt(control, '1', '1 PRECEDING')} AS doubt_1 FROM ({moments})"
     )
     rows = (
         f"SELECT *, named AND sure AS whole, {_is_followed(within)} AS certain,"

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # Events that are read at a time, what keeps a question within a reader's time; and events in scope, each as often as it
 # is in a window, that are judged at a time: what bounds memory.
 EVENTS_AT_ONCE: Final = 4_000_000
-FACTS_AT_ONCE: Final = 1_500_000
+FACTS_AT_ONCE: Final = 750_000
 _ASSUMED_ROWS_A_SECOND: Final = 1_000_000
 _SAMPLED: Final = 20_000
 _DAY_NS: Final = timedelta(days=1) // timedelta(microseconds=1) * 1_000
@@ -45,6 +45,8 @@ _NEVER: Final = Verdict.NOT_APPLICABLE.value
 _COUNTED: Final = pl.Schema(
     {"day": pl.Int64(), "old": pl.String(), "new": pl.String(), "version": pl.Int64(), "events": pl.UInt64()}
 )
+# As numbers they take less room than as texts.
+_VERDICTS: Final = str([Verdict.SATISFIED.value, Verdict.VIOLATED.value, Verdict.UNDETERMINED.value])
 _LAST_RUN: Final = """
 SELECT toUnixTimestamp64Nano(watermark) AS watermark, toUnixTimestamp64Nano(judged_at) AS judged FROM windowed_runs
 ORDER BY generation DESC LIMIT 1
@@ -162,18 +164,19 @@ class WindowedBacktest:
         selected = []
         for control, side, version in sides:
             verdicts = verdicts_select(control, self._events(control, asked), asked, sampled=sampled)
-            own = {"old": f"'{_NEVER}'", "new": f"'{_NEVER}'", "old_sample": "''", "new_sample": "''"}
-            own[side] = "verdict"
+            own = {"old_said": "0", "new_said": "0", "old_sample": "''", "new_sample": "''"}
+            own[f"{side}_said"] = f"toUInt8(indexOf({_VERDICTS}, verdict))"
             if sampled:
                 own[f"{side}_sample"] = "sample"
             told = ", ".join(f"{value} AS {name}" for name, value in own.items())
             selected.append(f"SELECT keys, since, event_id, {told}, {version} AS version FROM ({verdicts})")
         every = " UNION ALL ".join(selected)
-        if not (self._old and self._new):
-            return every
-        # 'not_applicable' is less than what any verdict of a unit that is there is called.
-        merged = ", ".join(f"max(u.{name}) AS {name}" for name in ("old", "new", "old_sample", "new_sample", "version"))
-        return f"SELECT keys, since, event_id, {merged} FROM ({every}) AS u GROUP BY keys, since, event_id"
+        kept = ["version", *(["old_sample", "new_sample"] if sampled else [])]
+        if self._old and self._new:
+            merged = ", ".join(f"max(u.{name}) AS {name}" for name in ("old_said", "new_said", *kept))
+            every = f"SELECT keys, since, event_id, {merged} FROM ({every}) AS u GROUP BY keys, since, event_id"
+        words = [f"if({side}_said = 0, '{_NEVER}', {_VERDICTS}[{side}_said]) AS {side}" for side in ("old", "new")]
+        return f"SELECT keys, since, event_id, {', '.join([*words, *kept])} FROM ({every})"
 
     def _events(self, control: WindowedControl, asked: Asked) -> str:
         """A SELECT of what bears on units that begin in the time that is asked for."""
@@ -207,15 +210,16 @@ class WindowedBacktest:
         if not portion.events:
             return
         whole = Asked(nanoseconds(portion.since), nanoseconds(portion.until), *as_of)
-        pieces = 1
+        rows = 0
         for control in self._texts:
             every, weight = control.windowed.every_ns, 1
             if every:
                 weight = min(control.windowed.period_ns // every, -(-(whole.until_ns - whole.since_ns) // every))
             facts = portion.events
-            if facts * weight > FACTS_AT_ONCE:
+            if facts * weight * len(self._texts) > FACTS_AT_ONCE:
                 facts = int(self._store.rows(f"SELECT count() AS n FROM ({self._events(control, whole)})")[0]["n"])
-            pieces = max(pieces, -(-facts * weight // FACTS_AT_ONCE))
+            rows += facts * weight
+        pieces = max(1, -(-rows // FACTS_AT_ONCE))
         for piece in range(pieces):
             yield replace(whole, pieces=pieces, piece=piece)
 
