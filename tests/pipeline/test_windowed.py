@@ -141,7 +141,8 @@ def test_over_history_each_control_says_what_its_own_job_said_and_another_text_w
     judge(pipeline)
     period = (DAY - timedelta(days=1), DAY + timedelta(days=3))
     stored = reader(pipeline)
-    monkeypatch.setattr(backtest_windowed, "ROWS_AT_ONCE", 12)  # in many parts
+    monkeypatch.setattr(backtest_windowed, "EVENTS_AT_ONCE", 12)  # in many parts
+    monkeypatch.setattr(backtest_windowed, "FACTS_AT_ONCE", 7)
     said = {}
     for each in CONTROLS.windowed:
         said[each.control.id] = list(WindowedBacktest(stored, [each], None).days(*period))

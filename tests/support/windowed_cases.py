@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 from hypothesis import strategies as st
 
+from onshore_pipeline.controls.condition import Type
 from onshore_pipeline.controls.load import check_controls
 from onshore_pipeline.controls.windowed_facts import FACTS_SCHEMA
 from windowed_reference import Fact
@@ -108,16 +109,17 @@ def check(file: Path) -> list[ControlError]:
     return list(check_controls(file)[1])
 
 
-def facts_for(control: WindowedControl) -> st.SearchStrategy[list[Fact]]:
-    """Some facts, each event in one to all of the roles."""
+def facts_for(control: WindowedControl, tick_ns: int = SECOND) -> st.SearchStrategy[list[Fact]]:
+    """Some facts, each event in one to all of the roles, at 40 moments that lie `tick_ns` apart."""
     text = st.sampled_from(["a", "ü", "\U0001f512", None])
     number = st.sampled_from(["0", "1", "3", "9", "18446744073709551615", None])
-    kinds = [number if column.name == "bytes" else text for column in control.values]
+    of_type = {Type.INTEGER: number, Type.BOOLEAN: st.sampled_from(["true", "false", None])}
+    kinds = [of_type.get(column.type, text) for column in control.values]
 
     @st.composite
     def event(draw: st.DrawFn) -> list[Fact]:
-        at = draw(st.integers(0, 40)) * SECOND
-        delay = draw(st.sampled_from([0, 0, 1, 3, 8, 30])) * SECOND
+        at = draw(st.integers(0, 40)) * tick_ns
+        delay = draw(st.sampled_from([0, 0, 1, 3, 8, 30])) * tick_ns
         keys = ("t", *(draw(text) for _ in control.key[1:]))
         vals = tuple(draw(kind) for kind in kinds)
         name = draw(st.binary(min_size=16, max_size=16))

@@ -1,7 +1,7 @@
-"""`onshore bench backtest`: one control over a large embedded store, and two texts of it.
+"""`onshore bench backtest`: controls over a large embedded store, each alone and beside another text of it.
 
-Events hold what the control reads and nothing else that matters; three months of them, all of its domain, so that none
-is left out by an index.
+One looks at single events, the others at windows, at a sequence and at absences. Events hold what these read and
+nothing else that matters; three months of them, all of one domain, so that none is left out by an index.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid4
 
 from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.parts import Parts, open_store
@@ -20,6 +21,7 @@ from onshore_pipeline.controls.compiled import compile_control
 from onshore_pipeline.controls.load import load_controls
 from onshore_pipeline.embedded.credentials import USER_OF_ROLE, Role, load_or_create
 from onshore_pipeline.jobs.backtest import Backtest
+from onshore_pipeline.jobs.backtest_windowed import WindowedBacktest
 from onshore_pipeline.settings import load_settings
 from onshore_pipeline.stack import DataDir
 from onshore_pipeline.store.reader import Reader
@@ -28,20 +30,25 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
     from onshore_pipeline.controls.compiled import Compiled
+    from onshore_pipeline.controls.windowed import WindowedControl
 
 CONTROL: Final = "AU-APP8-01"
+WINDOWED: Final = ("SOV-19-01", "SOV-20-01", "SOV-22-01")
 _FIRST: Final = datetime(2026, 9, 1, tzinfo=UTC)
 _DAYS: Final = 90
 _AT_ONCE: Final = 1_000_000
 # Rows of nothing but this weigh little: what stands uncompressed in a real store is compressed here, and not read.
 _LIGHTER: Final = ("leaf_hash FixedString(32)", "event_id UUID")
 _FILL: Final = """
-INSERT INTO events (event_id, tenant, domain, action, outcome, occurred_at, ingested_at, source_format, actor_id,
+INSERT INTO events (attempt_id, event_id, tenant, domain, action, outcome, occurred_at, ingested_at, source_format,
+    actor_id, bytes, dataset,
     destination_country, destination_country_basis, home_jurisdictions, categories, transfer_basis, contradictions)
-SELECT reinterpretAsUUID(toUInt128(number)), concat('tenant-', toString(number % 4)), 'data_movement',
-    ['data.copy', 'data.copy', 'data.read', 'backup.write'][1 + intHash32(number) % 4], 'success',
+SELECT '{attempt}', reinterpretAsUUID(toUInt128(number)), concat('tenant-', toString(number % 4)), 'data_movement',
+    ['data.copy', 'data.export', 'data.read', 'backup.write',
+        'data.copy', 'data.export', 'model.weights.read', 'model.weights.export'][1 + intHash32(number) % 8], 'success',
     fromUnixTimestamp64Nano({first} + toInt64(number) * {step}, 'UTC') AS at, at, 'otlp.log',
-    concat('user-', toString(intHash32(number + 1) % 1000)),
+    if(intHash32(number + 1) % 5000 = 0, NULL, concat('user-', toString(intHash32(number + 1) % 1000))),
+    1000000000 * (intHash32(number + 7) % 128), concat('set-', toString(intHash32(number + 8) % 100)),
     ['AU', 'AU', 'AU', 'JP', 'SG', 'US', NULL][1 + intHash32(number + 2) % 7], 'asserted',
     [['AU'], ['AU'], ['JP'], []][1 + intHash32(number + 3) % 4],
     [['personal'], ['health', 'personal'], ['telemetry'], []][1 + intHash32(number + 4) % 4],
@@ -50,13 +57,20 @@ SELECT reinterpretAsUUID(toUInt128(number)), concat('tenant-', toString(number %
 FROM numbers({from}, {count}) SETTINGS max_threads = 1, max_insert_threads = 1,
     max_block_size = 65536, min_insert_block_size_rows = 131072, min_insert_block_size_bytes = 0
 """
+_ENTRY: Final = """
+INSERT INTO evidence_log (log_id, log_partition, log_position, appended_at, kind, topic, topic_id, log_index,
+    attempt_id, entry)
+VALUES ('{log_id}', 0, {position}, now64(9), 'message', 'otlp_logs', '{log_id}', {position}, '{attempt}', '')
+"""
+_LOG_ID: Final = UUID("5d0f6b0a-7c11-4d0e-9a37-0b5ef1f03c1a")
 
 
 def bench_backtest(events: int, rounds: int = 3) -> dict[str, Any]:
-    """Fill a store with `events`, then run one control over all of them, alone and beside another text.
+    """Fill a store with `events`, then run controls over all of them, each alone and beside another text.
 
     Returns:
-        Seconds of wall time (the median) and of the store's CPU, and the store's peak memory.
+        Seconds of wall time (the median) and of the store's CPU, by control of more than one event, too, and the
+        store's peak memory.
     """
     about = machine()
     with contextlib.ExitStack() as stack:
@@ -70,10 +84,16 @@ def bench_backtest(events: int, rounds: int = 3) -> dict[str, Any]:
         filled_s = time.perf_counter() - began
         reader = Reader(url, USER_OF_ROLE[Role.READER], load_or_create(data.credentials).passwords[Role.READER])
         old, new = _texts()
-        told = {
+        told: dict[str, Any] = {
             "one text": _run(Backtest(reader, [old], None), parts, rounds),
             "two texts": _run(Backtest(reader, [old], new), parts, rounds),
         }
+        for control in WINDOWED:
+            before, after = _windowed_texts(control)
+            told[control] = {
+                "one text": _run(WindowedBacktest(reader, [before], None), parts, rounds),
+                "two texts": _run(WindowedBacktest(reader, [before], after), parts, rounds),
+            }
         peak = parts.peak_mib()["store"]
     return {
         "bench": "backtest",
@@ -91,9 +111,11 @@ def _fill(client: Client, events: int) -> None:
     for column in _LIGHTER:
         client.command(f"ALTER TABLE events MODIFY COLUMN {column} CODEC(ZSTD(1))")
     step = int(timedelta(days=_DAYS) / timedelta(microseconds=1)) * 1000 // events
-    for first in range(0, events, _AT_ONCE):
+    for position, first in enumerate(range(0, events, _AT_ONCE)):
+        attempt = uuid4()
+        client.command(_ENTRY.format(log_id=_LOG_ID, position=position, attempt=attempt))
         numbers = {"first": int(_FIRST.timestamp()) * 10**9, "step": step, "from": first}
-        client.command(_FILL.format(**numbers, count=min(_AT_ONCE, events - first)))
+        client.command(_FILL.format(attempt=attempt, **numbers, count=min(_AT_ONCE, events - first)))
 
 
 def _texts() -> tuple[Compiled, Compiled]:
@@ -103,7 +125,19 @@ def _texts() -> tuple[Compiled, Compiled]:
     return old, compile_control(other, controls.lists)
 
 
-def _run(test: Backtest, parts: Parts, rounds: int) -> dict[str, Any]:
+def _windowed_texts(control: str) -> tuple[WindowedControl, WindowedControl]:
+    """A control's text, and one that waits half as long or takes half as much."""
+    [old] = [each for each in load_controls().windowed if each.control.id == control]
+    windowed = dataclasses.replace(old.windowed, within_ns=tuple(each // 2 for each in old.windowed.within_ns))
+    condition = old.condition and dataclasses.replace(
+        old.condition,
+        comparisons=tuple(dataclasses.replace(each, limit=each.limit // 2) for each in old.condition.comparisons),
+    )
+    other = dataclasses.replace(old.control, version=99, windowed=windowed)
+    return old, dataclasses.replace(old, control=other, windowed=windowed, condition=condition)
+
+
+def _run(test: Backtest | WindowedBacktest, parts: Parts, rounds: int) -> dict[str, Any]:
     told = []
     for _ in range(rounds):
         cpu, began = parts.cpu_s()["store"], time.perf_counter()

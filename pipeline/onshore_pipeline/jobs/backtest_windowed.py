@@ -2,23 +2,25 @@
 
 Of several texts each judges what begins in its own time.
 
-The facts are asked of the store and judged by the functions that judge them as they come, as of the moment at which the
-windows were judged last, so that the text in force says here what it said there. What is counted is windows, sequences
-and absences, on the day on which they begin.
+The store judges, by the SELECT that `controls.windowed_sql` writes for it, as of the moment at which the windows were
+judged last, so that the text in force says here what it said there. What is counted is windows, sequences and absences,
+on the day on which they begin; only counts come back. Days go to the store together until they hold as many events as
+are well read at one go, and keys in parts where what they come to might not fit into a reader's memory.
 """
 
-# ruff: noqa: S608 - what is put into the text are checked conditions and names of ours
+# ruff: noqa: S608 - what is put into the text are checked conditions, and names and numbers of ours
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from onshore_pipeline.controls.windowed_facts import FACTS_SCHEMA, facts_select
-from onshore_pipeline.controls.windowed_history import nothing
-from onshore_pipeline.controls.windowed_verdicts import begins_within, judge_windowed
+from onshore_pipeline.controls.windowed_sql import events_select, verdicts_select
+from onshore_pipeline.controls.windowed_sql_parts import NEVER, Asked, floored
 from onshore_pipeline.domain.verdict import Verdict
 from onshore_pipeline.jobs.backtest import Day, Estimate, agreement_of, by_verdict, by_version, days_of, nanoseconds
 from onshore_pipeline.jobs.windowed_statements import ARRIVED
@@ -32,12 +34,19 @@ if TYPE_CHECKING:
     from onshore_pipeline.jobs.backtest import Counts
     from onshore_pipeline.store.reader import Reader
 
-# Rows of facts, each as often as it is in a window, that are judged at a time: what bounds memory.
-ROWS_AT_ONCE: Final = 1_000_000
-# What one core gets through, with the store's part.
-_ASSUMED_ROWS_A_SECOND: Final = 100_000
-_UNIT: Final = ("keys", "since", "event_id")
+# Events that are read at a time, what keeps a question within a reader's time; and events in scope, each as often as it
+# is in a window, that are judged at a time: what bounds memory.
+EVENTS_AT_ONCE: Final = 4_000_000
+FACTS_AT_ONCE: Final = 750_000
+_ASSUMED_ROWS_A_SECOND: Final = 1_000_000
+_SAMPLED: Final = 20_000
+_DAY_NS: Final = timedelta(days=1) // timedelta(microseconds=1) * 1_000
 _NEVER: Final = Verdict.NOT_APPLICABLE.value
+_COUNTED: Final = pl.Schema(
+    {"day": pl.Int64(), "old": pl.String(), "new": pl.String(), "version": pl.Int64(), "events": pl.UInt64()}
+)
+# As numbers they take less room than as texts.
+_VERDICTS: Final = str([Verdict.SATISFIED.value, Verdict.VIOLATED.value, Verdict.UNDETERMINED.value])
 _LAST_RUN: Final = """
 SELECT toUnixTimestamp64Nano(watermark) AS watermark, toUnixTimestamp64Nano(judged_at) AS judged FROM windowed_runs
 ORDER BY generation DESC LIMIT 1
@@ -51,6 +60,15 @@ GROUP BY day, version, verdict
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """Some days that are judged together; `events` happened in the time that bears on them."""
+
+    since: datetime
+    until: datetime
+    events: int
+
+
 class WindowedBacktest:
     """One control of more than one event, or another text of it beside it, over a period. Asked as `Backtest` is."""
 
@@ -59,86 +77,156 @@ class WindowedBacktest:
     def __init__(self, store: Reader, old: Sequence[WindowedControl], new: WindowedControl | None) -> None:
         """Take a reading store; `old` are the control's texts, none for one that is not in force yet."""
         self._store, self._old, self._new = store, old, new
-        self._units: pl.DataFrame | None = None
+        self._texts = [*old, *([new] if new is not None else [])]
+        self._domains = tuple(dict.fromkeys(name for each in self._texts for name in each.control.domains))
+        self._span = timedelta(microseconds=max(each.span_ns for each in self._texts) // 1_000)
 
     def estimate(self, since: datetime, until: datetime) -> Estimate:
-        """How many facts, and of how many bytes, both texts need of this period."""
-        rows, size = 0, 0
-        for control in self._texts():
-            sql = f"SELECT count() AS n, sum(byteSize(keys, vals)) AS size FROM ({_facts(control)})"
-            [found] = self._store.rows(sql, _reach(control, since, until))
-            rows, size = rows + int(found["n"]), size + int(found["size"])
-        return Estimate(rows, size, rows / _ASSUMED_ROWS_A_SECOND)
+        """What reading this period, and what follows on it, will cost for each text, from a count and a sample."""
+        where = f"WHERE {self._within(since, until + self._span)}"
+        [counted] = self._store.rows(f"SELECT count() AS n FROM events {where}")
+        rows, size = int(counted["n"]), 0.0
+        for control in self._texts:
+            columns = dict.fromkeys(
+                (*(each.name for role in control.roles for each in role.columns),
+                 *(each.name for each in (*control.key, *control.values)), "ingested_at", "attempt_id")
+            )  # fmt: skip
+            read = ", ".join(columns)
+            sample = f"SELECT avg(byteSize({read})) AS size FROM (SELECT {read} FROM events {where} LIMIT {_SAMPLED})"
+            size += rows * float(self._store.rows(sample)[0]["size"] or 0) if rows else 0
+        return Estimate(rows, round(size), rows * len(self._texts) / _ASSUMED_ROWS_A_SECOND)
 
     def days(self, since: datetime, until: datetime) -> Iterator[Day]:
-        """Judge the period, then tell it day by day, the oldest first. `rows` is what began or happened on it."""
-        began = time.monotonic()
-        units = self._judged(since, until)
-        stored = self._stored(since, until)
-        took_s = time.monotonic() - began
-        for start, end in days_of(since, until):
-            own = units.filter(pl.col("since").is_between(nanoseconds(start), nanoseconds(end), closed="left"))
-            old, new = by_verdict(own, "old"), by_verdict(own, "new")
-            said = stored.get(f"{start:%Y-%m-%d}", {})
-            yield Day(
-                since=start,
-                until=end,
-                rows=own.height,
-                old=old,
-                new=new if self._new else None,
-                stored=said,
-                agreement=agreement_of(by_version(own, [each.control.version for each in self._old]), said),
-                changed=own.filter(pl.col("old") != pl.col("new")).height if self._old and self._new else 0,
-                seconds=took_s * own.height / max(1, units.height),
-            )
+        """Judge day by day, the oldest first. `rows` is what began or happened on it."""
+        stored, as_of = self._stored(since, until), self._as_of()
+        for portion in self._portions(since, until):
+            began = time.monotonic()
+            counted = self._counted(portion, as_of)
+            took_s, total = time.monotonic() - began, int(counted["events"].sum())
+            for start, end in days_of(portion.since, portion.until):
+                own = counted.filter(pl.col("day") == nanoseconds(start) // _DAY_NS)
+                said, rows = stored.get(f"{start:%Y-%m-%d}", {}), int(own["events"].sum())
+                changed = own.filter(pl.col("old") != pl.col("new"))["events"].sum()
+                yield Day(
+                    since=start,
+                    until=end,
+                    rows=rows,
+                    old=by_verdict(own, "old"),
+                    new=by_verdict(own, "new") if self._new else None,
+                    stored=said,
+                    agreement=agreement_of(by_version(own, [each.control.version for each in self._old]), said),
+                    changed=int(changed) if self._old and self._new else 0,
+                    seconds=took_s * rows / max(1, total),
+                )
 
     def differing(self, since: datetime, until: datetime, at_most: int) -> list[dict[str, Any]]:
         """The first units that the texts say other things about: an event of each, when it begins, both verdicts."""
-        units = self._judged(since, until).filter(pl.col("old") != pl.col("new"))
-        shown = units.sort("since", "keys").head(at_most)
+        as_of, found = self._as_of(), list[dict[str, Any]]()
+        for portion in self._portions(since, until):
+            rows = [
+                row
+                for asked in self._asked(portion, as_of)
+                for row in self._store.rows(
+                    f"SELECT if(old_sample = '', new_sample, old_sample) AS sample, since,"
+                    f" toString(fromUnixTimestamp64Nano(since, 'UTC')) AS occurred_at, old, new, keys"
+                    f" FROM ({self._units(asked, sampled=True)}) WHERE old != new ORDER BY since, keys LIMIT {at_most}"
+                )
+            ]
+            found += sorted(rows, key=lambda row: row["since"])
+            if len(found) >= at_most:
+                break
         return [
             {
-                "event_id": row["sample"],
-                "occurred_at": f"{row['begins']:%Y-%m-%d %H:%M:%S.%f}",
-                "old": row["old"],
-                "new": row["new"],
+                "event_id": row["sample"], "occurred_at": row["occurred_at"], "old": row["old"], "new": row["new"],
                 "key": row["keys"],
             }
-            for row in shown.with_columns(pl.col("since").cast(pl.Datetime("ns", "UTC")).alias("begins")).to_dicts()
-        ]
+            for row in found[:at_most]
+        ]  # fmt: skip
 
-    def _texts(self) -> list[WindowedControl]:
-        return [*self._old, *([self._new] if self._new is not None else [])]
-
-    def _judged(self, since: datetime, until: datetime) -> pl.DataFrame:
-        """Every unit that begins in the period, as `_sides` has it, with `events`, which is 1."""
-        if self._units is None:
-            old, new = self._sides(since, until)
-            both = old.join(new, on=_UNIT, how="full", coalesce=True, nulls_equal=True)
-            self._units = both.with_columns(
-                pl.coalesce("sample", "sample_right").alias("sample"),
-                pl.col("old").fill_null(_NEVER),
-                pl.col("new").fill_null(_NEVER),
-                pl.lit(1).alias("events"),
-            )
-        low, high = nanoseconds(since), nanoseconds(until)
-        return self._units.filter(pl.col("since").is_between(low, high, closed="left"))
-
-    def _sides(self, since: datetime, until: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """By unit, with a `sample`: `old` and the `version` that says so of the texts in force; and `new`."""
-        watermark_ns, now = self._as_of()
-        nobody = _last(nothing()).with_columns(pl.lit(0, pl.Int64).alias("version"))
-        own = [
-            self._verdicts(each, since, until, watermark_ns, now).with_columns(
-                pl.lit(each.control.version, pl.Int64).alias("version")
-            )
-            for each in self._old
-        ]
-        new = [self._verdicts(self._new, since, until, watermark_ns, now)] if self._new is not None else []
-        return (
-            pl.concat([nobody, *own]).rename({"verdict": "old"}),
-            pl.concat([_last(nothing()), *new]).rename({"verdict": "new"}),
+    def _counted(self, portion: _Portion, as_of: tuple[int, int]) -> pl.DataFrame:
+        """How many units began on each day (days since 1970), by both verdicts and the version that gave `old`."""
+        sql = (
+            f"SELECT {floored('since', _DAY_NS)} AS day, old, new, version, count() AS events FROM ({{}}) GROUP BY ALL"
         )
+        parts = [
+            self._store.frame(sql.format(self._units(asked))).cast(_COUNTED) for asked in self._asked(portion, as_of)
+        ]
+        return (
+            pl.concat([pl.DataFrame(schema=_COUNTED), *parts])
+            .group_by("day", "old", "new", "version")
+            .agg(pl.col("events").sum())
+        )
+
+    def _units(self, asked: Asked, *, sampled: bool = False) -> str:
+        """A SELECT of units: keys, since, event_id, `old` and the `version` that says so, `new`, and samples."""
+        sides = [(each, "old", each.control.version) for each in self._old]
+        sides += [(self._new, "new", 0)] if self._new is not None else []
+        selected = []
+        for control, side, version in sides:
+            verdicts = verdicts_select(control, self._events(control, asked), asked, sampled=sampled)
+            own = {"old_said": "0", "new_said": "0", "old_sample": "''", "new_sample": "''"}
+            own[f"{side}_said"] = f"toUInt8(indexOf({_VERDICTS}, verdict))"
+            if sampled:
+                own[f"{side}_sample"] = "sample"
+            told = ", ".join(f"{value} AS {name}" for name, value in own.items())
+            selected.append(f"SELECT keys, since, event_id, {told}, {version} AS version FROM ({verdicts})")
+        every = " UNION ALL ".join(selected)
+        kept = ["version", *(["old_sample", "new_sample"] if sampled else [])]
+        if self._old and self._new:
+            merged = ", ".join(f"max(u.{name}) AS {name}" for name in ("old_said", "new_said", *kept))
+            every = f"SELECT keys, since, event_id, {merged} FROM ({every}) AS u GROUP BY keys, since, event_id"
+        words = [f"if({side}_said = 0, '{_NEVER}', {_VERDICTS}[{side}_said]) AS {side}" for side in ("old", "new")]
+        return f"SELECT keys, since, event_id, {', '.join([*words, *kept])} FROM ({every})"
+
+    def _events(self, control: WindowedControl, asked: Asked) -> str:
+        """A SELECT of what bears on units that begin in the time that is asked for."""
+        listed = ", ".join(f"'{name}'" for name in control.control.domains)
+        high = min(asked.until_ns - 1 + control.span_ns, NEVER)
+        within = (
+            f"e.domain IN ({listed}) AND e.occurred_at BETWEEN fromUnixTimestamp64Nano({asked.since_ns}, 'UTC')"
+            f" AND fromUnixTimestamp64Nano({high}, 'UTC')"
+        )
+        return events_select(control, ARRIVED.format(which="l.attempt_id IS NOT NULL", events=within), "1")
+
+    def _portions(self, since: datetime, until: datetime) -> Iterator[_Portion]:
+        """The days of the period by portions, each as long at least as what bears on it reaches past it."""
+        day = floored("toUnixTimestamp64Nano(occurred_at)", _DAY_NS)
+        within = self._within(since, until + self._span)
+        counted = self._store.rows(f"SELECT {day} AS day, count() AS n FROM events WHERE {within} GROUP BY day")
+        held = {int(row["day"]): int(row["n"]) for row in counted}
+
+        def events(first: datetime, last: datetime) -> int:
+            days = range(nanoseconds(first) // _DAY_NS, nanoseconds(last - timedelta(microseconds=1)) // _DAY_NS + 1)
+            return sum(held.get(each, 0) for each in days)
+
+        first = since
+        for _, end in days_of(since, until):
+            if end == until or (end - first >= self._span and events(first, end) >= EVENTS_AT_ONCE):
+                yield _Portion(first, end, events(first, end + self._span))
+                first = end
+
+    def _asked(self, portion: _Portion, as_of: tuple[int, int]) -> Iterator[Asked]:
+        """The parts that the keys of a portion are taken apart into."""
+        if not portion.events:
+            return
+        whole = Asked(nanoseconds(portion.since), nanoseconds(portion.until), *as_of)
+        rows = 0
+        for control in self._texts:
+            every, weight = control.windowed.every_ns, 1
+            if every:
+                weight = min(control.windowed.period_ns // every, -(-(whole.until_ns - whole.since_ns) // every))
+            facts = portion.events
+            if facts * weight * len(self._texts) > FACTS_AT_ONCE:
+                facts = int(self._store.rows(f"SELECT count() AS n FROM ({self._events(control, whole)})")[0]["n"])
+            rows += facts * weight
+        pieces = max(1, -(-rows // FACTS_AT_ONCE))
+        for piece in range(pieces):
+            yield replace(whole, pieces=pieces, piece=piece)
+
+    def _within(self, since: datetime, until: datetime) -> str:
+        listed = ", ".join(f"'{name}'" for name in self._domains)
+        low, high = (f"fromUnixTimestamp64Nano({min(nanoseconds(each), NEVER)}, 'UTC')" for each in (since, until))
+        return f"domain IN ({listed}) AND occurred_at >= {low} AND occurred_at < {high}"
 
     def _as_of(self) -> tuple[int, int]:
         """The watermark and the time of the last run of the windows' own job; the present if it never ran."""
@@ -148,60 +236,12 @@ class WindowedBacktest:
             return now, now
         return int(ran[0]["watermark"]), max(int(ran[0]["watermark"]), int(ran[0]["judged"]))
 
-    def _verdicts(
-        self, control: WindowedControl, since: datetime, until: datetime, watermark_ns: int, now: int
-    ) -> pl.DataFrame:
-        """What one text says last about each unit that begins in the period."""
-        facts, reach = _facts(control), _reach(control, since, until)
-        [counted] = self._store.rows(f"SELECT count() AS n FROM ({facts})", reach)
-        every = control.windowed.every_ns
-        pieces = max(1, -(-int(counted["n"]) * (control.windowed.period_ns // every if every else 1) // ROWS_AT_ONCE))
-        # A fact whose key is not wholly known may belong to any key.
-        sql = (
-            f"SELECT *, cityHash64(toString(keys)) % {pieces} = {{piece:UInt32}} AS own FROM ({facts})"
-            " WHERE own OR arrayExists(each -> each IS NULL, keys)"
-        )
-        found = []
-        for piece in range(pieces):
-            rows = self._store.frame(sql, {**reach, "piece": piece})
-            if rows.is_empty():
-                continue
-            event_id = pl.col("event_id").str.replace_all("-", "").str.decode("hex")
-            taken = rows.with_columns(event_id).select(*FACTS_SCHEMA.names(), "own")
-            own = taken.filter(pl.col("own").cast(pl.Boolean)).select("keys").unique()
-            history = judge_windowed(
-                control, taken.drop("own").cast(FACTS_SCHEMA), watermark_ns=watermark_ns, now_ns=now
-            )
-            found.append(_last(history.join(own, on="keys", how="semi")))
-        units = pl.concat([_last(nothing()), *found])
-        low, high = nanoseconds(since), nanoseconds(until)
-        return units.filter(pl.col("since").is_between(low, high, closed="left") & begins_within(control))
-
     def _stored(self, since: datetime, until: datetime) -> dict[str, dict[int, Counts]]:
         """What the windows' own job said, by day, version and verdict."""
-        control = self._texts()[0].control.id
-        asked = {"control": control, "since": nanoseconds(since), "until": nanoseconds(until)}
+        control = self._texts[0].control.id
+        asked: Mapping[str, Any] = {"control": control, "since": nanoseconds(since), "until": nanoseconds(until)}
         stored: dict[str, dict[int, Counts]] = {}
         for row in self._store.rows(_STORED, asked):
             by_version = stored.setdefault(str(row["day"]), {})
             by_version.setdefault(int(row["version"]), {})[str(row["verdict"])] = int(row["events"])
         return stored
-
-
-def _facts(control: WindowedControl) -> str:
-    """A SELECT of what bears on units that begin in a period."""
-    within = "e.occurred_at BETWEEN fromUnixTimestamp64Nano({low:Int64}, 'UTC')"
-    within += " AND fromUnixTimestamp64Nano({high:Int64}, 'UTC')"
-    events = ARRIVED.format(which="l.attempt_id IS NOT NULL", events=within)
-    return " UNION ALL ".join(facts_select(control, role, events, "1") for role in range(len(control.roles)))
-
-
-def _reach(control: WindowedControl, since: datetime, until: datetime) -> Mapping[str, int]:
-    return {"low": nanoseconds(since) - control.span_ns, "high": nanoseconds(until) + control.span_ns}
-
-
-def _last(history: pl.DataFrame) -> pl.DataFrame:
-    """The verdict that stands, with the hexadecimal id of an event that it rests on."""
-    sample = pl.col("samples").list.first().bin.encode("hex").alias("sample")
-    last = history.sort("stated_at", maintain_order=True).unique(_UNIT, keep="last", maintain_order=True)
-    return last.select(*_UNIT, "verdict", sample)
