@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +14,10 @@ import bundles
 from onshore_pipeline.domain.event import EVENT_COLUMNS, InLine
 from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.quick_messages import Found, quick_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 GOOD = bundles.GOLDEN / "v2" / "good.zip"
 FILES = bundles.files_of(GOOD)
@@ -195,3 +199,31 @@ def test_resources_that_are_opened_twice_are_not_accepted() -> None:
     opening = spelled({"resource_attributes": [[salt, "a", "b"]]})
     assert found_quickly(lines, [opening, b"{}"]) is not None
     assert found_quickly(lines, [opening, opening]) is None
+
+
+BUNDLES = sorted((bundles.GOLDEN / "v2").glob("*.zip"))
+
+
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.stem)
+def test_a_bundle_is_judged_alike_with_and_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standalone, "_QUICK_FROM", 0)
+    asked: list[int] = []
+
+    def ready() -> Callable[[bytes, bytes, int], Found | None]:
+        def quick(events: bytes, opened: bytes, count: int) -> Found | None:
+            asked.append(count)
+            return quick_message(events, opened, count)
+
+        return quick
+
+    keys = standalone.parse_keys(bundles.KEYS)
+    told = [_verdict(path, keys, each) for each in (None, ready)]
+    assert told[0] == told[1]
+    assert asked or told[0][0] != "GOOD"
+
+
+def _verdict(path: Path, keys: list[Any], quick: Any) -> tuple[str, Any]:
+    try:
+        return "GOOD", standalone.verify(str(path), keys, quick=quick)
+    except standalone.Problem as problem:
+        return standalone.verdict_on(problem)
