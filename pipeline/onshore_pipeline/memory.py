@@ -39,6 +39,13 @@ def keep_freed_memory() -> None:
         tune(_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
+def keep_freed_columns() -> None:
+    """Have Arrow take memory from the C library, so that `keep_freed_memory` holds for its columns, too."""
+    import pyarrow as pa  # verifying a bundle does without
+
+    pa.set_memory_pool(pa.system_memory_pool())
+
+
 def leave_out_pandas() -> None:
     """Keep pyarrow from importing pandas into this process, as it does with its first array of Python values.
 

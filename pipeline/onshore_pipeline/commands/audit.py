@@ -44,12 +44,13 @@ def audit(
     from onshore_pipeline.jobs.audit import audit as run
     from onshore_pipeline.jobs.audit_states import audit_states
     from onshore_pipeline.jobs.log_statement import statement_problems
-    from onshore_pipeline.memory import keep_freed_memory, leave_out_pandas
+    from onshore_pipeline.memory import keep_freed_columns, keep_freed_memory, leave_out_pandas
     from onshore_pipeline.signing_key import journal_path, witness_keys
     from onshore_pipeline.stack import salt_master
 
     leave_out_pandas()
     keep_freed_memory()
+    keep_freed_columns()
     settings = load_settings({"data_dir": data_dir})
     first, last = _moment(since, datetime(1970, 1, 1, tzinfo=UTC)), _moment(to, datetime(2260, 1, 1, tzinfo=UTC))
     check_compiled()

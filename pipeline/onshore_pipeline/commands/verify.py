@@ -22,14 +22,15 @@ def verify(
 ) -> None:
     """Check a bundle: exit 0 as it was sealed, 1 altered, 2 cannot be checked. Whether it is witnessed stands first."""
     from onshore_pipeline.evidence import verify_standalone as standalone
-    from onshore_pipeline.evidence.verify import LibraryKey
+    from onshore_pipeline.evidence.verify import LibraryKey, quick_messages
     from onshore_pipeline.memory import keep_freed_memory
 
     keep_freed_memory()
     try:
         keys = standalone.parse_keys(standalone.read_file(str(key)).decode("utf-8", "replace"), LibraryKey)
         brought, alone, later = (str(each) if each else None for each in (checkpoint, proof, disclosed))
-        found = standalone.verify_files(str(bundle), keys, brought, alone, later, min(os.cpu_count() or 1, 8))
+        processes = min(os.cpu_count() or 1, 8)
+        found = standalone.verify_files(str(bundle), keys, brought, alone, later, processes, quick_messages)
     except standalone.Problem as problem:
         word, line = standalone.verdict_on(problem)
         if as_json:

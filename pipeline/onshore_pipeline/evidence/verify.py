@@ -1,4 +1,4 @@
-"""`onshore verify`: the steps of `verify_standalone`, with signatures that a library checks."""
+"""`onshore verify`: the steps of `verify_standalone`, with signatures that a library checks and compiled code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from onshore_pipeline.evidence import verify_standalone as standalone
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -25,6 +26,13 @@ class LibraryKey(standalone.Key):
         except (InvalidSignature, ValueError):
             return False
         return True
+
+
+def quick_messages() -> Callable[[bytes, bytes, int], tuple[bytes, list[int], dict[str, int]] | None] | None:
+    """A quick way through messages, as `verify_standalone.verify` asks for it; None where there is none here."""
+    from onshore_pipeline.evidence.quick_messages import ready  # brings a compiler, which a small bundle does without
+
+    return ready()
 
 
 def verify_bundle(
@@ -43,7 +51,7 @@ def verify_bundle(
         verify_standalone.Altered, verify_standalone.Uncheckable: see there.
     """
     known = standalone.parse_keys(keys, LibraryKey)
-    found: dict[str, Any] = standalone.verify(str(path), known, checkpoint, workers, disclosed)
+    found: dict[str, Any] = standalone.verify(str(path), known, checkpoint, workers, disclosed, quick_messages)
     return found
 
 

@@ -102,6 +102,7 @@ _LARGEST_SIZE = (1 << 63) - 1
 _MOST_DIGITS = 20
 _CHUNK_BYTES = 8 << 20
 _PARALLEL_FROM = 32 << 20
+_QUICK_FROM = 256 << 20  # bytes of lines; below, making a quick way ready takes longer than it saves
 
 
 class Problem(Exception):
@@ -1169,10 +1170,12 @@ class Tally:
                 mine[key] = mine.get(key, 0) + count
 
 
-def check_chunk(path: str, chunk: Chunk, controls: Collection[str], closed: Collection[Any] = frozenset()) -> Tally:
+def check_chunk(
+    path: str, chunk: Chunk, controls: Collection[str], closed: Collection[Any] = frozenset(), quick: Any = None
+) -> Tally:
     """Steps 7, 8 and 9 for some entries; `controls` are those whose violated events must be here.
 
-    `closed` are the keys of maps that are said to be closed, each with its map's name.
+    `closed` are the keys of maps that are said to be closed, each with its map's name. `quick`: see `verify`.
     """
     tally, uses = Tally(closed), dict[Opened, int]()
     with open(path, "rb") as file:
@@ -1193,7 +1196,9 @@ def check_chunk(path: str, chunk: Chunk, controls: Collection[str], closed: Coll
         is_tombstone = row.events and told.get("topic") == ACTIONS_TOPIC and row.verdicts is None
         if not entry.asked and not is_tombstone and (row.events or row.verdicts is not None):
             raise Altered(10, f"entry {entry.index} shows what the scope does not ask for")
-        shown = _check_events(entry, lines_of(mine[0], 7, EVENTS), lines_of(mine[1], 8, OPENINGS), tally, uses)
+        shown = _accepted(entry, *mine, tally, quick) if quick and not closed else None
+        if shown is None:
+            shown = _check_events(entry, lines_of(mine[0], 7, EVENTS), lines_of(mine[1], 8, OPENINGS), tally, uses)
         if not entry.asked:
             continue
         check_verdicts(entry, lines_of(words, 9, VERDICTS), shown, controls, tally)
@@ -1217,6 +1222,22 @@ def _part(raw: bytes, at: list[int], which: int, size: int) -> bytes:
     begin = at[which]
     at[which] = begin + size
     return raw[begin : begin + size]
+
+
+def _accepted(entry: Entry, events: bytes, openings: bytes, tally: Tally, quick: Any) -> Collection[int] | None:
+    """Steps 7 and 8 for one whole message the quick way; None where the other way must say whether it is good."""
+    told, row = entry.told, entry.row
+    if row.positions is not None or row.deleted or told.get("topic") == ACTIONS_TOPIC:
+        return None
+    sealed = count_of(told.get("events"), 7, f"the number of events of {entry.name}")
+    found = quick(events, openings, row.events) if row.events and row.events == sealed else None
+    if found is None or found[0].hex() != told.get("events_root"):
+        return None
+    if entry.asked:
+        count_message(entry, row.events, tally)
+    for name, count in found[2].items():
+        tally.opened[name] = tally.opened.get(name, 0) + count
+    return set(found[1])
 
 
 def _check_events(
@@ -1702,22 +1723,28 @@ def check_silence(entries: Sequence[Entry], scope: Scope) -> None:
 
 
 def check_messages(
-    box: Container, entries: list[Entry], controls: Collection[str], closed: Collection[Any], workers: int
+    box: Container,
+    entries: list[Entry],
+    controls: Collection[str],
+    closed: Collection[Any],
+    workers: int,
+    quick: Any = None,
 ) -> Tally:
-    """Steps 7 to 9 for all entries, on several processors where that is worth while."""
+    """Steps 7 to 9 for all entries, on several processors where that is worth while; `quick` as in `verify`."""
     chunks, total = chunks_of(box, entries, _CHUNK_BYTES), Tally()
     size = sum(box.parts[name].size for name in (EVENTS, OPENINGS, VERDICTS))
+    look = quick() if quick is not None and size >= _QUICK_FROM else None
     if workers > 1 and len(chunks) > 1 and size >= _PARALLEL_FROM:
-        by_many = _by_many(box.path, chunks, controls, closed, workers)
+        by_many = _by_many(box.path, chunks, controls, closed, workers, look)
         if by_many is not None:
             return by_many
     for chunk in chunks:
-        total.add(check_chunk(box.path, chunk, controls, closed))
+        total.add(check_chunk(box.path, chunk, controls, closed, look))
     return total
 
 
 def _by_many(
-    path: str, chunks: list[Chunk], controls: Collection[str], closed: Collection[Any], workers: int
+    path: str, chunks: list[Chunk], controls: Collection[str], closed: Collection[Any], workers: int, quick: Any
 ) -> Tally | None:
     """What some processes count together; None where they cannot be had here, or one of them died."""
     total = Tally()
@@ -1725,7 +1752,7 @@ def _by_many(
         from concurrent.futures import ProcessPoolExecutor
 
         with ProcessPoolExecutor(min(workers, len(chunks))) as pool:
-            for tally in pool.map(check_chunk, repeat(path), chunks, repeat(controls), repeat(closed)):
+            for tally in pool.map(check_chunk, repeat(path), chunks, repeat(controls), repeat(closed), repeat(quick)):
                 total.add(tally)
     except (ImportError, NotImplementedError, OSError, BrokenExecutor):
         return None
@@ -2543,6 +2570,7 @@ def verify(
     checkpoint: bytes | None = None,
     workers: int = 1,
     disclosed: bytes | None = None,
+    quick: Any = None,
 ) -> dict[str, Any]:
     """Run all steps. Returns what to print; raises `Altered` or `Uncheckable`.
 
@@ -2552,15 +2580,21 @@ def verify(
         checkpoint: bytes of a witnessed checkpoint, or None.
         workers: processes that it may use.
         disclosed: the file of an event of the bundle of which something is disclosed later, or None.
+        quick: asked once, where a bundle is large, for a function that looks at a message's events and openings (both
+            as bytes, and how many there are) more quickly than is done here. It gives the root over their leaves, the
+            record indexes and how many values are opened by name; or None, also for what is wrong: then it is looked
+            at here. The installed command has one, of compiled code.
     """
     with Container(path) as box:
-        found = _verify(box, keys, checkpoint, workers)
+        found = _verify(box, keys, checkpoint, workers, quick)
         if disclosed is not None:
             found["proved"] += check_disclosed(box, disclosed)
         return found
 
 
-def _verify(box: Container, keys: Sequence[Key], checkpoint: bytes | None, workers: int) -> dict[str, Any]:
+def _verify(
+    box: Container, keys: Sequence[Key], checkpoint: bytes | None, workers: int, quick: Any = None
+) -> dict[str, Any]:
     steps: list[tuple[int, str]] = []
     unproved: list[str] = []
     read_container(box)
@@ -2581,7 +2615,7 @@ def _verify(box: Container, keys: Sequence[Key], checkpoint: bytes | None, worke
     steps.append((6, f"{len(entries)} entries stand in that log, unaltered and in their places"))
     # What a finding has of a control's events, the sealed lines do not say.
     controls = frozenset() if scope.findings else frozenset(scope.controls)
-    tally = check_messages(box, entries, controls, scope.closed_keys, workers)
+    tally = check_messages(box, entries, controls, scope.closed_keys, workers, quick)
     check_silence(entries, scope)
     steps.append((7, f"{tally.events} events are those that were sealed"))
     steps.append((8, f"{sum(tally.opened.values())} disclosed values are those committed to"))
@@ -2680,10 +2714,11 @@ def verify_files(
     proof: str | None,
     disclosed: str | None,
     workers: int = 1,
+    quick: Any = None,
 ) -> dict[str, Any]:
     """`verify`, or `verify_event` where a proof is given, of files by name."""
     try:
-        return _verify_files(path, keys, checkpoint, proof, disclosed, workers)
+        return _verify_files(path, keys, checkpoint, proof, disclosed, workers, quick)
     except Problem:
         raise
     except Exception as error:  # whoever made the bundle has found what no step expects
@@ -2692,12 +2727,18 @@ def verify_files(
 
 
 def _verify_files(
-    path: str, keys: Sequence[Key], checkpoint: str | None, proof: str | None, disclosed: str | None, workers: int
+    path: str,
+    keys: Sequence[Key],
+    checkpoint: str | None,
+    proof: str | None,
+    disclosed: str | None,
+    workers: int,
+    quick: Any,
 ) -> dict[str, Any]:
     brought = read_file(checkpoint) if checkpoint else None
     if proof is None:
         more = read_file(disclosed, _EVENT_LIMIT) if disclosed else None
-        return verify(path, keys, brought, workers, more)
+        return verify(path, keys, brought, workers, more, quick)
     if disclosed is not None:
         raise Uncheckable(8, "--disclosed is about a bundle, --proof about one event: one of them")
     return verify_event(read_file(path, _EVENT_LIMIT), read_file(proof), keys, brought)

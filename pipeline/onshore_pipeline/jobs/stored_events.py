@@ -90,7 +90,7 @@ def _read(column: Column, values: pa.ChunkedArray, unreadable: dict[int, list[st
     """One column, typed as in `event_frame`."""
     kind = POLARS_TYPES[column.kind]
     if len(values) and values.null_count == len(values):
-        return pl.repeat(None, len(values), dtype=kind, eager=True).alias(column.name)
+        return pl.Series(column.name, [None], dtype=kind).new_from_index(0, len(values))
     if pa.types.is_dictionary(values.type):
         try:
             return pl.concat([_words(chunk) for chunk in values.chunks] or [pl.Series(dtype=kind)]).alias(column.name)
