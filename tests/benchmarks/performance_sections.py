@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -186,8 +186,10 @@ def growth(done: Mapping[str, Done]) -> list[str]:
         return []
     text = (
         "How cost and memory grow (`onshore bench growth` does all of it in one command). Each row is a run of ingest"
-        " on a data directory of its own. Controls: those that ship, then variants of them for other countries."
-        " Tenants: messages of 20 records, so that there are enough. Backlog: what waits when the worker starts."
+        " on a data directory of its own. Controls: ten of those that ship, the others retired; all that ship; then"
+        " variants of them for other countries, too."
+        " Tenants: messages of 20 records, so that there are enough. Addresses: drawn evenly from so many, and counted"
+        " in what was sent. Backlog: what waits when the worker starts."
     )
     header = (
         "Command", "", "Events", "Bytes an event", "Events/s", "µs of CPU an event", "by process", "of it judging",
@@ -196,7 +198,7 @@ def growth(done: Mapping[str, Done]) -> list[str]:
     )  # fmt: skip
     rows = [
         (
-            f"`{each.step.command}`", f"{row['value']:,} {row['axis']}", row["events"], row["bytes_an_event"],
+            f"`{each.step.command}`", _size(row), row["events"], row["bytes_an_event"],
             row["events_a_second"], row["cpu_us_an_event"],
             ", ".join(f"{name} {cpu:g}" for name, cpu in row["cpu_us_an_event_by_process"].items()),
             row["judge_us_an_event"], row["cost_relative_to_first"],
@@ -206,6 +208,12 @@ def growth(done: Mapping[str, Done]) -> list[str]:
         for row in each.result["rows"]
     ]  # fmt: skip
     return ["## Growth", text, table(header, rows)]
+
+
+def _size(row: Mapping[str, Any]) -> str:
+    """What there is of an axis; of addresses also how many were sent, which are fewer where events are."""
+    text = f"{row['value']:,} {row['axis']}"
+    return f"{text}, {row['distinct_addresses']:,} of them sent" if row["axis"] == "addresses" else text
 
 
 def evidence(done: Mapping[str, Done]) -> list[str]:

@@ -20,7 +20,7 @@ from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.measured import an_event, middle
 from onshore_pipeline.bench.parts import LOOK_EVERY_S, Parts, open_store
 from onshore_pipeline.bench.stages import profile
-from onshore_pipeline.bench.traffic import Traffic, endless, log_messages
+from onshore_pipeline.bench.traffic import Traffic, distinct_addresses, endless, log_messages
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
 from onshore_pipeline.embedded.credentials import USER_OF_ROLE, Role, load_or_create
 from onshore_pipeline.errors import OnshoreError
@@ -125,6 +125,7 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
         "bytes_an_event": round(sum(map(len, messages)) / (len(messages) * records)),
         "attributes_an_event": plan.traffic.attributes,
         "distinct_events": len(messages) * records,
+        "distinct_addresses": distinct_addresses(messages),
         **ours_told,
         "cpu_us_an_event": round(total, 2),
         "cpu_us_an_event_by_stage": stages,
