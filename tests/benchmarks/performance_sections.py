@@ -122,6 +122,28 @@ def kafka(done: Mapping[str, Done]) -> list[str]:
     return ["## Apache Kafka", text, table(header, rows)]
 
 
+def workers(done: Mapping[str, Done]) -> list[str]:
+    measured = [each for name, each in done.items() if name.startswith("workers-") and each.result]
+    if not measured:
+        return []
+    one = next((each.result["events_a_second"] for each in measured if each.result["workers"] == 1), None)
+    rows = [
+        (
+            f"`{each.step.command}`", each.result["workers"], each.result["events_a_second"],
+            round(each.result["events_a_second"] / one, 2) if one else None,
+            ", ".join(f"{name} {cpu:g}" for name, cpu in each.result["cpu_us_an_event_by_process"].items()),
+        )
+        for each in measured
+    ]  # fmt: skip
+    text = (
+        "Workers that get so much of a core each, as if each had a small machine of its own, on the partitions of one"
+        " topic; store, sequencer and broker take what they need of the same cores. By process shows how evenly the"
+        " messages fell to them."
+    )
+    header = ("", "Workers", "Events/s", "to one worker", "µs of CPU an event by process")
+    return ["## Several workers", text, table(header, rows)]
+
+
 def rotel(done: Mapping[str, Done]) -> list[str]:
     head = _head(
         done, "rotel", "Rotel as a peer",
