@@ -231,17 +231,28 @@ class OursAlone(_Side):
 
     def round(self, messages: Iterator[bytes], count: int) -> dict[str, Any]:
         """Append the next `count` messages; then let the workers run until all are visible."""
-        self.fill(messages, count)
         self._visible += count * self.plan.traffic.records
         names = self._workers
-        self.parts.start_parts(names, "worker", self.url)
-        for name, share in self._shares.items():
-            share.hold(self.parts.pid(name))
+        if self._shares:  # they share the partitions out before there is anything in them
+            self._start_held()
+            self.fill(messages, count)
+        else:
+            self.fill(messages, count)
+            self.parts.start_parts(names, "worker", self.url)
         told = self.clocked([*names, "store", "sequencer"], _ENTRIES, self._visible)
         for name in names:
             self.parts.stop(name)
         self.check_events(self._visible)
         return told
+
+    def _start_held(self) -> None:
+        self.parts.start_parts(self._workers, "worker", self.url)
+        for name, share in self._shares.items():
+            share.hold(self.parts.pid(name))
+        if self.kafka is not None:
+            from onshore_pipeline.bench.group import wait_until_shared_out
+
+            wait_until_shared_out(self.kafka, _TOPIC, self.plan.workers, self.plan.partitions)
 
 
 class _Baseline(_Side):
