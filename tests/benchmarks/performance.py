@@ -72,6 +72,17 @@ STEPS = (
         )
         for count in (1, 2)
     ),
+    *(
+        Step(
+            f"workers-{count}",
+            "onshore bench ingest --events 200000 --rounds 1 --alone --partitions 6 --worker-share 0.2"
+            f" --workers {count}",
+            150,
+            kafka=True,
+            small="--events 20000",
+        )
+        for count in (1, 2, 3)
+    ),
     Step("rotel", "python tests/benchmarks/rotel_peer.py", 120, small="--events 2000"),
     Step("query", "onshore bench query", 420, small="--events 20000"),
     Step("end-to-end", "onshore bench end-to-end", 180, small="--events 5"),

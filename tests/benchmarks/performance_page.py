@@ -39,6 +39,7 @@ def page(done: Mapping[str, Done], *, took_s: float, small: bool) -> str:
         *sections.ingest(done),
         *sections.stages(done),
         *sections.kafka(done),
+        *sections.workers(done),
         *sections.rotel(done),
         *sections.query(done),
         *sections.end_to_end(done),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from performance import Done, Step, run
 from performance_page import page
+from performance_sections import workers
 
 
 def test_a_benchmark_that_fails_stands_in_the_page_with_its_reason() -> None:
@@ -37,3 +38,17 @@ def test_what_was_measured_stands_against_its_budget() -> None:
     assert "| per-record, same result | 7,000 | 40.00 | 7.90 | 3.00 |" in text
     assert "| 45 % | 30 % | 29% | aim |" in text
     assert "| 5 s | 2 s | not measured |  |" in text
+
+
+def test_several_workers_stand_beside_one() -> None:
+    done = {
+        f"workers-{count}": Done(
+            Step(f"workers-{count}", f"onshore bench ingest --workers {count}", 1),
+            {"workers": count, "events_a_second": rate, "cpu_us_an_event_by_process": {"worker": 12.5}},
+        )
+        for count, rate in ((1, 10_000), (2, 19_000))
+    }
+    told = "\n".join(workers(done))
+    assert "| `onshore bench ingest --workers 1` | 1 | 10,000 | 1.00 | worker 12.5 |" in told
+    assert "| `onshore bench ingest --workers 2` | 2 | 19,000 | 1.90 | worker 12.5 |" in told
+    assert workers({}) == []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from onshore_pipeline.bench.ingest import Plan, bench_ingest
 from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.traffic import Traffic
-from onshore_pipeline.bench.variants import shipped, write_variants
+from onshore_pipeline.bench.variants import TEN, retire_all_but_ten, shipped, write_variants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,8 +48,9 @@ def bench_growth(
         say: told before each run.
 
     Returns:
-        `rows`: axis, value, events, bytes an event, events a second, µs of CPU an event of all processes, peak memory
-        of worker and store in MiB, and the cost relative to the axis' first row.
+        `rows`: axis, value, events, bytes an event, distinct client addresses that were sent (those asked for are more
+        where there are fewer events), events a second, µs of CPU an event of all processes, peak memory of worker and
+        store in MiB, and the cost relative to the axis' first row.
     """
     about = machine()
     rows: list[dict[str, Any]] = []
@@ -70,6 +71,7 @@ def _told(row: _Row, told: dict[str, Any], first: float) -> dict[str, Any]:
         "value": row.value,
         "events": told["events"],
         "bytes_an_event": told["bytes_an_event"],
+        "distinct_addresses": told["distinct_addresses"],
         "records_a_message": row.plan.traffic.records,
         "events_a_second": told["events_a_second"],
         "cpu_us_an_event": told["cpu_us_an_event"],
@@ -89,7 +91,7 @@ def _rows(axis: str, events: int, most_backlog: int, folder: Path) -> list[_Row]
 
     match axis:
         case "controls":
-            return [row(value, controls=_controls(folder, value)) for value in (shipped(), 100, 500)]
+            return [row(value, controls=_controls(folder, value)) for value in (len(TEN), shipped(), 100, 500)]
         case "attributes":
             return [
                 row(5, attributes=5),
@@ -109,9 +111,12 @@ def _rows(axis: str, events: int, most_backlog: int, folder: Path) -> list[_Row]
 
 
 def _controls(folder: Path, count: int) -> Path | None:
-    """A folder that makes `count` controls together with those that ship; None when those are enough."""
-    if count <= shipped():
-        return None
+    """A folder that leaves so many controls in force, of those that ship and their variants; None: just those."""
     target = folder / str(count)
-    write_variants(target, count - shipped())
+    if count == shipped():
+        return None
+    if count == len(TEN):
+        retire_all_but_ten(target)
+    else:
+        write_variants(target, count - shipped())
     return target

@@ -16,12 +16,9 @@ if TYPE_CHECKING:
 
 _DAYS: Final = 90
 _ROWS_AT_ONCE: Final = 1_000_000
-# Blocks of a join of wide rows are as large as its limits let them be, and these are what fits into the store's memory.
-SMALL_BLOCKS: Final = (
-    "SETTINGS max_block_size = 4096, max_joined_block_size_rows = 16384, min_insert_block_size_rows = 65536,"
-    " max_threads = 1"
-)
-_FRESH: Final = "reinterpretAsUUID(sipHash128(event_id, copies.number))"  # the same in every table
+# Blocks of wide rows that fit into the store's memory. ARRAY JOIN repeats rows at a third of what a cross join takes.
+SMALL_BLOCKS: Final = "SETTINGS max_block_size = 4096, min_insert_block_size_rows = 65536, max_threads = 1"
+_FRESH: Final = "reinterpretAsUUID(sipHash128(event_id, copy))"  # the same in every table
 # What a copy changes: times move by `moved` seconds; what identifies a row is new.
 _TABLES: Final = {
     "events": {
@@ -41,7 +38,7 @@ _TABLES: Final = {
     },
     "evidence_log": {
         "appended_at": "appended_at + toIntervalSecond(moved)",
-        **{name: f"{name} + 1000000 * (copies.number + 1)" for name in ("log_position", "log_index", "offset")},
+        **{name: f"{name} + 1000000 * (copy + 1)" for name in ("log_position", "log_index", "offset")},
     },
 }  # fmt: skip
 
@@ -66,9 +63,9 @@ def multiply(client: Client, reader: EntryReader, copies: int) -> None:
         changes = ", ".join(f"{change} AS {name}" for name, change in changed.items())
         for first in range(0, copies, at_once):
             client.command(
-                f"INSERT INTO {table} WITH {newest_moves_by} - toInt64(copies.number) * {step} AS moved"
+                f"INSERT INTO {table} WITH {newest_moves_by} - toInt64(copy) * {step} AS moved"
                 f" SELECT one.* REPLACE ({changes}) FROM {table}_one AS one"
-                f" CROSS JOIN numbers({first}, {min(at_once, copies - first)}) AS copies {SMALL_BLOCKS}"
+                f" ARRAY JOIN range({first}, {min(copies, first + at_once)}) AS copy {SMALL_BLOCKS}"
             )
         client.command(f"DROP TABLE {table}_one")
     client.command("DELETE FROM rollup_runs WHERE 1")

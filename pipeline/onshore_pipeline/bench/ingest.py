@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from onshore_pipeline.bench.baseline import Baseline
+from onshore_pipeline.bench.core_share import core_share
 from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.measured import an_event, middle
 from onshore_pipeline.bench.parts import LOOK_EVERY_S, Parts, open_store
 from onshore_pipeline.bench.stages import profile
-from onshore_pipeline.bench.traffic import Traffic, endless, log_messages
+from onshore_pipeline.bench.traffic import Traffic, distinct_addresses, endless, log_messages
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
 from onshore_pipeline.embedded.credentials import USER_OF_ROLE, Role, load_or_create
 from onshore_pipeline.errors import OnshoreError
@@ -60,6 +61,7 @@ class Plan:
         rounds: one of each program a round; medians are told.
         workers: on Kafka; the local log has one reader.
         partitions: of the event topic, on Kafka.
+        worker_share: the cores that each worker gets once it is ready; 0 = all it can take.
         traffic: what the messages are like; beyond 200,000 events they repeat, later each time.
         tenants: messages are theirs in turn.
         controls_dir: controls on top of those that ship.
@@ -72,6 +74,7 @@ class Plan:
     rounds: int = 3
     workers: int = 1
     partitions: int = 1
+    worker_share: float = 0.0
     traffic: Traffic = field(default_factory=Traffic)
     tenants: int = 1
     controls_dir: Path | None = None
@@ -122,9 +125,11 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
         "bench": "ingest",
         "broker": "Kafka" if ours.kafka else "local log",
         "workers": plan.workers,
+        "worker_share": plan.worker_share or None,
         "bytes_an_event": round(sum(map(len, messages)) / (len(messages) * records)),
         "attributes_an_event": plan.traffic.attributes,
         "distinct_events": len(messages) * records,
+        "distinct_addresses": distinct_addresses(messages),
         **ours_told,
         "cpu_us_an_event": round(total, 2),
         "cpu_us_an_event_by_stage": stages,
@@ -220,18 +225,34 @@ class OursAlone(_Side):
         claim_log(self.settings, self.client)  # as the first worker does; a sequencer waits for that
         self.parts.start_part("sequencer", "sequencer", self.url)
         self._visible = 0
+        self._workers = [f"worker-{number}" if number else "worker" for number in range(plan.workers)]
+        shares = self._workers if plan.worker_share else []
+        self._shares = {name: stack.enter_context(core_share(name, plan.worker_share)) for name in shares}
 
     def round(self, messages: Iterator[bytes], count: int) -> dict[str, Any]:
         """Append the next `count` messages; then let the workers run until all are visible."""
-        self.fill(messages, count)
         self._visible += count * self.plan.traffic.records
-        names = [f"worker-{number}" if number else "worker" for number in range(self.plan.workers)]
-        self.parts.start_parts(names, "worker", self.url)
+        names = self._workers
+        if self._shares:  # they share the partitions out before there is anything in them
+            self._start_held()
+            self.fill(messages, count)
+        else:
+            self.fill(messages, count)
+            self.parts.start_parts(names, "worker", self.url)
         told = self.clocked([*names, "store", "sequencer"], _ENTRIES, self._visible)
         for name in names:
             self.parts.stop(name)
         self.check_events(self._visible)
         return told
+
+    def _start_held(self) -> None:
+        self.parts.start_parts(self._workers, "worker", self.url)
+        for name, share in self._shares.items():
+            share.hold(self.parts.pid(name))
+        if self.kafka is not None:
+            from onshore_pipeline.bench.group import wait_until_shared_out
+
+            wait_until_shared_out(self.kafka, _TOPIC, self.plan.workers, self.plan.partitions)
 
 
 class _Baseline(_Side):

@@ -73,6 +73,10 @@ class Parts:
         for name in names:
             self._wait_until_ready(name)
 
+    def pid(self, name: str) -> int:
+        """The process id of one that runs."""
+        return self._running[name].pid
+
     def start(self, name: str, *arguments: str) -> None:
         """Start a Python program that writes its `--ready-file`, and wait until it did."""
         self._launch(name, *arguments)

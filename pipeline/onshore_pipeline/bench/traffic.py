@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 RECORDS_A_MESSAGE: Final = 500
 _START_NS: Final = 1_790_000_000_000_000_000
@@ -91,6 +91,19 @@ def log_messages(messages: int, traffic: Traffic | None = None) -> Iterator[byte
             for key in own:
                 record.attributes.add(key=key).value.string_value = f"value-{rng.randrange(100)}"
         yield request.SerializeToString()
+
+
+def distinct_addresses(messages: Iterable[bytes]) -> int:
+    """How many different client addresses these messages name."""
+    return len(
+        {
+            attribute.value.string_value
+            for message in messages
+            for record in ExportLogsServiceRequest.FromString(message).resource_logs[0].scope_logs[0].log_records
+            for attribute in record.attributes
+            if attribute.key == "client.address"
+        }
+    )
 
 
 def endless(messages: Sequence[bytes]) -> Iterator[bytes]:

@@ -1,15 +1,24 @@
-"""More controls to measure with: the shipped ones again, each as the law of another country."""
+"""More controls to measure with, the shipped ones again, each as the law of another country; and fewer: ten of them."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from onshore_pipeline.controls.load import PACKS
+from onshore_pipeline.controls.activations import FILE_NAME, Activation, written
+from onshore_pipeline.controls.load import PACKS, load_controls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# Of seven packs and all three domains; six of them judge what the benchmarks send.
+TEN: Final = (
+    "AU-APP8-01", "EU-GDPR44-01", "JP-APPI28-01", "MY-PDPA129-01", "SG-PDPA26-01", "SOV-01-01", "SOV-04-01",
+    "SOV-09-01", "SOV-16-01", "US-DSP401-01",
+)  # fmt: skip
+_RETIRED_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)  # before anything that the benchmarks send
 
 # The traffic's own homes first, so that some variants judge every event.
 _COUNTRIES: Final = (
@@ -29,6 +38,16 @@ def write_variants(folder: Path, count: int) -> None:
             return
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     raise ValueError(f"there are fewer than {count} variants")
+
+
+def retire_all_but_ten(folder: Path) -> None:
+    """Leave `TEN` of the shipped controls in force: all others are retired, as `onshore controls retire` does it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    controls = load_controls()
+    running = [*(each.control.id for each in controls.executable), *(each.control.id for each in controls.windowed)]
+    retired = sorted(set(running) - set(TEN))
+    lines = [Activation(name, 0, "", _RETIRED_AT, _RETIRED_AT, "onshore bench", "ten remain") for name in retired]
+    (folder / FILE_NAME).write_text(written(lines), encoding="utf-8")
 
 
 def shipped() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
@@ -39,6 +40,8 @@ _OF_COLLECTORS: Final = (Benchmark.READ, Benchmark.COLLECT)
 
 _BASELINE_HELP = "The afternoon's per-record program to compare with; in a checkout tests/benchmarks/baseline.py"
 
+_SHARE_HELP = "Cores that each worker gets, 0.25 for a quarter of one; 0: all it can take (ingest; needs root on Linux)"
+
 
 def bench(
     name: Annotated[Benchmark, typer.Argument(help="What to measure")],
@@ -46,6 +49,7 @@ def bench(
     rounds: Annotated[int, typer.Option(help="Rounds, of which the median is told", min=1)] = 3,
     workers: Annotated[int, typer.Option(help="Workers (ingest, on Kafka)", min=1)] = 1,
     partitions: Annotated[int, typer.Option(help="Partitions of the topic (ingest, on Kafka)", min=1)] = 1,
+    worker_share: Annotated[float, typer.Option(help=_SHARE_HELP, min=0, max=64)] = 0.0,
     baseline: Annotated[Path | None, typer.Option(help=_BASELINE_HELP)] = None,
     alone: Annotated[bool, typer.Option("--alone", help="Leave the per-record programs out")] = False,
     axis: Annotated[list[str] | None, typer.Option(help="What grows (growth); all when not given")] = None,
@@ -94,7 +98,8 @@ def bench(
         from onshore_pipeline.bench.ingest import Plan, bench_ingest
 
         baselines = {} if alone else ingest_baselines(baseline)
-        told = bench_ingest(Plan(events or 1_000_000, baselines, rounds=rounds, workers=workers, partitions=partitions))
+        plan = Plan(events or 1_000_000, baselines, rounds=rounds, workers=workers, partitions=partitions)
+        told = bench_ingest(replace(plan, worker_share=worker_share))
     else:
         from onshore_pipeline.bench.stages import bench_stage
 

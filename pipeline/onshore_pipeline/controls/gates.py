@@ -2,7 +2,7 @@
 
 Most controls are about data of one category or actions of one sort, and most batches hold none of either. What decides
 that are a few columns with few distinct values; tens of thousands of events are of perhaps a hundred kinds, and the
-next batch is of the same.
+next batch is of the same. A text that ended before a batch's first event, or begins behind its last, is not asked.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
+
+from onshore_pipeline.controls.compiled import ALWAYS
+from onshore_pipeline.controls.kinds import OCCURRED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,21 +39,40 @@ class Gates:
         self._columns = sorted({column.name for each in executable if each.gate for column in each.gate_columns})
         # Controls without a gate are always asked.
         self._always = (1 << len(self._executable)) - 1 - sum(1 << place for place, _ in self._gates)
+        self._spans = [(place, each.span) for place, each in enumerate(executable) if each.span != ALWAYS]
         self._opened: dict[tuple[Any, ...], int] = {}
         self.limits_ns = sorted({limit for compiled in executable for limit in compiled.limits_ns or ()})
 
     def could_apply(self, batch: Batch) -> tuple[Compiled, ...]:
         """The controls that apply, or may, to one of the events; all others apply to none."""
+        open_ones = self._open_to_kinds(batch) & ~self._out_of_time(batch)
+        return tuple(compiled for place, compiled in enumerate(self._executable) if open_ones >> place & 1)
+
+    def _open_to_kinds(self, batch: Batch) -> int:
+        """A bit a control."""
+        everything = (1 << len(self._executable)) - 1
         if not self._columns:
-            return self._executable
+            return everything
         examples = batch.kinds(self._columns).example
         if len(examples) > MOST_KINDS:
-            return self._executable
-        kinds = batch.columns(self._columns)[examples]
+            return everything
         open_ones = self._always
-        for kind in self._remembered(kinds):
+        for kind in self._remembered(batch.columns(self._columns)[examples]):
             open_ones |= self._opened[kind]
-        return tuple(compiled for place, compiled in enumerate(self._executable) if open_ones >> place & 1)
+        return open_ones
+
+    def _out_of_time(self, batch: Batch) -> int:
+        """A bit for each control whose text judges at another time than that of every event."""
+        if not self._spans or batch.events.is_empty():
+            return 0
+        times = batch.events[OCCURRED_AT].dt.epoch("ns").to_numpy()
+        first, last = int(times.min()), int(times.max())
+        out = 0
+        for place, span in self._spans:
+            ended = span.until_ns is not None and first >= span.until_ns
+            if ended or (span.since_ns is not None and last < span.since_ns):
+                out |= 1 << place
+        return out
 
     def _remembered(self, kinds: pl.DataFrame) -> list[tuple[Any, ...]]:
         """The kinds as keys of what is remembered; new ones are asked about first."""

@@ -232,7 +232,7 @@ def _files(paths: Iterable[Path], problems: list[ControlError]) -> list[Path]:
         below = (
             sorted(each for each in path.rglob("*") if each.suffix in {".yaml", ".yml"}) if path.is_dir() else [path]
         )
-        if not below:
+        if not below and not (path / ACTIVATIONS).is_file():
             problems.append(ControlError(path, None, "holds no control (*.yaml)"))
         files.extend(below)
     return list(dict.fromkeys(files))

@@ -38,3 +38,15 @@ def test_it_is_compared_with_the_program_given_and_with_those_of_the_checkout(tm
     same_result = IN_A_CHECKOUT.with_name("same_result.py")
     assert ingest_baselines(own) == {Baseline.AFTERNOON: own, Baseline.SAME_RESULT: same_result}
     assert ingest_baselines(None)[Baseline.AFTERNOON] == IN_A_CHECKOUT
+
+
+def test_a_worker_may_be_held_to_a_share_of_a_core() -> None:
+    try:
+        told = bench_ingest(Plan(events=20_000, rounds=1, worker_share=0.2))
+    except OnshoreError as error:
+        if "cannot be held" not in str(error):
+            raise
+        pytest.skip(str(error))
+    assert told["worker_share"] == 0.2
+    assert 0 < told["events"] <= 20_000
+    assert told["events_a_second"] > 0

@@ -8,6 +8,7 @@ import polars as pl
 
 from control_cases import events_around
 from onshore_pipeline.controls import gates, kinds
+from onshore_pipeline.controls.compiled import Span, within
 from onshore_pipeline.controls.engine import judge
 from onshore_pipeline.controls.examples import example_events
 from onshore_pipeline.controls.kinds import Batch
@@ -47,6 +48,19 @@ def test_a_batch_of_one_kind_concerns_few_controls(packs: ControlSet) -> None:
     events = _everything(packs).filter(pl.col("action") == "dns.query")
     asked = [each.control.id for each in packs.gates.could_apply(Batch(events, ())) if each.gate]
     assert asked == ["SOV-09-01"]  # SOV-24-01 has no gate: it is of claims that disagree, which no kind of event tells
+
+
+def test_a_text_is_asked_only_about_batches_that_its_time_touches(packs: ControlSet) -> None:
+    events = _everything(packs)
+    times = events["occurred_at"].dt.epoch("ns").to_numpy()
+    first, last = int(times.min()), int(times.max())
+    spans = [Span(), Span(None, first), Span(None, first + 1), Span(last, None), Span(last + 1, None)]
+    for compiled in packs.executable[:3]:
+        texts = [within(compiled, span) for span in spans]
+        asked = gates.Gates(texts).could_apply(Batch(events, ()))
+        assert [each.span for each in asked] == [spans[0], spans[2], spans[3]]
+        left_out = control_set([texts[1], texts[4]], packs.lists)
+        assert judge(events, left_out).counts.is_empty()
 
 
 def test_judging_by_kind_says_what_judging_one_by_one_says(packs: ControlSet, monkeypatch: pytest.MonkeyPatch) -> None:
