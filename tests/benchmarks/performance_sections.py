@@ -196,6 +196,9 @@ def end_to_end(done: Mapping[str, Done]) -> list[str]:
         return []
     told = done["end-to-end"].result
     rows = [(name, *figures.values()) for name, figures in told["seconds_until_visible"].items()]
+    if told.get("baseline"):
+        theirs = told["baseline"]["seconds_until_visible"]
+        rows += [(f"{name}, the afternoon's program", *figures.values()) for name, figures in theirs.items()]
     return [
         *head,
         table(("Visible as", "p50 s", "p95 s", "largest s"), rows),

@@ -1,7 +1,8 @@
 """`onshore bench end-to-end`: from an application's OTLP exporter to what the dashboard reads, on an idle stack.
 
 One event at a time, each a breach of its own: it is visible when the read-only user sees it among the committed events,
-and again when its finding stands in the list.
+and again when its finding stands in the list. Then the same events go, by the same receiver and log, to the afternoon's
+per-record program on a store of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ import psutil
 from clickhouse_connect import get_client
 
 from onshore_pipeline.bench.machine import machine
+from onshore_pipeline.bench.parts import Parts, open_store
+from onshore_pipeline.embedded.credentials import USER_OF_ROLE, Role, load_or_create
 from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.settings import load_settings
+from onshore_pipeline.stack import DataDir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,14 +44,21 @@ _ASK: Final = {
     "event": "SELECT count() FROM events_current WHERE dataset = {dataset:String}",
     "finding": "SELECT count() FROM findings WHERE fingerprint['dataset'] = {dataset:String}",
 }
+# Its verdict stands in the event's row; of findings it knows nothing.
+_ASK_THEIRS: Final = {"event": "SELECT count() FROM baseline_events WHERE dataset = {dataset:String}"}
 
 
-def bench_end_to_end(events: int) -> dict[str, Any]:
+def bench_end_to_end(events: int, baseline: Path | None = None) -> dict[str, Any]:
     """Send `events` events, each when the one before has been seen and the stack has been idle for a second.
+
+    Args:
+        events: how many, to each.
+        baseline: file of the per-record program; None = ours alone.
 
     Returns:
         Seconds from the call of the exporter to each sight: p50, p95, largest; MiB of all processes together before the
-        first event (PSS where the kernel tells, so that what they share counts once); peak memory of each process.
+        first event (PSS where the kernel tells, so that what they share counts once); peak memory of each process; the
+        seconds of the per-record program, and its median as a multiple of ours.
     """
     about = machine()
     with tempfile.TemporaryDirectory(prefix="onshore-bench-") as folder, _stack(Path(folder)) as (stack, supervisor):
@@ -58,23 +70,50 @@ def bench_end_to_end(events: int) -> dict[str, Any]:
         time.sleep(_SETTLED_S)
         idle = _resident_mib(supervisor)
         send = _Sender(stack["otlp_http"])
-        _seen(client, send, "warm")
-        taken: dict[str, list[float]] = {name: [] for name in _ASK}
-        for number in range(events):
-            time.sleep(_QUIET_S)
-            for name, seconds in _seen(client, send, f"dataset-{number}").items():
-                taken[name].append(seconds)
+        taken = _taken(client, send, events, _ASK)
         client.close()
         peak = _peaks(supervisor)
+    theirs = _theirs(baseline, events) if baseline else None
     return {
         "bench": "end-to-end",
         "events": events,
-        "seconds_until_visible": {name: _spread(seconds) for name, seconds in taken.items()},
+        "seconds_until_visible": taken,
         "idle_memory_mib": idle,
         "peak_memory_mib": peak,
-        "baseline": None,
+        "baseline": theirs and {"seconds_until_visible": theirs},
+        "ratio": theirs and {"event": round(theirs["event"]["p50"] / taken["event"]["p50"], 2)},
         "machine": about,
     }
+
+
+def _theirs(file: Path, events: int) -> dict[str, dict[str, float]]:
+    """The same of the per-record program."""
+    with tempfile.TemporaryDirectory(prefix="onshore-bench-") as folder:
+        settings, data = load_settings({"data_dir": Path(folder)}), DataDir(Path(folder))
+        data.make()
+        with Parts(data) as parts:
+            url, client = open_store(parts, settings)
+            ports = ("--http-port=0", "--grpc-port=0")
+            parts.start("receiver", "-m", "onshore_collectors.receiver", *ports, "--local-log", str(data.messages))
+            receiver = json.loads((data.path / "receiver.ready").read_text())
+            password = load_or_create(data.credentials).passwords[Role.WRITER]
+            store = url.replace("http://", f"http://{USER_OF_ROLE[Role.WRITER]}:{password}@")
+            parts.start("baseline", str(file), "--store", store, "--data-dir", str(data.path))
+            time.sleep(_SETTLED_S)
+            taken = _taken(client, _Sender(receiver["otlp_http"]), events, _ASK_THEIRS)
+            client.close()
+            return taken
+
+
+def _taken(client: Client, send: _Sender, events: int, ask: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """Seconds until each question of `ask` is answered, one event at a time; one goes ahead that is not counted."""
+    _seen(client, send, "warm", ask)
+    taken: dict[str, list[float]] = {name: [] for name in ask}
+    for number in range(events):
+        time.sleep(_QUIET_S)
+        for name, seconds in _seen(client, send, f"dataset-{number}", ask).items():
+            taken[name].append(seconds)
+    return {name: _spread(seconds) for name, seconds in taken.items()}
 
 
 def _spread(seconds: list[float]) -> dict[str, float]:
@@ -82,12 +121,12 @@ def _spread(seconds: list[float]) -> dict[str, float]:
     return {**found, "largest": round(max(seconds), 3)}
 
 
-def _seen(client: Client, send: _Sender, dataset: str) -> dict[str, float]:
+def _seen(client: Client, send: _Sender, dataset: str, ask: Mapping[str, str]) -> dict[str, float]:
     began = time.perf_counter()
     send(dataset)
     seen: dict[str, float] = {}
-    while len(seen) < len(_ASK):
-        for name, question in _ASK.items():
+    while len(seen) < len(ask):
+        for name, question in ask.items():
             if name not in seen and client.query(question, parameters={"dataset": dataset}).result_rows[0][0]:
                 seen[name] = time.perf_counter() - began
         if time.perf_counter() - began > _VISIBLE_WITHIN_S:

@@ -93,7 +93,7 @@ def bench(
     elif name is Benchmark.END_TO_END:
         from onshore_pipeline.bench.end_to_end import bench_end_to_end
 
-        told = bench_end_to_end(events or 40)
+        told = bench_end_to_end(events or 40, file)
     elif name is Benchmark.INGEST:
         from onshore_pipeline.bench.ingest import Plan, bench_ingest
 
