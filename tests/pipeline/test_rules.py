@@ -177,9 +177,11 @@ def test_a_context_can_be_made_again_from_what_the_store_keeps(pipeline: Pipelin
 
 
 def test_a_thread_looks_by_itself(pipeline: Pipeline, rules: ChangingRules) -> None:
+    before = rules.in_force()
     rules.start()
     context_file(pipeline, "tenants.yaml", "- {tenant: someone, home: [AU]}\n")
     wait_for(lambda: "own/tenants.yaml" in {source.name for source in rules.in_force().context.sources})
+    assert rules.in_force().context.digest != before.context.digest
 
 
 @pytest.mark.parametrize("is_link", [False, True])

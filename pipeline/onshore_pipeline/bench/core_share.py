@@ -29,8 +29,11 @@ class CoreShare:
         self._folder = folder
 
     def hold(self, pid: int) -> None:
-        """Hold a process, and every thread of it, from now on."""
-        (self._folder / "cgroup.procs").write_text(str(pid), encoding="ascii")
+        """Hold a process, and every thread of it, from now on. Raises `OnshoreError` where the kernel refuses."""
+        try:
+            (self._folder / "cgroup.procs").write_text(str(pid), encoding="ascii")
+        except OSError as error:
+            raise OnshoreError(f"a worker cannot be held to a share of a core: {error}") from error
 
 
 @contextlib.contextmanager
@@ -54,7 +57,7 @@ def core_share(name: str, share: float) -> Iterator[CoreShare]:
 def _made(name: str, share: float) -> Path:
     """The group, in whichever version of control groups the kernel has for processors."""
     quota = round(share * _PERIOD_US)
-    parent = next(each for each in _FOLDERS if each.is_dir())
+    parent = next((each for each in _FOLDERS if each.is_dir()), _FOLDERS[-1])  # where there is none, making one fails
     folder = parent / name
     folder.mkdir()
     try:

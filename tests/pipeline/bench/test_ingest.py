@@ -44,9 +44,10 @@ def test_a_worker_may_be_held_to_a_share_of_a_core() -> None:
     try:
         told = bench_ingest(Plan(events=20_000, rounds=1, worker_share=0.2))
     except OnshoreError as error:
-        if "cannot be held" not in str(error):
+        # Not every machine lets us: then that is what must be said, and nothing else.
+        if "cannot be held to a share of a core" not in str(error):
             raise
-        pytest.skip(str(error))
+        return
     assert told["worker_share"] == 0.2
     assert 0 < told["events"] <= 20_000
     assert told["events_a_second"] > 0

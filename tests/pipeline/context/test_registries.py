@@ -82,7 +82,7 @@ def test_a_registry_says_the_same_in_yaml_and_in_csv(write: Write, tmp_path: Pat
 def test_a_good_file_keeps_to_the_published_schema(name: str) -> None:
     rows = YAML(typ="safe", pure=True).load(GOOD[name])
     plain = json.loads(json.dumps(rows, default=str))
-    jsonschema.Draft202012Validator(schema_of(REGISTRIES[name])).validate(plain)
+    assert list(jsonschema.Draft202012Validator(schema_of(REGISTRIES[name])).iter_errors(plain)) == []
 
 
 def test_the_schemas_are_valid_and_refuse_a_column_that_is_none() -> None:
