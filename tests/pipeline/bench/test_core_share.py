@@ -27,12 +27,14 @@ print((time.process_time() - cpu) / (time.perf_counter() - wall))
 
 def test_a_process_gets_its_share_and_no_more() -> None:
     try:
-        with core_share.core_share("test", 0.2) as share:
-            with subprocess.Popen([sys.executable, "-c", _SPIN], stdin=-1, stdout=-1, text=True) as process:
-                assert process.stdout is not None
-                process.stdout.readline()
-                share.hold(process.pid)
-                got = float(process.communicate("\n")[0])
+        with (
+            core_share.core_share("test", 0.2) as share,
+            subprocess.Popen([sys.executable, "-c", _SPIN], stdin=-1, stdout=-1, text=True) as process,
+        ):
+            assert process.stdout is not None
+            process.stdout.readline()
+            share.hold(process.pid)
+            got = float(process.communicate("\n")[0])
     except OnshoreError as error:
         # Not every machine lets us: then that is what must be said, and nothing else.
         if "cannot be held to a share of a core" not in str(error):
