@@ -24,9 +24,15 @@ are candidates, the basis is that of the weakest claim, and the disagreement is 
 
 from __future__ import annotations
 
-from typing import Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Columns = tuple[str, ...]
 
 CLAIMS: Final = (
     *(
@@ -44,7 +50,28 @@ CLAIMS: Final = (
     *("host", "profile", "geoip", "registry"),
 )
 BASES: Final = ("attested", "observed", "asserted", "inferred")  # strongest first
+_RANK: Final = pl.Enum(BASES)
 _COUNTRIES: Final = pl.List(pl.String)
+
+
+class _Plan(NamedTuple):
+    """The expressions that weigh claims of certain columns: to put them together takes longer than to use them.
+
+    Attributes:
+        names: the claims, the strongest first.
+        plain: country, basis, claim, and special: whether the general way is needed.
+        key: what the general way depends on, as a text.
+        text: every claim as it is spelled.
+        lists: every claim as a list of countries, and the rank of its basis.
+        weighed: what follows from those, once their common part and all of them are there, too.
+    """
+
+    names: Columns
+    plain: dict[str, pl.Expr]
+    key: pl.Expr
+    text: pl.Expr
+    lists: list[pl.Expr]
+    weighed: dict[str, pl.Expr]
 
 
 def weigh(claims: pl.DataFrame, party: str) -> pl.DataFrame:
@@ -61,13 +88,76 @@ def weigh(claims: pl.DataFrame, party: str) -> pl.DataFrame:
         String (null: none), such as `destination:region=ap-southeast-2,geoip=US`, claim String (the one that the
         country follows from, all that were weighed joined by `+` where it is open or follows from several; null: none).
     """
-    made = [name for name in CLAIMS if f"{name}" in claims.columns]
-    sets = [f"{name}_set" for name in CLAIMS if f"{name}_set" in claims.columns]
-    if not made and not sets:
+    columns = tuple(claims.columns)
+    if not _made(columns):
         return _unknown(claims.height)
+    plan = _plan(columns)
+    plain = claims.select(**plan.plain)
+    special = plain.get_column("special")
+    if not special.any():
+        return plain.select(*_PLAIN)
+    rows = special.arg_true()
+    weighed = _weigh_special(claims[rows], plan, party).with_columns(rows.alias("position"))
+    return (
+        plain.with_row_index("position")
+        .join(weighed, on="position", how="left", maintain_order="left")
+        .select(*_EITHER)
+    )
+
+
+_EMPTY: Final = pl.lit([], dtype=_COUNTRIES)
+_PLAIN: Final = (
+    *("country", "basis"),
+    _EMPTY.alias("candidates"),
+    pl.lit(None, pl.String).alias("contradiction"),
+    "claim",
+)
+_EITHER: Final = (
+    pl.when("special").then("country_right").otherwise("country").alias("country"),
+    pl.when("special").then("basis_right").otherwise("basis").alias("basis"),
+    pl.col("candidates").fill_null(_EMPTY),
+    pl.col("contradiction"),
+    pl.when("special").then("claim_right").otherwise("claim").alias("claim"),
+)
+
+
+def _made(columns: Columns) -> Columns:
+    return tuple(name for name in CLAIMS if name in columns or f"{name}_set" in columns)
+
+
+@lru_cache(256)
+def _plan(columns: Columns) -> _Plan:
+    names = _made(columns)
+    lists = [_as_list(name, columns).alias(name) for name in names]
+    ranks = [
+        pl.when(_as_list(name, columns).is_not_null())
+        .then(_basis(name, columns).cast(_RANK).to_physical())
+        .alias(f"{name} rank")
+        for name in names
+    ]
+    parts = [
+        (pl.col(column).list.join("+") if column.endswith("_set") else pl.col(column)).fill_null("")
+        for name in names
+        for column in (name, f"{name}_set", f"{name}_basis")
+        if column in columns
+    ]
+    return _Plan(
+        names,
+        _plain(columns),
+        pl.concat_str(parts, separator="|").alias("key"),
+        pl.concat_str([_spelled(name, columns) for name in names], separator=",", ignore_nulls=True).alias("text"),
+        [*lists, *ranks],
+        _weighed(names),
+    )
+
+
+def _plain(columns: Columns) -> dict[str, pl.Expr]:
+    """For rows whose claims are countries that agree."""
+    made = [name for name in CLAIMS if name in columns]
+    sets = [f"{name}_set" for name in CLAIMS if f"{name}_set" in columns]
     country = pl.coalesce(made) if made else pl.lit(None, pl.String)
     basis = pl.coalesce(
-        *(pl.when(pl.col(name).is_not_null()).then(_basis(name, claims)) for name in made), pl.lit("unknown")
+        *(pl.when(pl.col(name).is_not_null()).then(_basis(name, columns)) for name in made), pl.lit("unknown")
     )
     special = pl.any_horizontal(
         pl.lit(False),
@@ -75,56 +165,27 @@ def weigh(claims: pl.DataFrame, party: str) -> pl.DataFrame:
         *((pl.col(name) != country).fill_null(False) for name in made[1:]),
     )
     claim = pl.coalesce(*(_named(name, pl.col(name).is_not_null()) for name in made), pl.lit(None, pl.String))
-    plain = claims.select(country=country, basis=basis, special=special, claim=claim)
-    empty = pl.lit([], dtype=_COUNTRIES)
-    if not plain.get_column("special").any():
-        nothing = (empty.alias("candidates"), pl.lit(None, pl.String).alias("contradiction"))
-        return plain.select("country", "basis", *nothing, "claim")
-    rows = plain.get_column("special").arg_true()
-    weighed = _weigh_special(claims[rows], party).with_columns(rows.alias("position"))
-    joined = plain.with_row_index("position").join(weighed, on="position", how="left", maintain_order="left")
-    return joined.select(
-        country=pl.when("special").then("country_right").otherwise("country"),
-        basis=pl.when("special").then("basis_right").otherwise("basis"),
-        candidates=pl.col("candidates").fill_null(empty),
-        contradiction="contradiction",
-        claim=pl.when("special").then("claim_right").otherwise("claim"),
-    )
+    return {"country": country, "basis": basis, "special": special, "claim": claim}
 
 
-def _weigh_special(claims: pl.DataFrame, party: str) -> pl.DataFrame:
+def _weigh_special(claims: pl.DataFrame, plan: _Plan, party: str) -> pl.DataFrame:
     """The general way, for the rows whose claims are sets or disagree; each distinct combination once."""
-    names = [name for name in CLAIMS if name in claims.columns or f"{name}_set" in claims.columns]
-    parts = [
-        (pl.col(column).list.join("+") if column.endswith("_set") else pl.col(column)).fill_null("")
-        for name in names
-        for column in (name, f"{name}_set", f"{name}_basis")
-        if column in claims.columns
-    ]
-    keyed = claims.with_columns(pl.concat_str(parts, separator="|").alias("key"))
-    combinations = _weigh_lists(keyed.unique("key"), names)
-    spelled = keyed.select(
-        "key", pl.concat_str([_spelled(name, claims) for name in names], separator=",", ignore_nulls=True).alias("text")
-    )
-    joined = spelled.join(combinations, on="key", how="left", maintain_order="left")
+    keyed = claims.with_columns(plan.key)
+    spelled = keyed.select("key", plan.text)
+    weighed = _weigh_lists(keyed.unique("key"), plan)
+    joined = spelled.join(weighed, on="key", how="left", maintain_order="left")
     text = pl.when(~pl.col("agree")).then(pl.lit(f"{party}:") + pl.col("text"))
     return joined.select("country", "basis", "candidates", text.alias("contradiction"), "claim")
 
 
-def _weigh_lists(claims: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+def _weigh_lists(claims: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
     """Every claim as a list of countries → key, agree Boolean, country, basis, candidates, claim."""
-    codes = list(range(len(BASES)))
-    lists = [_as_list(name, claims).alias(name) for name in names]
-    ranks = [
-        pl.when(_as_list(name, claims).is_not_null())
-        .then(_basis(name, claims).replace_strict(list(BASES), codes, return_dtype=pl.Int8))
-        .alias(f"{name} rank")
-        for name in names
-    ]
-    frame = claims.select("key", *lists, *ranks)
-    frame = frame.with_columns(
-        _folded(frame, names, "set_intersection").alias("common"), _folded(frame, names, "set_union").alias("all")
-    )
+    frame = claims.select("key", *plan.lists)
+    common, everything = (_folded(frame, plan.names, operation) for operation in (_COMMON, _ALL))
+    return frame.with_columns(common.alias("common"), everything.alias("all")).select("key", **plan.weighed)
+
+
+def _weighed(names: Columns) -> dict[str, pl.Expr]:
     agree = pl.col("common").list.len() > 0
     alone = agree & (pl.col("common").list.len() == 1)
     weakest = pl.max_horizontal(f"{name} rank" for name in names)
@@ -133,30 +194,36 @@ def _weigh_lists(claims: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     several = pl.when(agree).then("common").otherwise("all").list.sort()
     made = [_named(name, pl.col(name).is_not_null()) for name in names]
     first = pl.coalesce(_named(name, alone & (pl.col(name).list.len() == 1)) for name in names)
-    return frame.select(
-        "key",
-        agree=agree,
-        country=pl.when(alone).then(pl.col("common").list.first()),
-        basis=rank.replace_strict(codes, list(BASES), return_dtype=pl.String),
-        candidates=pl.when(alone).then(pl.lit([], dtype=_COUNTRIES)).otherwise(several),
-        claim=pl.coalesce(first, pl.concat_str(made, separator="+", ignore_nulls=True)),
-    )
+    return {
+        "agree": agree,
+        "country": pl.when(alone).then(pl.col("common").list.first()),
+        "basis": rank.cat.to(_RANK).cast(pl.String),
+        "candidates": pl.when(alone).then(_EMPTY).otherwise(several),
+        "claim": pl.coalesce(first, pl.concat_str(made, separator="+", ignore_nulls=True)),
+    }
 
 
-def _folded(lists: pl.DataFrame, names: list[str], operation: str) -> pl.Series:
-    """Combine the lists that are there, one after another: one expression for all would triple with every claim."""
+def _combined(operation: str) -> pl.Expr:
     one, other = pl.col("one"), pl.col("other")
     both = getattr(one.list, operation)(other)
-    combine = pl.when(other.is_null()).then(one).when(one.is_null()).then(other).otherwise(both)
+    return pl.when(other.is_null()).then(one).when(one.is_null()).then(other).otherwise(both)
+
+
+_COMMON: Final = _combined("set_intersection")
+_ALL: Final = _combined("set_union")
+
+
+def _folded(lists: pl.DataFrame, names: Sequence[str], combine: pl.Expr) -> pl.Series:
+    """Combine the lists that are there, one after another: one expression for all would triple with every claim."""
     combined = lists.get_column(names[0])
     for name in names[1:]:
         combined = pl.DataFrame({"one": combined, "other": lists.get_column(name)}).select(combine).to_series()
     return combined
 
 
-def _as_list(name: str, claims: pl.DataFrame) -> pl.Expr:
-    single = pl.when(pl.col(name).is_not_null()).then(pl.concat_list(name)) if name in claims.columns else None
-    several = pl.col(f"{name}_set") if f"{name}_set" in claims.columns else None
+def _as_list(name: str, columns: Columns) -> pl.Expr:
+    single = pl.when(pl.col(name).is_not_null()).then(pl.concat_list(name)) if name in columns else None
+    several = pl.col(f"{name}_set") if f"{name}_set" in columns else None
     return pl.coalesce(expression for expression in (single, several) if expression is not None)
 
 
@@ -164,16 +231,15 @@ def _named(name: str, made: pl.Expr) -> pl.Expr:
     return pl.when(made).then(pl.lit(name))
 
 
-def _basis(name: str, claims: pl.DataFrame) -> pl.Expr:
+def _basis(name: str, columns: Columns) -> pl.Expr:
     column = f"{name}_basis"
-    return pl.col(column).fill_null("inferred") if column in claims.columns else pl.lit("inferred")
+    return pl.col(column).fill_null("inferred") if column in columns else pl.lit("inferred")
 
 
-def _spelled(name: str, claims: pl.DataFrame) -> pl.Expr:
+def _spelled(name: str, columns: Columns) -> pl.Expr:
     """`region=ap-southeast-2`, null where the claim was not made."""
-    columns = [column for column in (f"{name}_label", name) if column in claims.columns]
-    made = _as_list(name, claims).is_not_null()
-    return pl.when(made).then(pl.lit(f"{name}=") + pl.coalesce(columns))
+    labels = [column for column in (f"{name}_label", name) if column in columns]
+    return pl.when(_as_list(name, columns).is_not_null()).then(pl.lit(f"{name}=") + pl.coalesce(labels))
 
 
 def _unknown(height: int) -> pl.DataFrame:

@@ -7,6 +7,7 @@ entities of sources and destinations only.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -25,6 +26,11 @@ _OPERATOR: Final[dict[str, pl.DataType]] = {"operator": pl.String(), "is_hosting
 # Where a call enters, when a host passes it on or a model is served by several regions.
 _ENTRY: Final = ("region", "region_set", "resource", "resource_set", "host", "host_set", "network", "geoip", "registry")
 _ASSERTED: Final = ("declared", "attestation", "region", "resource", "facility", "person", "network")
+_BASES: Final = [
+    pl.lit("attested").alias("attested_basis"),
+    pl.lit("observed").alias("sensor_basis"),
+    *(pl.lit("asserted").alias(f"{name}_basis") for name in _ASSERTED),
+]
 
 
 class Known:
@@ -45,6 +51,8 @@ class Known:
         self._operator = by_distinct(
             kinds["asn"], lambda numbers: looked_up(numbers, context.operators, "asn"), _OPERATOR
         )
+        self._provider_operator = ownership.provider_operators(self._provider, context)
+        self._owners = self._owned()
 
     def answers(self) -> pl.DataFrame:
         """`party.ANSWERS` of each row."""
@@ -76,11 +84,7 @@ class Known:
                 kinds["facility"].alias("facility_label"),
                 *self._host.select("host", "host_set", "host_label", "host_basis").get_columns(),
             ]
-        ).with_columns(
-            pl.lit("attested").alias("attested_basis"),
-            pl.lit("observed").alias("sensor_basis"),
-            *(pl.lit("asserted").alias(f"{name}_basis") for name in _ASSERTED),
-        )
+        ).with_columns(_BASES)
         claims = claims.with_columns(self._without_registry(claims))
         claims = self._without_entry_points(claims)
         return claims.drop(column.name for column in claims.get_columns() if column.null_count() == claims.height)
@@ -120,7 +124,7 @@ class Known:
             profile["profile"].alias("profile_label"),
         )
 
-    def _owners(self) -> dict[str, pl.Series]:
+    def _owned(self) -> dict[str, pl.Series]:
         """Whose it is, by who says so (`domain.provenance.OWNERS`), the strongest first."""
         kinds = self._kinds
         sent = {"sent": kinds["entity"]}
@@ -133,14 +137,14 @@ class Known:
             "facility": self._facility["entity"],
             "host": self._host["host_entity"],
             "region": self._region["region_operator"],
-            "provider": ownership.provider_operators(self._provider, self._context),
+            "provider": self._provider_operator,
             "asn": self._operator["operator"],
             "range": kinds["operator"],
         }
 
     def _provenance(self, place: pl.Series) -> pl.Series:
         """This party's part of `provenance`, null where nothing is known."""
-        said = [(name, owner) for name, owner in self._owners().items() if owner.null_count() < len(owner)]
+        said = [(name, owner) for name, owner in self._owners.items() if owner.null_count() < len(owner)]
         frame = pl.DataFrame([place.alias("place"), *(owner.alias(name) for name, owner in said)])
         owner = pl.coalesce(
             *(pl.when(pl.col(name).is_not_null()).then(pl.lit(name)) for name, _ in said), pl.lit(None, pl.String)
@@ -150,7 +154,7 @@ class Known:
     def _ownership(self) -> list[pl.Series]:
         """asn, entity, entity_country, control_country."""
         kinds = self._kinds
-        entity, *others = self._owners().values()
+        entity, *others = self._owners.values()
         for other in others:
             if other.null_count() < len(other):
                 entity = entity.zip_with(entity.is_not_null(), other)
@@ -164,38 +168,34 @@ class Known:
 
     def _owners_that_disagree(self) -> pl.Series:
         """Where the cloud that is named and the network that the address lies in belong to different clouds."""
-        owners = self._context.cloud_owners
-        named = ownership.provider_operators(self._provider, self._context)
-        by_host = self._host["host_provider"]
+        context, by_host = self._context, self._host["host_provider"]
         network = self._operator["operator"]
         network = network.zip_with(network.is_not_null(), self._kinds["operator"])
-
-        def owner(names: pl.Series) -> pl.Series:
-            return ownership.mapped_texts(names, owners)
-
-        frame = pl.DataFrame(
-            {
-                "provider": self._provider,
-                "host": by_host,
-                "network": network,
-                "asn": self._kinds["asn"],
-                "provider owner": owner(named),
-                "host owner": owner(ownership.provider_operators(by_host, self._context)),
-                "network owner": owner(network),
-                "run by": self._region["region_operator"],
-            }
-        )
-        asn = pl.lit("asn=AS") + pl.col("asn").cast(pl.String) + pl.lit(" ") + pl.col("network")
-        spelled = {
-            "provider": pl.lit("provider=") + pl.col("provider"),
-            "host": pl.lit("host_provider=") + pl.col("host"),
-            "network": pl.coalesce(asn, pl.lit("network=") + pl.col("network")),
+        owner = {
+            "provider owner": ownership.mapped_texts(self._provider_operator, context.cloud_owners),
+            "host owner": ownership.mapped_texts(ownership.provider_operators(by_host, context), context.cloud_owners),
+            "network owner": ownership.mapped_texts(network, context.cloud_owners),
         }
-        # Some regions of a cloud are run by another company, in its own network.
-        network_owner = pl.when(pl.col("run by").is_null()).then("network owner")
-        sides = {"provider": pl.col("provider owner"), "host": pl.col("host owner"), "network": network_owner}
-        known = pl.coalesce(sides.values())
-        differ = pl.any_horizontal((side != known).fill_null(False) for side in sides.values())
-        made = [pl.when(side.is_not_null()).then(spelled[name]) for name, side in sides.items()]
-        text = pl.lit(f"{self._party}:") + pl.concat_str(made, separator=",", ignore_nulls=True)
-        return frame.select(pl.when(differ).then(text).alias("owners")).to_series()
+        if sum(side.null_count() < len(side) for side in owner.values()) < 2:  # noqa: PLR2004 - it takes two
+            return pl.Series("owners", [None], dtype=pl.String).new_from_index(0, len(network))
+        named = {"provider": self._provider, "host": by_host, "network": network, "asn": self._kinds["asn"]}
+        frame = pl.DataFrame({**named, **owner, "run by": self._region["region_operator"]})
+        return frame.select(_disagreement(self._party)).to_series()
+
+
+@cache
+def _disagreement(party: str) -> pl.Expr:
+    asn = pl.lit("asn=AS") + pl.col("asn").cast(pl.String) + pl.lit(" ") + pl.col("network")
+    spelled = {
+        "provider": pl.lit("provider=") + pl.col("provider"),
+        "host": pl.lit("host_provider=") + pl.col("host"),
+        "network": pl.coalesce(asn, pl.lit("network=") + pl.col("network")),
+    }
+    # Some regions of a cloud are run by another company, in its own network.
+    network_owner = pl.when(pl.col("run by").is_null()).then("network owner")
+    sides = {"provider": pl.col("provider owner"), "host": pl.col("host owner"), "network": network_owner}
+    known = pl.coalesce(sides.values())
+    differ = pl.any_horizontal((side != known).fill_null(False) for side in sides.values())
+    made = [pl.when(side.is_not_null()).then(spelled[name]) for name, side in sides.items()]
+    text = pl.lit(f"{party}:") + pl.concat_str(made, separator=",", ignore_nulls=True)
+    return pl.when(differ).then(text).alias("owners")

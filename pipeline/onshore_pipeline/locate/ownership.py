@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.context import Context
 
 SCHEMA: Final[dict[str, pl.DataType]] = {"country": pl.String(), "control_country": pl.String()}
+_ALWAYS: Final = (pl.col("effective_from") == date.min) & (pl.col("effective_to") == date.max)
 
 
 def entity_countries(entities: pl.Series, when: pl.Series, context: Context) -> pl.DataFrame:
@@ -31,15 +32,14 @@ def entity_countries(entities: pl.Series, when: pl.Series, context: Context) -> 
     """
     if entities.null_count() == len(entities):
         return nulls(len(entities), SCHEMA)
-    asked = pl.DataFrame({"entity": entities.str.to_lowercase(), "day": when.dt.date()})
     registry = context.entities
-    always = (pl.col("effective_from") == date.min) & (pl.col("effective_to") == date.max)
-    undated = registry.filter(always).select("entity", *SCHEMA)
+    undated = context.memory.get("undated entities", lambda: registry.filter(_ALWAYS).select("entity", *SCHEMA))
     if undated.height == registry.height:
-        return looked_up(asked.get_column("entity"), undated, "entity")
+        return looked_up(entities.str.to_lowercase(), undated, "entity")
+    asked = pl.DataFrame({"entity": entities.str.to_lowercase(), "day": when.dt.date()})
     on_day = pl.col("day").is_between("effective_from", "effective_to").fill_null(False)
     pairs = asked.drop_nulls("entity").unique()
-    found = pairs.join(registry, on="entity").filter(always | on_day).select("entity", "day", *SCHEMA)
+    found = pairs.join(registry, on="entity").filter(_ALWAYS | on_day).select("entity", "day", *SCHEMA)
     return asked.join(found, on=["entity", "day"], how="left", maintain_order="left", nulls_equal=True).select(
         list(SCHEMA)
     )
@@ -52,4 +52,6 @@ def provider_operators(providers: pl.Series, context: Context) -> pl.Series:
 
 def mapped_texts(names: pl.Series, of: Mapping[str, str]) -> pl.Series:
     """What `of` says of each name, null where it says nothing."""
+    if names.null_count() == len(names):
+        return pl.Series(names.name, [None], dtype=pl.String).new_from_index(0, len(names))
     return mapped(names, lambda distinct: pl.Series([of.get(name) for name in distinct], dtype=pl.String))
