@@ -9,8 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
-
 from onshore_pipeline.context import registries
 from onshore_pipeline.context.address_table import AddressTable
 from onshore_pipeline.context.countries import read_countries, read_groups
@@ -76,10 +74,7 @@ def read_geography(geoip: Sequence[Path], databases: Sequence[Path], *, uses_reg
         *(Source(f"mmdb/{name}", version, sha256) for name, version, sha256 in readers.sources),
         *([_named_by_its_version("registry/iptocc", importlib.metadata.version("iptocc"))] if uses_registry else []),
     )
-    country_at = pl.DataFrame({"country": codes}, schema={"country": pl.String}).with_row_index("at")
-    numbers = ranges.select("country").join(country_at, on="country", how="left", maintain_order="left")["at"]
-    table = AddressTable(ranges, numbers.cast(pl.Int32).to_numpy())
-    return Geography(ranges, table, readers, uses_registry, sources)
+    return Geography(ranges, AddressTable(ranges), readers, uses_registry, sources)
 
 
 def assemble(

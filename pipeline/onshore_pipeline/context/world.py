@@ -69,7 +69,7 @@ class Geography:
     """Where addresses are said to be, and by which sources: what is large and does not change while a worker runs."""
 
     ranges: pl.DataFrame
-    table: AddressTable  # by the position of the country among the codes
+    table: AddressTable
     databases: AddressDatabases
     uses_registry: bool
     sources: tuple[Source, ...]

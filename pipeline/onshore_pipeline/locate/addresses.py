@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
@@ -9,11 +10,15 @@ import iptocc
 import numpy as np
 import polars as pl
 
+from onshore_pipeline.context.address_table import NOWHERE
 from onshore_pipeline.distinct import encoded, nulls
-from onshore_pipeline.locate.address_memory import MOST_AT_ONCE, MOST_REMEMBERED, AddressMemory
+from onshore_pipeline.locate.address_memory import MOST_AT_ONCE, MOST_REMEMBERED, AddressMemory, keys_of
+from onshore_pipeline.locate.address_texts import address_texts
 from onshore_pipeline.locate.combinations import combinations
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from onshore_pipeline.context import Context
@@ -31,8 +36,8 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
 
 _V4_MAPPED: Final = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
 _NAT64: Final = b"\x00\x64\xff\x9b" + bytes(8)  # 64:ff9b::/96
-_NOWHERE: Final = ["special", "anycast", "front_end"]
-_PLACE: Final = {"network": pl.String(), "network_entity": pl.String(), "kind": pl.String(), "operator": pl.String()}
+_IN_NO_COUNTRY: Final = ["special", "anycast", "front_end"]
+_PLACE: Final = ("network", "network_entity", "kind", "operator", "geoip")
 
 
 def address_places(addresses: pl.Series, context: Context) -> AddressPlaces:
@@ -104,22 +109,21 @@ def _remembered(addresses: pl.Series, context: Context) -> AddressPlaces:
 
 def _look_up(addresses: pl.Series, context: Context) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     packed = _without_nat64(addresses)
-    numbers = packed.bin.reinterpret(dtype=pl.UInt128(), endianness="big")
-    own, known = context.own_table.numbers_of(numbers), context.known_table.numbers_of(numbers)
-    country = context.geography.table.numbers_of(numbers)
+    keys = keys_of(packed).byteswap() if sys.byteorder == "little" else keys_of(packed)
+    tables = (context.own_table, context.known_table, context.geography.table)
     said = context.databases.places(packed) if context.databases else None
-    asked = [own.astype(np.int64), known.astype(np.int64), country.astype(np.int64)]
+    asked = [table.numbers_of(keys) for table in tables]
     rows, which = combinations([*asked, *(_codes(said) if said is not None else ())], len(packed))
-    places = _places(own[rows], known[rows], country[rows], context)
+    places = _places([(table.answers, numbers[rows]) for table, numbers in zip(tables, asked, strict=True)])
     places = _with_databases(places, said[rows] if said is not None else None)
-    nowhere = (pl.col("kind").is_in(_NOWHERE) | pl.col("is_anycast")).fill_null(False)
+    nowhere = (pl.col("kind").is_in(_IN_NO_COUNTRY) | pl.col("is_anycast")).fill_null(False)
     places = places.with_columns(pl.when(nowhere).then(None).otherwise(pl.col("geoip")).alias("geoip"))
     # Geolocation is a claim beside the user's; whom a block was given to says less than he knows.
     is_open = ~nowhere & pl.all_horizontal(pl.col("network", "geoip", "kind").is_null())
     asks = places.select(is_open).to_series()
     registry = pl.Series("registry", [None], dtype=pl.String).new_from_index(0, places.height)
     places = places.with_columns(registry).select(list(SCHEMA))
-    return _with_registry(places, which, packed, asks, context)
+    return _with_registry(places, which, keys, asks, context)
 
 
 def _codes(places: pl.DataFrame) -> list[NDArray[np.int64]]:
@@ -128,20 +132,14 @@ def _codes(places: pl.DataFrame) -> list[NDArray[np.int64]]:
     return [*(column.to_numpy() for column in columns), places.get_column("is_anycast").cast(pl.Int64).to_numpy()]
 
 
-def _places(
-    own: NDArray[np.int32], known: NDArray[np.int32], country: NDArray[np.int32], context: Context
-) -> pl.DataFrame:
-    """What ranges say, by their numbers: network, network_entity, kind, operator, geoip."""
-
-    def of(frame: pl.DataFrame, numbers: NDArray[np.int32]) -> list[pl.Series]:
-        places = pl.Series(numbers)
-        positions = places.set(places < 0, None)
-        return [column.gather(positions) for column in frame.get_columns() if column.name not in {"first", "last"}]
-
-    codes = pl.DataFrame({"geoip": pl.Series(context.countries.codes, dtype=pl.String)})
-    columns = [*of(context.own_networks, own), *of(context.known_networks, known)]
-    named = [column.alias(name) for column, name in zip(columns, _PLACE, strict=True)]
-    return pl.DataFrame([*named, *of(codes, country)])
+def _places(said: Sequence[tuple[pl.DataFrame, NDArray[np.int64]]]) -> pl.DataFrame:
+    """What each table says, by the numbers of its answers: network, network_entity, kind, operator, geoip."""
+    columns = []
+    for answers, numbers in said:
+        at = pl.Series(numbers)
+        positions = at.set(at < 0, None)
+        columns += [column.gather(positions) for column in answers.get_columns()]
+    return pl.DataFrame([column.alias(name) for column, name in zip(columns, _PLACE, strict=True)])
 
 
 def _without_nat64(packed: pl.Series) -> pl.Series:
@@ -163,37 +161,21 @@ def _with_databases(places: pl.DataFrame, said: pl.DataFrame | None) -> pl.DataF
 
 
 def _with_registry(
-    places: pl.DataFrame, which: NDArray[np.int64], packed: pl.Series, asks: pl.Series, context: Context
+    places: pl.DataFrame, which: NDArray[np.int64], keys: NDArray[np.uint64], asks: pl.Series, context: Context
 ) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     """Add what the regional internet registries say, where nothing better is known."""
     if not context.uses_registry or not asks.any():
         return places, which
     asking = np.flatnonzero(asks.to_numpy()[which])
-    distinct, of_distinct = encoded(packed.gather(asking))
-    found = pl.Series(iptocc.country_code(_texts(distinct).to_list()), dtype=pl.String)
+    found = pl.Series(iptocc.country_code(address_texts(keys[asking])), dtype=pl.String)
     codes = pl.Series(context.countries.codes, dtype=pl.String)
-    at = pl.DataFrame({"code": found}).join(
-        pl.DataFrame({"code": codes}).with_row_index("at"), on="code", how="left", maintain_order="left"
-    )
-    said = np.full(len(which), -1, np.int64)
-    said[asking] = at.get_column("at").cast(pl.Int64).fill_null(-1).gather(of_distinct).to_numpy()
+    at = {code: position for position, code in enumerate(context.countries.codes)}
+    said = np.full(len(which), NOWHERE, np.int64)
+    if found.null_count() < len(found):
+        distinct, of_distinct = encoded(found)
+        known = pl.Series([at.get(code, NOWHERE) for code in distinct], dtype=pl.Int64)
+        said[asking] = known.gather(of_distinct).fill_null(NOWHERE).to_numpy()
     rows, again = combinations([which, said], len(which))
     answers = pl.Series(said[rows])
     registry = codes.gather(answers.set(answers < 0, None)).alias("registry")
     return places[which[rows]].with_columns(registry), again
-
-
-def _texts(packed: pl.Series) -> pl.Series:
-    """Addresses as text: dotted for IPv4 (the registry data knows no mapped ones), eight groups for IPv6."""
-    is_v4 = packed.bin.starts_with(_V4_MAPPED)
-    octets = [
-        pl.col("packed").bin.slice(12 + i, 1).bin.reinterpret(dtype=pl.UInt8(), endianness="big").cast(pl.String)
-        for i in range(4)
-    ]
-    dotted = packed.filter(is_v4).to_frame("packed").select(pl.concat_str(octets, separator=".")).to_series()
-    hexadecimal = packed.filter(~is_v4).bin.encode("hex").to_frame("packed")
-    groups = [pl.col("packed").str.slice(4 * i, 4) for i in range(8)]
-    grouped = hexadecimal.select(pl.concat_str(groups, separator=":")).to_series()
-    # Back in the order of the addresses.
-    order = pl.concat([is_v4.arg_true(), (~is_v4).arg_true()]).arg_sort()
-    return pl.concat([dotted, grouped]).gather(order)
