@@ -191,7 +191,7 @@ def _weighed(names: Columns) -> dict[str, pl.Expr]:
     weakest = pl.max_horizontal(f"{name} rank" for name in names)
     naming = pl.min_horizontal(pl.when(pl.col(name).list.len() == 1).then(pl.col(f"{name} rank")) for name in names)
     rank = pl.when(alone).then(pl.coalesce(naming, weakest)).otherwise(weakest)
-    several = pl.when(agree).then("common").otherwise("all").list.sort()
+    several = pl.when(agree).then("common").otherwise("all").list.eval(pl.element().sort())
     made = [_named(name, pl.col(name).is_not_null()) for name in names]
     first = pl.coalesce(_named(name, alone & (pl.col(name).list.len() == 1)) for name in names)
     return {

@@ -160,7 +160,7 @@ def _lists(*texts: pl.Series) -> list[Numbered]:
 
 def _contradictions(disputes: Sequence[Numbered], height: int) -> pl.Series:
     """Everything that disagrees, one sorted list an event."""
-    lists = pl.concat_list(pl.all().fill_null(pl.lit([], dtype=_LIST))).list.sort()
+    lists = pl.concat_list(pl.all().fill_null(pl.lit([], dtype=_LIST))).list.eval(pl.element().sort())
     whole = combined(disputes, height, lists)
     if whole is None:
         return pl.Series("contradictions", [[]], dtype=_LIST).new_from_index(0, height)

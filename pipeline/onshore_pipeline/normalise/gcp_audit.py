@@ -100,7 +100,7 @@ def _calls(fields: pl.DataFrame) -> pl.DataFrame:
             short=pl.col("service").str.to_lowercase().str.replace(r"\.googleapis\.com$", "").replace(SERVICES),
             call=method.str.extract(r"([^./]+)$"),
             call_of=method.str.extract(r"([^./]+[./][^./]+)$").str.replace("/", ".", literal=True),
-            moved=(moved & (pl.col("original").list.sort() != pl.col("current").list.sort())).fill_null(False),
+            moved=(moved & (_sorted("original") != _sorted("current"))).fill_null(False),
             region=pl.coalesce(
                 pl.when(pl.col("current").list.len() == 1).then(pl.col("current").list.first()),
                 pl.when(pl.col("current").is_null()).then(pl.coalesce("location", gcp_names.location_of(name))),
@@ -119,6 +119,10 @@ def _calls(fields: pl.DataFrame) -> pl.DataFrame:
         )
         .with_columns(leaves=pl.col("action").is_in(LEAVES))
     )
+
+
+def _sorted(name: str) -> pl.Expr:
+    return pl.col(name).list.eval(pl.element().sort())
 
 
 def _action() -> pl.Expr:
