@@ -24,10 +24,13 @@ are candidates, the basis is that of the weakest claim, and the disagreement is 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import numpy as np
 import polars as pl
+
+from onshore_pipeline.distinct import encoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,12 +100,13 @@ def weigh(claims: pl.DataFrame, party: str) -> pl.DataFrame:
     if not special.any():
         return plain.select(*_PLAIN)
     rows = special.arg_true()
-    weighed = _weigh_special(claims[rows], plan, party).with_columns(rows.alias("position"))
-    return (
-        plain.with_row_index("position")
-        .join(weighed, on="position", how="left", maintain_order="left")
-        .select(*_EITHER)
-    )
+    said = _weigh_special(claims[rows], plan)
+    position = np.full(claims.height, -1, np.int64)
+    position[rows.to_numpy()] = np.arange(len(rows))
+    at = pl.Series(position)
+    at = at.set(at < 0, None)
+    found = (column.gather(at).alias(f"{column.name}_found") for column in said.get_columns())
+    return plain.hstack(list(found)).select(*_either(party))
 
 
 _EMPTY: Final = pl.lit([], dtype=_COUNTRIES)
@@ -112,13 +116,22 @@ _PLAIN: Final = (
     pl.lit(None, pl.String).alias("contradiction"),
     "claim",
 )
-_EITHER: Final = (
-    pl.when("special").then("country_right").otherwise("country").alias("country"),
-    pl.when("special").then("basis_right").otherwise("basis").alias("basis"),
-    pl.col("candidates").fill_null(_EMPTY),
-    pl.col("contradiction"),
-    pl.when("special").then("claim_right").otherwise("claim").alias("claim"),
-)
+
+
+@cache
+def _either(party: str) -> tuple[pl.Expr, ...]:
+    """What the general way found, else what the plain one did."""
+    chosen = {
+        name: pl.when("special").then(f"{name}_found").otherwise(name).alias(name)
+        for name in ("country", "basis", "claim")
+    }
+    text = pl.lit(f"{party}:") + pl.col("text_found")
+    return (
+        *(chosen["country"], chosen["basis"]),
+        pl.col("candidates_found").fill_null(_EMPTY).alias("candidates"),
+        pl.when(~pl.col("agree_found")).then(text).alias("contradiction"),
+        chosen["claim"],
+    )
 
 
 def _made(columns: Columns) -> Columns:
@@ -168,21 +181,24 @@ def _plain(columns: Columns) -> dict[str, pl.Expr]:
     return {"country": country, "basis": basis, "special": special, "claim": claim}
 
 
-def _weigh_special(claims: pl.DataFrame, plan: _Plan, party: str) -> pl.DataFrame:
-    """The general way, for the rows whose claims are sets or disagree; each distinct combination once."""
-    keyed = claims.with_columns(plan.key)
-    spelled = keyed.select("key", plan.text)
-    weighed = _weigh_lists(keyed.unique("key"), plan)
-    joined = spelled.join(weighed, on="key", how="left", maintain_order="left")
-    text = pl.when(~pl.col("agree")).then(pl.lit(f"{party}:") + pl.col("text"))
-    return joined.select("country", "basis", "candidates", text.alias("contradiction"), "claim")
+def _weigh_special(claims: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
+    """The general way, for the rows whose claims are sets or disagree; each distinct combination once.
+
+    Returns:
+        agree Boolean, country, basis, candidates, claim, text.
+    """
+    told = claims.select(plan.key, plan.text)
+    _, which = encoded(told.get_column("key"))
+    _, first = np.unique(which.to_numpy(), return_index=True)
+    weighed = _weigh_lists(claims[first], plan)
+    return pl.DataFrame([*(column.gather(which) for column in weighed.get_columns()), told.get_column("text")])
 
 
 def _weigh_lists(claims: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
-    """Every claim as a list of countries → key, agree Boolean, country, basis, candidates, claim."""
-    frame = claims.select("key", *plan.lists)
+    """Every claim as a list of countries → agree Boolean, country, basis, candidates, claim."""
+    frame = claims.select(plan.lists)
     common, everything = (_folded(frame, plan.names, operation) for operation in (_COMMON, _ALL))
-    return frame.with_columns(common.alias("common"), everything.alias("all")).select("key", **plan.weighed)
+    return frame.hstack([common.alias("common"), everything.alias("all")]).select(**plan.weighed)
 
 
 def _weighed(names: Columns) -> dict[str, pl.Expr]:

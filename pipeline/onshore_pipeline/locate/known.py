@@ -25,6 +25,7 @@ _FACILITY: Final[dict[str, pl.DataType]] = {"country": pl.String(), "entity": pl
 _OPERATOR: Final[dict[str, pl.DataType]] = {"operator": pl.String(), "is_hosting": pl.Boolean()}
 # Where a call enters, when a host passes it on or a model is served by several regions.
 _ENTRY: Final = ("region", "region_set", "resource", "resource_set", "host", "host_set", "network", "geoip", "registry")
+_AS_THEY_ARE: Final = ("attested", "sensor", "attestation", "person", "network", "geoip", "registry")
 _ASSERTED: Final = ("declared", "attestation", "region", "resource", "facility", "person", "network")
 _BASES: Final = [
     pl.lit("attested").alias("attested_basis"),
@@ -74,15 +75,14 @@ class Known:
         kinds = self._kinds
         claims = pl.DataFrame(
             [
-                *kinds.select("attested", "sensor", "attestation", "person", "network").get_columns(),
-                *kinds.select("geoip", "registry").get_columns(),
+                *(kinds.get_column(name) for name in _AS_THEY_ARE),
                 codes.country_codes(kinds["declared_country"], self._context.countries).alias("declared"),
-                *self._region.select("region", "region_set").get_columns(),
+                *(self._region.get_column(name) for name in ("region", "region_set")),
                 kinds["region"].alias("region_label"),
                 *self._resource.get_columns(),
                 self._facility["country"].alias("facility"),
                 kinds["facility"].alias("facility_label"),
-                *self._host.select("host", "host_set", "host_label", "host_basis").get_columns(),
+                *(self._host.get_column(name) for name in ("host", "host_set", "host_label", "host_basis")),
             ]
         ).with_columns(_BASES)
         claims = claims.with_columns(self._without_registry(claims))
@@ -91,13 +91,12 @@ class Known:
 
     def _without_registry(self, claims: pl.DataFrame) -> pl.Series:
         """Where a cloud operator is at work the registry tells where addresses were bought, not where they are."""
-        hosted = (
-            self._provider.is_not_null()
-            | self._host["host_provider"].is_not_null()
-            | self._operator["is_hosting"].fill_null(False)
-        )
         registry = claims["registry"]
-        return registry if registry.null_count() == len(registry) else registry.set(hosted, None)
+        if registry.null_count() == len(registry):
+            return registry
+        by_asn = self._operator["is_hosting"].fill_null(False)
+        hosted = self._provider.is_not_null() | self._host["host_provider"].is_not_null() | by_asn
+        return registry.set(hosted, None) if hosted.any() else registry
 
     def _without_entry_points(self, claims: pl.DataFrame) -> pl.DataFrame:
         """A host that passes calls on, or a cross-region model, is only where the call enters."""

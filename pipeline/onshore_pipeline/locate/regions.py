@@ -16,6 +16,11 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     "region_set": pl.List(pl.String),
     "region_operator": pl.String(),
 }
+_RESOURCE_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "resource": pl.String(),
+    "resource_set": pl.List(pl.String),
+    "resource_label": pl.String(),
+}
 _PROFILE_SCHEMA: Final[dict[str, pl.DataType]] = {"profile": pl.String(), "profile_set": pl.List(pl.String)}
 _SEPARATOR: Final = "/"
 # Availability zones: ap-southeast-2a, australia-southeast1-b. Local zones (us-east-1-bue-1a) stand elsewhere.
@@ -70,6 +75,8 @@ def _look_up(keys: pl.Series, context: Context) -> pl.DataFrame:
 
 def resource_places(resources: pl.Series, context: Context) -> pl.DataFrame:
     """Regions in names of resources (`resource_regions`) → resource (country), resource_set, resource_label."""
+    if resources.null_count() == len(resources):
+        return nulls(len(resources), _RESOURCE_SCHEMA)
     found = by_distinct(resources, lambda distinct: _look_up(distinct, context), SCHEMA)
     return pl.DataFrame(
         [
