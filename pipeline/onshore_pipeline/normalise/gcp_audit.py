@@ -17,6 +17,7 @@
                            else the location in the resource's name. More than one location: unknown, all in the
                            attribute gcp.audit.resource.location.current
     dataset, object_type   bucket; project.dataset.table; secret
+    object_place           the bucket and object in the resource's name
     bytes                  bytes that a BigQuery query processed
     item_count             numResponseItems
     key_id                 the resource of Cloud KMS calls; the signing account of iamcredentials calls
@@ -41,6 +42,7 @@ from onshore_pipeline.normalise.addresses import split_addresses
 from onshore_pipeline.normalise.described import begun
 from onshore_pipeline.normalise.gcp_audit_actions import ACTIONS, JOBS, LEAVES, OBJECTS, READING, SERVICES
 from onshore_pipeline.normalise.gcp_audit_fields import ATTRIBUTES, DECODED, KEYS, LOSSES, RESOURCE_KEYS, fields_of
+from onshore_pipeline.normalise.objects import place_of
 from onshore_pipeline.normalise.shape import Shape
 from onshore_pipeline.normalise.source_fields import added, first_time
 
@@ -218,6 +220,7 @@ def _data() -> list[pl.Expr]:
         pl.when(touches_data)
         .then(pl.col("short").replace_strict(OBJECTS, default=None, return_dtype=pl.String))
         .alias("object_type"),
+        place_of("gs", gcp_names.bucket_of(name), gcp_names.object_of(name)).alias("object_place"),
         values.count_of(pl.col("query_bytes")).alias("bytes"),
         values.count_of(pl.col("items")).alias("item_count"),
         pl.when(pl.col("short").is_in(["cloudkms", "iamcredentials"]) & pl.col("action").str.starts_with("key."))
