@@ -22,6 +22,8 @@ ABOUT_DATA: Final = "data."
 _PLAIN: Final = {"s3": "s3", "s3a": "s3", "s3n": "s3", "gs": "gs", "gcs": "gs", "azure": "azure", "file": "file"}
 _ARN: Final = re.compile(r"arn:aws[a-z-]*:s3:::(.+)", re.DOTALL)
 _URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9]*)://(.*)", re.DOTALL)
+_CONTAINER: Final = re.compile(r"[$a-z0-9-]+")
+_BEHIND_PATH: Final = re.compile(r"[?#]")
 _ACCOUNT_HOST: Final = re.compile(r"([a-z0-9]+)\.(?:blob|dfs|file)\.core\.[a-z.]+(?::\d+)?", re.IGNORECASE)
 
 
@@ -35,11 +37,11 @@ def object_place(text: str) -> str | None:
         return None
     scheme, rest = uri.group(1).lower(), uri.group(2)
     if scheme in ("https", "http", "abfs", "abfss", "wasb", "wasbs"):
-        rest = _of_azure(rest.partition("?")[0], in_front=scheme[0] in "aw")
+        rest = _of_azure(_BEHIND_PATH.split(rest, maxsplit=1)[0], in_front=scheme[0] in "aw")
         scheme = "azure"
     rest = rest.rstrip("/")
-    # A file's place begins with a slash, every other with its bucket or account.
-    if scheme not in _PLAIN or not rest or rest.startswith("/") != (scheme == "file"):
+    # A file's place begins with a slash, every other with its bucket or account, which holds no user and no password.
+    if scheme not in _PLAIN or not rest or rest.startswith("/") != (scheme == "file") or "@" in rest.partition("/")[0]:
         return None
     return f"{_PLAIN[scheme]}://{rest}"
 
@@ -49,6 +51,6 @@ def _of_azure(rest: str, *, in_front: bool) -> str:
     host, _, path = rest.partition("/")
     container, _, host = host.rpartition("@") if in_front else ("", "", host)
     account = _ACCOUNT_HOST.fullmatch(host)
-    if account is None or bool(container) != in_front:
+    if account is None or bool(container) != in_front or (in_front and not _CONTAINER.fullmatch(container)):
         return ""
     return "/".join(part for part in (account.group(1).lower(), container, path) if part)

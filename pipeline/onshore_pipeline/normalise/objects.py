@@ -70,7 +70,9 @@ def _placed(columns: pl.DataFrame) -> pl.DataFrame:
     if not columns["dataset"].unique().str.contains(_URI, literal=True).any():
         return columns
     named = columns["dataset"].str.contains(_URI, literal=True)
-    uris = columns.select(pl.when(named).then("dataset").alias("object_place")).to_series()
+    # What stands behind a path may let somebody in, and names nothing.
+    plain = pl.col("dataset").str.extract("^([^?#]*)")
+    uris = columns.select(pl.when(named).then(plain).alias("object_place")).to_series()
     places = mapped(uris, lambda distinct: pl.Series([object_place(each) for each in distinct], dtype=pl.String))
     known = [pl.col("object_place")] if "object_place" in columns.columns else []
     return columns.with_columns(pl.coalesce(*known, places).alias("object_place"))
