@@ -69,6 +69,7 @@ def decode(message: bytes) -> list[Event]:
                 "bytes": int(sent["onshore.data.bytes"]) if "onshore.data.bytes" in sent else None,
                 "home_jurisdictions": tuple(home.split(",")) if home else (),
                 "categories": tuple(categories.split(",")) if categories else (),
+                "object_type": "dataset" if sent.get("onshore.data.set") else None,
             })  # fmt: skip
     return events
 

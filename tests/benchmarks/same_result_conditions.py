@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Says = Callable[["Event"], bool | str | None]
 
 TO, BY, OWNER, STAFF = "destination_country", "actor_country", "destination_control_country", "actor_nationality"
+FROM = "source_country"
 BASIS, PAPER = "transfer_basis", "approval_id"
 
 
@@ -100,6 +101,19 @@ def abroad(column: str) -> Says:
         return place not in home if place is not None else column
 
     return says
+
+
+def weights_abroad(event: Event) -> bool | str | None:
+    """Weights are outside of where they must stay; of what is read from a store, at either end."""
+    action, kind, home = event["action"], event.get("object_type"), event["home_jurisdictions"]
+    if not action.startswith("model.weights.") and kind != "weights":
+        return None if kind is not None else "object_type"
+    if not home:
+        return "home_jurisdictions"
+    places = {column: event.get(column) for column in ((TO, FROM) if action == "data.read" else (TO,))}
+    if any(place is not None and place not in home for place in places.values()):
+        return True
+    return next((column for column, place in places.items() if place is None), False)
 
 
 def outside(column: str, *fine: str) -> Says:
@@ -257,7 +271,7 @@ TECHNOLOGY = {
     "US-ITAR-01": Condition(moves, at_home("US", "itar"), without(PAPER, TO, "@us_territory")),
     "US-ITAR-02": Condition(REACHES, at_home("US", "itar"), without(PAPER, STAFF, "US")),
     "US-EAR-01": Condition(REACHES, at_home("US", "ear_controlled"), without(PAPER, STAFF, "US")),
-    "SOV-02-01": Condition(lambda action: action.startswith("model.weights."), anything, abroad(TO)),
+    "SOV-02-01": Condition(takes_technology, anything, weights_abroad),
 }
 PEOPLE = {
     "AU-SOCI6E-01": Condition(SESSION, at_home("AU", "soci_operational"), outside(BY, "AU")),

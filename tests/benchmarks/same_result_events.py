@@ -118,6 +118,9 @@ def event_of(
     domain, action, outcome = word(get("onshore.domain")), word(get("onshore.action")), word(get("onshore.outcome"))
     if domain not in DOMAINS or not action or not get("client.address") or max(occurred, observed) >= LARGEST_TIME:
         raise NotWritten("an event without domain, action or caller, or beyond 2262")
+    dataset = get("onshore.data.set") or None
+    if dataset and "://" in dataset:
+        raise NotWritten("a data set that is named by its place")
     address = places.address(get("client.address"))
     source_claim, destination = (
         places.country(get("onshore.source.country")),
@@ -174,7 +177,8 @@ def event_of(
         "transit_basis": "unknown",
         "key_country": None,
         "key_country_basis": "unknown",
-        "dataset": get("onshore.data.set") or None,
+        "object_type": "dataset" if dataset and action.startswith("data.") else None,
+        "dataset": dataset,
         "categories": words(get("onshore.data.categories"), lower=True),
         "home_jurisdictions": places.home(words(get("onshore.data.home"), lower=False)),
         "bytes": count(get("onshore.data.bytes")),

@@ -61,7 +61,7 @@ PLACE: dict[str, Callable[[Any], str]] = {
     "control_country": quoted,
 }
 AFTER: dict[str, Callable[[Any], str]] = {
-    **dict.fromkeys(("transit_basis", "key_country_basis", "dataset"), quoted),
+    **dict.fromkeys(("transit_basis", "key_country_basis", "object_type", "dataset"), quoted),
     **dict.fromkeys(("categories", "home_jurisdictions"), words),
     "bytes": str,
     "transfer_basis": quoted,

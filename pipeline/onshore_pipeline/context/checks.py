@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from onshore_pipeline.context.countries import read_date
 from onshore_pipeline.context.dated import known_from
 from onshore_pipeline.context.networks import read_network
+from onshore_pipeline.context.weights import read_places
 
 if TYPE_CHECKING:
     from onshore_pipeline.context.countries import Countries
@@ -90,5 +91,7 @@ def _check_cell(row: Row, field: Field, countries: Countries) -> None:
             read_network(row, field.name)
         case "key":
             read_key(row, field.name)
+        case "places":
+            read_places(row, field.name)
         case _:
             pass

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 Kind = Literal[
     "text", "word", "words", "country", "countries", "day", "moment", "truth", "network", "number", "key",
-    "domain", "pairs", "duration", "instant", "keep",
+    "domain", "pairs", "duration", "instant", "keep", "places",
 ]  # fmt: skip
 
 
@@ -18,7 +18,7 @@ class Field:
     Attributes:
         name: of the column.
         kind: what a cell holds: `words` and `countries` are several, apart by blanks (in YAML a list), `key` is an
-            Ed25519 public key in base64.
+            Ed25519 public key in base64, `places` are where objects lie, as `domain.object_place` spells them.
         about: what it says.
         required: whether every file must have it.
         blank: whether a row may leave it blank all the same.
@@ -193,6 +193,7 @@ REGISTRIES: Final[dict[str, Registry]] = {
             "models", "Models that are yours: where their weights must stay.",
             must("model", "text", "its name, as events say it"),
             Field("digest", "text", "of its weights, as object_digest says it"),
+            Field("weights", "places", "where its weights lie: folders or objects, such as s3://bucket/folder/"),
             Field("categories", "words", "of what it was trained on; none: nothing of that kind"),
             Field("classification", "text", "its marking"),
             _HOME,

@@ -33,6 +33,7 @@ _SHAPES: Final[dict[Kind, dict[str, Any]]] = {
     "duration": {"type": "string", "pattern": f"^({DURATION})$"},
     "instant": {"type": ["string", "null"], "pattern": f"^({_INSTANT})$"},
     "keep": {"type": "string", "pattern": f"^({KEEP})$"},
+    "places": {"type": ["array", "string"], "items": {"type": "string"}},
 }
 
 

@@ -10,6 +10,7 @@ import polars as pl
 from onshore_pipeline.context.checks import read_countries_of, read_key, read_words
 from onshore_pipeline.context.dated import ALWAYS, settled
 from onshore_pipeline.context.rules import Answer, Rules, approval_answer, approval_rules, transfer_rules
+from onshore_pipeline.context.weights import weights_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,6 +52,7 @@ class Registered:
         datasets: dataset, classification, categories, home.
         models_by_name: model, classification, categories, home.
         models_by_digest: digest, classification, categories, home.
+        weights: see `weights.weights_frame`.
         keys: key, custodian, country.
         people: person, employer, nationality, country.
         tenants: tenant, home.
@@ -64,6 +66,7 @@ class Registered:
     datasets: pl.DataFrame | None = None
     models_by_name: pl.DataFrame | None = None
     models_by_digest: pl.DataFrame | None = None
+    weights: pl.DataFrame | None = None
     keys: pl.DataFrame | None = None
     people: pl.DataFrame | None = None
     tenants: pl.DataFrame | None = None
@@ -108,6 +111,7 @@ def register(rows: Mapping[str, Sequence[Dated]], countries: Countries) -> Regis
         datasets=_data_frame(rows.get("datasets"), "dataset", about_data, data),
         models_by_name=_data_frame(models, "model", about_data, data),
         models_by_digest=_data_frame(by_digest or None, "digest", about_data, data),
+        weights=weights_frame(models or (), [data(each) for each in models or ()], about_data),
         keys=frame("keys", "key", texts("custodian", "country"), "country"),
         people=frame("people", "person", texts("employer", "nationality", "country"), "country", "nationality"),
         tenants=_data_frame(

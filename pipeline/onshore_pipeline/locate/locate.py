@@ -30,6 +30,7 @@ CLAIM_COLUMNS: Final = (
     *(f"{party}_{claim}" for party in PARTIES for claim in ("declared_country", "provider")),
     "attestation",
     "rtt_ms",
+    "object_place",
 )
 _LIST: Final = pl.List(pl.String)
 _SENT: Final = ("declared_country", "provider", "region", "facility", "host", "asn", "entity")
@@ -41,8 +42,8 @@ def locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
     """Add place, ownership and key custody to events, and what the user's registries say about them.
 
     Args:
-        events: normalised events, claim columns (`P_declared_country`, `P_provider`, `attestation`, `rtt_ms`) included;
-            and `sensor`, where it is known by which collector of ours a message was sent.
+        events: normalised events, claim columns (`P_declared_country`, `P_provider`, `attestation`, `rtt_ms`,
+            `object_place`) included; and `sensor`, where it is known by which collector of ours a message was sent.
         context: what is known about the world.
 
     Returns:
@@ -112,7 +113,8 @@ def _locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
             _provenance(told, events.height),
         )
     )
-    return registered.with_permissions(registered.with_data(whole, context), context)
+    of_data = registered.with_data(whole, events["object_place"], context)
+    return registered.with_permissions(of_data, context)
 
 
 def _inputs_of(events: pl.DataFrame, party: str, context: Context) -> dict[str, pl.Series]:

@@ -13,6 +13,7 @@ import polars as pl
 
 from onshore_pipeline.context.rules import FIELD, UNKNOWN
 from onshore_pipeline.distinct import by_distinct, looked_up
+from onshore_pipeline.locate.weights import registered_weights, with_weights
 
 if TYPE_CHECKING:
     from onshore_pipeline.context import Context
@@ -52,9 +53,17 @@ def with_people(events: pl.DataFrame, context: Context) -> tuple[pl.DataFrame, p
     return filled, found["country"], events["actor_employer"].is_null() & found["employer"].is_not_null()
 
 
-def with_data(events: pl.DataFrame, context: Context) -> pl.DataFrame:
-    """Classification, categories and home of registered datasets and models; the tenant's home where none is said."""
+def with_data(events: pl.DataFrame, places: pl.Series, context: Context) -> pl.DataFrame:
+    """Classification, categories, home of weights, data sets, models that are registered; else the tenant's home.
+
+    `places` is where each event's object lies.
+    """
     registered = context.registered
+    of_weights = registered_weights(events, places, context)
+    if of_weights is not None:
+        events = with_weights(events, of_weights).with_columns(
+            _or(events[column], of_weights[said]) for said, column in _ABOUT_DATA.items()
+        )
     weights = events["action"].str.starts_with("model.weights").fill_null(False)
     models = events.select(pl.when(weights).then(pl.coalesce("model_served", "model_requested"))).to_series()
     looked = (

@@ -2,7 +2,8 @@
 
     column               from
     action               model.invoke; model.fallback where it ran in another region than it was called in
-                         (inferenceRegion, region). A prompt router is asked to choose: its choice is none
+                         (inferenceRegion, region), or another model of Anthropic's answered than was called (modelId,
+                         the answer's model; see `model_names`). A prompt router is asked to choose: its choice is none
     occurred_at          timestamp
     outcome, reason      errorCode: refusals are denied, others failure; else success
     actor_id, _type, _account   identity.arn; the type where the ARN says it
@@ -11,7 +12,8 @@
                          the region is unknown
     destination_account  accountId
     model_requested      modelId, as it was called: an id, a profile or an ARN
-    model_served         the model that a prompt router chose (trace.promptRouter.invokedModelId)
+    model_served         the model that a prompt router chose (trace.promptRouter.invokedModelId), else the one that an
+                         answer in Anthropic's form names, also in a stream's first part
     model_provider       aws.bedrock
     input_, output_tokens   input.inputTokenCount, output.outputTokenCount
 
@@ -26,7 +28,8 @@ import polars as pl
 
 from onshore_pipeline.normalise import aws_envelopes, aws_names, values
 from onshore_pipeline.normalise.described import KEPT
-from onshore_pipeline.normalise.json_fields import read_fields
+from onshore_pipeline.normalise.json_fields import ITEMS, read_fields
+from onshore_pipeline.normalise.model_names import another_answered
 from onshore_pipeline.normalise.oddities import oddities
 from onshore_pipeline.normalise.shape import Shape
 from onshore_pipeline.normalise.source_fields import ODDITIES, added, times
@@ -58,6 +61,12 @@ _PATHS: Final = {
 # Read apart: a stream's answer is a list, and would send its neighbours through the careful reader.
 _CHOSEN: Final = {"routed": ("output", "outputBodyJson", "trace", "promptRouter", "invokedModelId")}
 _ROUTER: Final = "invokedModelId"
+_ANSWER: Final = ("output", "outputBodyJson")
+_ANSWERED: Final = {"answered_by": (*_ANSWER, "model")}
+_STREAMED: Final = {"answered_by": (*_ANSWER, ITEMS, "message", "model")}
+_NAMES_MODEL: Final = r'"model"\s*:\s*"claude-'
+_IS_STREAM: Final = r'"outputBodyJson"\s*:\s*\['
+_ANTHROPIC: Final = r"(?:^|[/.])anthropic\.claude-"
 _ATTRIBUTES: Final = {
     "oddities": ODDITIES,
     "operation": "rpc.method",
@@ -83,11 +92,16 @@ _DENIED: Final = r"(?i)AccessDenied|Unauthorized|NotAuthorized|Forbidden"
 def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The columns of invocations, row by row, and attributes to add where the sender set none of that name."""
     bodies = aws_envelopes.unwrapped(records.frame["body"])
-    fields = read_fields(bodies, _PATHS).hstack(_routed(bodies).get_columns())
+    fields = read_fields(bodies, _PATHS).hstack([*_routed(bodies), _answered_by(bodies)])
     plain = fields.select(pl.when(pl.col(name) != "").then(pl.col(name)).alias(name) for name in fields.columns)
     odd = oddities(plain["schemaVersion"], _KNOWN_VERSION, bodies, _NO_TEXTS)
     calls = records.frame.select(*KEPT, "time_ns", "observed_ns").hstack([*plain.get_columns(), odd])
-    calls = calls.with_columns(known=pl.col("model").is_not_null() | pl.col("operation").is_not_null())
+    of_anthropic = calls["model"].str.contains(_ANTHROPIC).fill_null(False)
+    another = another_answered(calls["model"], calls["answered_by"]) & of_anthropic
+    calls = calls.with_columns(
+        known=pl.col("model").is_not_null() | pl.col("operation").is_not_null(),
+        another=another & calls["routed"].is_null(),
+    )
     return calls.select(*KEPT, *_what(), *_who(), *_where(), *_model()), added(calls, _ATTRIBUTES)
 
 
@@ -96,11 +110,25 @@ def _routed(bodies: pl.Series) -> pl.DataFrame:
     return read_fields(bodies.set(~through, None), _CHOSEN)
 
 
+def _answered_by(bodies: pl.Series) -> pl.Series:
+    """The model that an answer of Anthropic's names, of a stream the first part that names one."""
+    named = bodies.str.contains(_NAMES_MODEL).fill_null(False)
+    if not named.any():
+        return pl.Series("answered_by", [None], dtype=pl.String).new_from_index(0, len(bodies))
+    streams = named & bodies.str.contains(_IS_STREAM)
+    whole = read_fields(bodies.set(~named | streams, None), _ANSWERED)["answered_by"]
+    first = read_fields(bodies.set(~streams, None), _STREAMED)["answered_by"].list.first()
+    return whole.zip_with(whole.is_not_null(), first)
+
+
 def _what() -> list[pl.Expr]:
     return [
         pl.lit(FORMAT).alias("source_format"),
         *times(pl.col("time")),
-        pl.when("known").then(invoked()).otherwise(pl.lit("log.record")).alias("action"),
+        pl.when("known")
+        .then(pl.when("another").then(pl.lit("model.fallback")).otherwise(invoked()))
+        .otherwise(pl.lit("log.record"))
+        .alias("action"),
         pl.when(~pl.col("known"))
         .then(pl.lit("unknown"))
         .when(pl.col("error").str.contains(_DENIED))
@@ -140,7 +168,7 @@ def _model() -> list[pl.Expr]:
     return [
         pl.when("known").then(pl.lit("aws.bedrock")).alias("model_provider"),
         pl.col("model").alias("model_requested"),
-        pl.col("routed").alias("model_served"),
+        pl.coalesce("routed", "answered_by").alias("model_served"),
         values.count_of(pl.col("input_tokens")).alias("input_tokens"),
         values.count_of(pl.col("output_tokens")).alias("output_tokens"),
     ]

@@ -13,7 +13,8 @@
     destination_host      host header
     destination_region    the region in the access point's ARN. A bucket's own region is not in the log; the host's name
                           may say it
-    dataset, object_type  bucket; object, where a key is named
+    dataset, object_type  bucket; object, where a key is named, else bucket
+    object_place          bucket and key, which the log encodes as in URLs
     bytes                 bytes sent of reads, object size of writes, where they succeeded
     encrypted_in_transit  TLS version; a whole line that names none came without TLS
 
@@ -32,6 +33,7 @@ from onshore_pipeline.normalise import aws_envelopes, aws_names, values
 from onshore_pipeline.normalise.addresses import split_addresses
 from onshore_pipeline.normalise.described import KEPT
 from onshore_pipeline.normalise.json_fields import read_fields
+from onshore_pipeline.normalise.objects import place_of, unquoted
 from onshore_pipeline.normalise.shape import Shape
 from onshore_pipeline.normalise.source_fields import added
 
@@ -173,6 +175,7 @@ def _requests(fields: pl.DataFrame) -> pl.DataFrame:
     return fields.with_columns(
         remote_address=address,
         remote_host=host,
+        name=unquoted(fields["key"]),
         tls_version=pl.col("tls_version").str.replace(r"(?i)^TLSv", ""),
         http=pl.col("status").cast(pl.Int32, strict=False),
         asked=operation.str.contains(_ASKED).fill_null(False) & pl.col("whole"),
@@ -251,7 +254,12 @@ def _data() -> list[pl.Expr]:
     answered = pl.col("http").is_between(100, 399)
     return [
         pl.col("bucket").alias("dataset"),
-        pl.when(pl.col("key").is_not_null()).then(pl.lit("object")).alias("object_type"),
+        pl.when(pl.col("key").is_not_null())
+        .then(pl.lit("object"))
+        .when(pl.col("bucket").is_not_null())
+        .then(pl.lit("bucket"))
+        .alias("object_type"),
+        place_of("s3", pl.col("bucket"), pl.col("name")).alias("object_place"),
         pl.when(answered).then(values.count_of(moved)).alias("bytes"),
         pl.when(pl.col("tls_version").is_not_null()).then(True).when("asked").then(False).alias("encrypted_in_transit"),
     ]

@@ -13,6 +13,7 @@
                            provider azure
     dataset, object_type   ACCOUNT/CONTAINER of properties.objectKey, else properties.accountName or the resource's
                            account; by properties.serviceType
+    object_place           properties.objectKey: account, container and path
     bytes                  properties.responseBodySize of reads, requestBodySize of writes
     encrypted_in_transit   protocol: HTTPS is, HTTP is not, others are unknown
 
@@ -32,6 +33,7 @@ from onshore_pipeline.normalise.addresses import split_addresses
 from onshore_pipeline.normalise.azure_actions import STORAGE_OBJECTS, STORAGE_READS, STORAGE_WRITES
 from onshore_pipeline.normalise.described import begun
 from onshore_pipeline.normalise.json_fields import read_fields
+from onshore_pipeline.normalise.objects import place_of
 from onshore_pipeline.normalise.shape import Shape
 from onshore_pipeline.normalise.source_fields import added, first_time, source_fields
 
@@ -210,6 +212,7 @@ def _data() -> list[pl.Expr]:
             pl.col("service").str.to_lowercase().replace_strict(STORAGE_OBJECTS, default=None, return_dtype=pl.String)
         )
         .alias("object_type"),
+        place_of("azure", pl.col("key").str.strip_prefix("/")).alias("object_place"),
         values.count_of(moved).alias("bytes"),
         pl.when(pl.col("protocol").str.to_uppercase() == "HTTPS")
         .then(True)

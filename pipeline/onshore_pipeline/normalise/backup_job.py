@@ -17,6 +17,7 @@ destination_*       plain form: where the backup is. restic does not say; Velero
                     restic, and of restic's init, the host is the repository's
 dataset             plain form; Velero's schedule, else the namespace where there is one: a Backup's own name is another
                     one every night
+object_type         plain form; else backup
 bytes               restic's data_added_packed, else data_added; bytes_restored; Velero's status.incrementalBytes, else
                     progress.bytesDone
 item_count          files_new and files_changed; files_restored; progress.itemsBackedUp, itemsRestored
@@ -202,6 +203,9 @@ def _described() -> list[pl.Expr]:
         _action().alias("action"),
         _outcome().alias("outcome"),
         pl.coalesce("dataset", "schedule", "namespace", _only_namespace()).alias("dataset"),
+        pl.coalesce("object_kind", pl.when(_action().str.contains(r"^(data|backup)\.")).then(pl.lit("backup"))).alias(
+            "object_type"
+        ),
         pl.coalesce("source_name", "source_at_host", pl.when(~to_node).then("node")).alias("source_host"),
         pl.coalesce("source_facility", pl.when(to_node).then("location")).alias("source_facility"),
         pl.coalesce("destination_facility", pl.when(~to_node).then("location")).alias("destination_facility"),

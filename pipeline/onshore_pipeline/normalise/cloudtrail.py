@@ -23,6 +23,7 @@
                           A snapshot or image that is shared goes to the account it is shared with; with several, or
                           all, the account is unknown and aws.share.with lists them; with nobody it is config.change
     dataset, object_type  requestParameters: bucket, table, snapshot, database, volume, secret, image; what is copied
+    object_place          of S3 calls: what is copied, else bucketName and key
     destination_id        the bucket that is copied or replicated to; the session's target
     bytes                 additionalEventData.bytesTransferredOut of reads, bytesTransferredIn of writes
     key_id                KMS calls: the key's ARN among resources, else requestParameters.keyId; others: the key that
@@ -57,6 +58,7 @@ from onshore_pipeline.normalise.cloudtrail_actions import (
     UNPLACED,
 )
 from onshore_pipeline.normalise.cloudtrail_records import ATTRIBUTES, KEYS, read
+from onshore_pipeline.normalise.objects import place_of, unquoted
 from onshore_pipeline.normalise.shape import Shape
 from onshore_pipeline.normalise.source_fields import LOSSES, ODDITIES
 
@@ -111,6 +113,7 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         leaves=pl.col("call").is_in([*LEAVES_REGION, *UNPLACED]).fill_null(False),
         shared_with=pl.when(pl.col("shares").list.len() > 0).then(pl.col("shares").list.join(",")),
         copied=pl.col("copy_source").str.strip_prefix("/").str.extract(r"^(arn:[^/]*|[^/?]+)"),
+        copied_place=_copied_place(fields["copy_source"]),
     )
     calls = calls.with_columns(action=_action())
     columns = records.frame.select(*_KEPT, "time_ns", "observed_ns").hstack(calls)
@@ -124,6 +127,12 @@ def _shared_with(fields: pl.DataFrame) -> pl.Expr:
     if all(fields[name].null_count() == fields.height for name in lists):
         return pl.lit(_NOBODY).first()
     return pl.concat_list(pl.col(name).fill_null([]) for name in lists).list.unique(maintain_order=True)
+
+
+def _copied_place(copy_sources: pl.Series) -> pl.Series:
+    """Where the object lies that is copied, of copies that name its bucket and no access point."""
+    named = pl.Series("named", unquoted(copy_sources)).str.strip_prefix("/").str.extract(r"^([^?]+)")
+    return pl.select(pl.when(~named.str.starts_with("arn:")).then(pl.lit("s3://") + named)).to_series()
 
 
 def _only(name: str) -> pl.Expr:
@@ -240,6 +249,9 @@ def _data() -> list[pl.Expr]:
         pl.when(touches_data)
         .then(pl.col("service").replace_strict(OBJECTS, default=None, return_dtype=pl.String))
         .alias("object_type"),
+        pl.when(touches_data & (pl.col("service") == "s3"))
+        .then(pl.coalesce("copied_place", place_of("s3", pl.col("bucket"), pl.col("object_key"))))
+        .alias("object_place"),
         pl.when(touches_data).then(values.count_of(moved)).alias("bytes"),
         pl.when(model)
         .then(pl.col("service").replace_strict(MODEL_PROVIDERS, default=None, return_dtype=pl.String))

@@ -146,9 +146,13 @@ SHARES: Final = (
 
 # What a read or written object is, by service.
 OBJECTS: Final = {
+    "bedrock": "index",
+    "dms": "database",
     "dynamodb": "table",
+    "ebs": "snapshot",
     "ec2": "snapshot",
     "rds": "snapshot",
+    "redshift": "snapshot",
     "s3": "object",
     "secretsmanager": "secret",
     "ssm": "parameter",

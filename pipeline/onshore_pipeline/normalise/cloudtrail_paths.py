@@ -29,6 +29,7 @@ RECORD_PATHS: Final[dict[str, tuple[str, ...]]] = {
     "bytes_out": ("additionalEventData", "bytesTransferredOut"),
     "login": ("responseElements", "ConsoleLogin"),
     "bucket": ("requestParameters", "bucketName"),
+    "object_key": ("requestParameters", "key"),
     "table": ("requestParameters", "tableName"),
     "database_snapshot": ("requestParameters", "dBSnapshotIdentifier"),
     "database": ("requestParameters", "dBInstanceIdentifier"),

@@ -22,7 +22,7 @@ _FILLED_ELSEWHERE: Final = frozenset(
     | {"resource_attributes", "attributes", "leaf_hash"}
 )
 
-# What a source claims about a party's place; `locate` weighs these and drops them.
+# What a source claims about a party's place, and an object's; `locate` weighs these and drops them.
 CLAIM_COLUMNS: Final[dict[str, pl.DataType]] = {
     f"{party}_{claim}": dtype
     for party in PARTIES
@@ -30,6 +30,7 @@ CLAIM_COLUMNS: Final[dict[str, pl.DataType]] = {
 } | {
     "attestation": pl.String(),  # a signed statement about a place, as sent
     "rtt_ms": pl.Float64(),  # round trip between source and destination
+    "object_place": pl.String(),  # where the object lies, as `domain.object_place` spells it
 }
 
 EVENTS_SCHEMA: Final = pl.Schema(

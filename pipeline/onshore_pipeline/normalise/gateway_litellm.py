@@ -3,7 +3,8 @@
     column              from
     occurred_at         startTime (seconds)
     action              by call_type; model.fallback when another model answered (response.model) than LiteLLM asked the
-                        provider for (model, see `model_names`)
+                        provider for (model, see `model_names`), or Vertex AI charged for another region than the one
+                        whose host was called
     outcome, reason     status; a failure with error_information.error_code 401 or 403 was denied; error_str
     actor_id            metadata.user_api_key_user_id, else user_api_key_alias, user_api_key_hash
     source_address      requester_ip_address, else metadata's; also actor_address
@@ -162,6 +163,7 @@ _TWIN: Final = (
     r"code_|file_|video_|upload_|ingest|query|ocr|realtime|send_|add_)"
 )
 _NO_REGION: Final = "global"
+_VERTEX: Final = r"^https://([a-z]+-[a-z]+\d+)-aiplatform\.googleapis\.com(?:[:/]|$)"
 _HOST: Final = r"^(?:[a-z+]+://)?(?:[^/?#]*@)?(\[[^\]]*\]|[^/:?#]+)"
 
 
@@ -176,7 +178,7 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         source_host=source_host,
         called_address=called_address,
         called_host=called_host,
-        another=another & ~pl.col("provider").is_in(DEPLOYMENTS).fill_null(False),
+        another=(another & ~pl.col("provider").is_in(DEPLOYMENTS).fill_null(False)) | _ran_elsewhere(),
     )
     columns = placed.select(
         *begun(FORMAT, values.seconds_of(pl.col("started"))), *_what(), *_who(), *_where(), *_model()
@@ -195,6 +197,12 @@ def _fields(records: Records) -> pl.DataFrame:
         agent=pl.coalesce("agent", "meta_agent"),
         searched=pl.when(pl.col("stores").list.len() > 0).then(pl.col("stores").list.join(",")),
     )
+
+
+def _ran_elsewhere() -> pl.Expr:
+    """Whether Vertex AI ran a call in another region than it was sent to; never null."""
+    region = pl.col("vertex_location")
+    return ((region != _NO_REGION) & (pl.col("api_base").str.extract(_VERTEX) != region)).fill_null(False)
 
 
 def _what() -> list[pl.Expr]:

@@ -4,7 +4,8 @@
     occurred_at            the entry's timestamp, else receiveTimestamp
     action                 `gcp_audit_actions`, by serviceName and methodName; BigQuery jobs by their statement or type;
                            else config.read or config.change, by the method's verb. Where the resource was moved from
-                           one location to another: data.copy
+                           one location to another: data.copy. A call of a model in one region (resourceName) that
+                           another one answered (resourceLocation) is model.fallback
     outcome, reason        status.code (7 and 16: denied), no authorizationInfo[].granted, the policy log;
                            status.message
     actor_id, actor_type   authenticationInfo.principalEmail, else principalSubject; service accounts are 'service'
@@ -17,6 +18,7 @@
                            else the location in the resource's name. More than one location: unknown, all in the
                            attribute gcp.audit.resource.location.current
     dataset, object_type   bucket; project.dataset.table; secret
+    object_place           the bucket and object in the resource's name
     bytes                  bytes that a BigQuery query processed
     item_count             numResponseItems
     key_id                 the resource of Cloud KMS calls; the signing account of iamcredentials calls
@@ -41,6 +43,7 @@ from onshore_pipeline.normalise.addresses import split_addresses
 from onshore_pipeline.normalise.described import begun
 from onshore_pipeline.normalise.gcp_audit_actions import ACTIONS, JOBS, LEAVES, OBJECTS, READING, SERVICES
 from onshore_pipeline.normalise.gcp_audit_fields import ATTRIBUTES, DECODED, KEYS, LOSSES, RESOURCE_KEYS, fields_of
+from onshore_pipeline.normalise.objects import place_of
 from onshore_pipeline.normalise.shape import Shape
 from onshore_pipeline.normalise.source_fields import added, first_time
 
@@ -61,6 +64,7 @@ _OTHER_LOG: Final = (
 )
 _DENIED: Final = ("7", "16")  # google.rpc.Code PERMISSION_DENIED, UNAUTHENTICATED
 _SERVICE_ACCOUNT: Final = r"(?i)\.gserviceaccount\.com$|^serviceAccount:|^system:|^system@google\.com$"
+_ONE_REGION: Final = r"^[a-z]+-[a-z]+\d+$"
 _PERSON: Final = r"(?i)^user:|^[^:@/ ]+@[^@ ]+$"
 
 
@@ -117,7 +121,7 @@ def _calls(fields: pl.DataFrame) -> pl.DataFrame:
             action=_action(),
             delegation=pl.when(pl.col("delegation") != "").then("delegation"),
         )
-        .with_columns(leaves=pl.col("action").is_in(LEAVES))
+        .with_columns(action=_answered_elsewhere(), leaves=pl.col("action").is_in(LEAVES))
     )
 
 
@@ -146,6 +150,18 @@ def _action() -> pl.Expr:
         pl.when(reads).then(pl.lit("config.read")).when(~reads).then(pl.lit("config.change")),
         pl.lit("log.record"),
     )
+
+
+def _answered_elsewhere() -> pl.Expr:
+    """The action, told apart where a model was asked for in one region and ran in another.
+
+    What is asked of `global`, or of several regions at once (`eu`), may be answered by any of them.
+    """
+    asked = gcp_names.location_of(pl.col("resource_name"))
+    ran = pl.when(pl.col("current").list.len() == 1).then(pl.col("current").list.first())
+    both = asked.str.contains(_ONE_REGION) & ran.str.contains(_ONE_REGION) & (asked != ran)
+    fell_back = (pl.col("action") == "model.invoke") & (pl.col("short") == "aiplatform") & both
+    return pl.when(fell_back).then(pl.lit("model.fallback")).otherwise("action")
 
 
 def _what() -> list[pl.Expr]:
@@ -222,6 +238,7 @@ def _data() -> list[pl.Expr]:
         pl.when(touches_data)
         .then(pl.col("short").replace_strict(OBJECTS, default=None, return_dtype=pl.String))
         .alias("object_type"),
+        place_of("gs", gcp_names.bucket_of(name), gcp_names.object_of(name)).alias("object_place"),
         values.count_of(pl.col("query_bytes")).alias("bytes"),
         values.count_of(pl.col("items")).alias("item_count"),
         pl.when(pl.col("short").is_in(["cloudkms", "iamcredentials"]) & pl.col("action").str.starts_with("key."))

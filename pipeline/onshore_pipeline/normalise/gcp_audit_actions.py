@@ -182,10 +182,14 @@ JOBS: Final = {
 LEAVES: Final = ("data.export", "data.replicate", "model.weights.export", "telemetry.export")
 # What is read or written, by service.
 OBJECTS: Final = {
+    "aiplatform": "dataset",
     "bigquery": "table",
+    "bigquerydatatransfer": "table",
     "cloudsql": "database",
     "compute": "snapshot",
     "firestore": "document",
+    "logging": "log",
+    "pubsub": "message",
     "secretmanager": "secret",
     "k8s": "secret",
     "spanner": "table",

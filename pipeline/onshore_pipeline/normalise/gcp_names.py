@@ -20,6 +20,11 @@ def bucket_of(name: pl.Expr) -> pl.Expr:
     return name.str.extract(r"/buckets/([^/]+)")
 
 
+def object_of(name: pl.Expr) -> pl.Expr:
+    """The Cloud Storage object in a resource's name."""
+    return name.str.extract(r"/buckets/[^/]+/objects/(.+)$")
+
+
 def table_of(name: pl.Expr) -> pl.Expr:
     """The BigQuery table in a resource's name as SQL spells it, project.dataset.table; null for what is none."""
     parts = name.str.extract_groups(r"projects/([^/]+)/datasets/([^/]+)(?:/tables/([^/]+))?")

@@ -11,6 +11,7 @@ reason          the span's status message, else exception.message, else error.ty
 dataset         aws.s3.bucket, db.namespace, messaging.destination.name, gen_ai.data_source.id,
                 gen_ai.memory.store.id, mcp.resource.uri
 object_type     object (aws.s3.key), table (db.collection.name), file (file.path)
+object_place    aws.s3.bucket and aws.s3.key; an absolute file.path
 bytes           file.size, messaging.message.body.size
 body            a log's body; a span's name, which no other column holds
 """
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from onshore_pipeline.normalise import values
+from onshore_pipeline.normalise.objects import place_of
 from onshore_pipeline.normalise.parties import CLIENT, CONSUMER, PRODUCER, SERVER
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ _DATASET: Final = (
     *("gen_ai.memory.store.id", "mcp.resource.uri"),
 )
 _SIZE: Final = ("file.size", "messaging.message.body.size")
+_PLACED: Final = ("aws.s3.bucket", "file.path")
 _OBJECT: Final = {
     "aws.s3.key": "object",
     "db.collection.name": "table",
@@ -72,6 +75,7 @@ def describe(records: Records) -> pl.DataFrame:
         reason=pl.coalesce("status_message", records.first(*_REASON)),
         dataset=records.first(*_DATASET),
         object_type=pl.coalesce([pl.when(records.any_of(key)).then(pl.lit(what)) for key, what in _OBJECT.items()]),
+        object_place=_place(records),
         bytes=values.count_of(records.first(*_SIZE)),
         body=pl.when(pl.col("signal") == "span").then("name").otherwise("body"),
     )
@@ -85,6 +89,16 @@ def _action(records: Records) -> pl.Expr:
         .when(named.str.contains(DOTTED_VERB))
         .then(named)
         .otherwise(pl.lit("log.record"))
+    )
+
+
+def _place(records: Records) -> pl.Expr:
+    if not records.has(*_PLACED):
+        return pl.lit(None, pl.String)
+    path = records.text("file.path")
+    return pl.coalesce(
+        place_of("s3", records.text("aws.s3.bucket"), records.text("aws.s3.key")),
+        pl.when(path.str.starts_with("/")).then(pl.lit("file://") + path),
     )
 
 

@@ -8,7 +8,8 @@ One way through for every batch:
     4 what GenAI records say goes over it                                    genai
     5 records of a known source format are read on their own terms           shapes, one module a format
     6 what a record states in onshore.* goes over everything                 onshore_attributes
-    7 the domain by best rule where none was stated, and the exact schema    domains, frames
+    7 what kind of thing was touched                                         objects
+    8 the domain by best rule where none was stated, and the exact schema    domains, frames
 
 No record is dropped: what fits no shape keeps its attributes and body, with action log.record or span.<kind>.
 """
@@ -25,6 +26,7 @@ from onshore_pipeline.normalise.domains import domain_of
 from onshore_pipeline.normalise.fields import Records, widen
 from onshore_pipeline.normalise.frames import EVENTS_SCHEMA, Normalised
 from onshore_pipeline.normalise.host_metrics import States, states_of, with_hosts
+from onshore_pipeline.normalise.objects import with_kinds
 from onshore_pipeline.normalise.url_secrets import attributes_without_secrets, columns_without_secrets
 
 if TYPE_CHECKING:
@@ -84,7 +86,7 @@ def _describe(records: Records) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
         own = [described_columns for described_columns, _ in described]
         columns = pl.concat([columns.filter(formats.is_null()), *own], how="diagonal_relaxed").sort("row")
         added = [attributes for _, attributes in described]
-    return onshore_attributes.overlay(records, columns), added
+    return with_kinds(onshore_attributes.overlay(records, columns)), added
 
 
 def _described_by_rule(records: Records) -> pl.DataFrame:

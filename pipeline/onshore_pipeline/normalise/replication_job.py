@@ -9,6 +9,7 @@
     source_, destination_host   plain form; of a connector the first bootstrap server of source.cluster and
                         target.cluster
     dataset             plain form; topics where it names a single one, without a pattern
+    object_type         plain form; topic of a connector that copies records
     encrypted_in_transit    plain form; security.protocol of both clusters, when both say it
 
 A connector says nothing of amounts. Kafka Connect shows it with `GET /connectors/NAME`, and with its status with
@@ -96,6 +97,7 @@ def describe(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         _action().alias("action"),
         plain_form.outcome_of(_outcome()).alias("outcome"),
         pl.col("actor_at_address").alias("actor_address"),
+        pl.coalesce("object_kind", pl.when(pl.col("connector") == _COPIES).then(pl.lit("topic"))).alias("object_type"),
         pl.coalesce(values.flag_of(pl.col("in_transit")), tls[0] & tls[1]).alias("encrypted_in_transit"),
     ]
     return plain_form.columns(fields, FORMAT, described), added(fields, _ATTRIBUTES)

@@ -67,5 +67,7 @@ def attributes_without_secrets(attributes: pl.DataFrame) -> pl.DataFrame:
 
 def columns_without_secrets(events: pl.DataFrame) -> pl.DataFrame:
     """Events whose columns that hold an address are without its secrets."""
-    holds = [name for name in _COLUMNS if events[name].str.contains(_SCHEME, literal=True).any()]
+    # Data sets are few: telling them apart takes half as long as looking into all.
+    looked = ((name, events[name].unique() if name == "dataset" else events[name]) for name in _COLUMNS)
+    holds = [name for name, texts in looked if texts.str.contains(_SCHEME, literal=True).any()]
     return events.with_columns(without_secrets(pl.col(name)) for name in holds) if holds else events

@@ -35,7 +35,7 @@ GOOD = {
     "hosts": "- {host_pattern: '*.acme.example', entity: Acme, countries: [AU, NZ]}",
     "keys": "- {key: k-1, custodian: Acme, country: AU}",
     "model_endpoints": "- {host_pattern: llm.acme.example, operator: Acme, operator_parent_country: AU, country: AU}",
-    "models": "- {model: acme-1, digest: 'sha256:1', categories: none, home: [AU]}",
+    "models": "- {model: acme-1, digest: 'sha256:1', weights: ['s3://acme/1/', 'gs://acme/1'], categories: none}",
     "operators": "- {asn: 64500, operator: Acme, parent_country: AU}",
     "people": "- {person: pat, employer: Acme, country: AU, nationality: NZ}",
     "tenants": "- {tenant: acme, home: [AU]}",
@@ -70,7 +70,7 @@ def test_a_registry_says_the_same_in_yaml_and_in_csv(write: Write, tmp_path: Pat
     as_table = load(tmp_path / "other")
     for what in ("facilities", "entities", "operators", "regions", "own_networks"):
         assert getattr(as_yaml, what).equals(getattr(as_table, what)), what
-    for what in ("datasets", "models_by_name", "models_by_digest", "keys", "people", "tenants"):
+    for what in ("datasets", "models_by_name", "models_by_digest", "weights", "keys", "people", "tenants"):
         one, other = getattr(as_yaml.registered, what), getattr(as_table.registered, what)
         assert (one is None) == (other is None)
         assert one is None or one.equals(other), what
@@ -132,6 +132,15 @@ def test_a_row_without_what_names_it_is_refused_with_its_line(write: Write, name
         ("attestors.yaml", "- attestor: a\n  public_key: '???'\n", 2, "base64"),
         ("attestors.yaml", "- attestor: a\n  public_key: AAAA\n", 2, "holds 3 bytes"),
         ("hosts.yaml", "- host_pattern: a.example\n  reroutes: perhaps\n", 2, "must be yes or no"),
+        ("models.yaml", "- model: a\n  weights: acme/1/\n", 2, "no place of objects; write s3://BUCKET/FOLDER/"),
+        ("models.yaml", "- model: a\n  weights:\n  - https://acme.example/1\n", 2, "no place of objects"),
+        ("models.csv", "model,weights\na,s3://acme/1/ s3://acme/2/*\n", 2, "all below it is meant"),
+        (
+            "models.yaml",
+            "- {model: a, weights: s3://acme/1, home: AU}\n- model: b\n  weights: s3://acme/1/\n",
+            3,
+            "holds the weights of 'a', too",
+        ),
         ("secrets.yaml", "- a: b\n", None, "no registry has this name"),
     ],
 )

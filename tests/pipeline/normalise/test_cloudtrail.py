@@ -221,7 +221,7 @@ def test_a_hidden_part_does_not_hide_the_rest(batch: Batch) -> None:
     hidden, plain = batch.events()
     assert (hidden["dataset"], plain["dataset"]) == (None, "patient-notes")
     same = {name for name in hidden if hidden[name] == plain[name]}
-    assert set(hidden) - same == {"row", "record_index", "dataset", "body"}
+    assert set(hidden) - same == {"row", "record_index", "dataset", "object_place", "body"}
 
 
 HARD_VALUES = (

@@ -114,6 +114,41 @@ def test_without_a_telling_action_the_attributes_give_the_domain(
     assert (event["domain"], other["domain"]) == (domain, "infrastructure")
 
 
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        ("llama/model-00001-of-00004.safetensors", "weights"),
+        ("llama/Q4_K_M.GGUF", "weights"),
+        ("whisper.ggml.zst", "weights"),
+        ("resnet.onnx", "weights"),
+        ("step-9/__0_0.distcp", "weights"),
+        ("llama/model.safetensors.index.json", "object"),  # the list of the files
+        ("llama/pytorch_model.bin", "object"),  # may be anything
+        ("run/last.ckpt", "object"),
+        ("safetensors", "object"),
+        ("notes about gguf", "object"),
+    ],
+)
+def test_an_objects_name_tells_weights_where_nothing_else_is_called_so(batch: Batch, key: str, kind: str) -> None:
+    named = {"aws.s3.bucket": "b", "aws.s3.key": key}
+    batch.log({"onshore.action": "data.read", **named}).log({"onshore.action": "config.read", **named})
+    batch.log({"onshore.action": "data.copy", "onshore.data.set": f"gs://b/{key}"})
+    read, looked, copied = batch.events()
+    assert (read["object_type"], looked["object_type"]) == (kind, "object")
+    assert (copied["object_type"], copied["object_place"]) == ({"object": "dataset"}.get(kind, kind), f"gs://b/{key}")
+
+
+def test_what_is_named_a_data_set_and_nothing_else_is_one(batch: Batch) -> None:
+    for attributes in (
+        {"onshore.action": "data.copy", "onshore.data.set": "patients"},
+        {"onshore.action": "data.copy", "onshore.data.set": "patients", "onshore.object.type": "table"},
+        {"onshore.action": "data.copy"},
+        {"onshore.action": "backup.write", "onshore.data.set": "patients"},
+    ):
+        batch.log(attributes)
+    assert [event["object_type"] for event in batch.events()] == ["dataset", "table", None, None]
+
+
 def test_standard_names_of_data_are_read(batch: Batch) -> None:
     batch.span({"aws.s3.bucket": "b", "aws.s3.key": "k"}).span({"db.namespace": "n", "db.collection.name": "c"})
     batch.log({"file.path": "/x", "file.size": 12})

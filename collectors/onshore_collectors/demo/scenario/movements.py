@@ -33,6 +33,12 @@ BUCKET_OF_AWS: Final[Attributes] = {
     "aws.s3.key": "daily/part-0001.parquet",
     "server.address": "{tenant}-lake.s3.{region}.amazonaws.com",
 }
+WEIGHTS_AT_HOME: Final[Attributes] = {
+    **BUCKET_AT_HOME,
+    "aws.s3.bucket": "{tenant}-models",
+    "aws.s3.key": "assistant/model-00001-of-00004.safetensors",
+    "server.address": "{tenant}-models.objects.{site}.{domain}",
+}
 GLOBAL_BUCKET: Final[Attributes] = {"server.address": "{tenant}-archive.s3.amazonaws.com"}
 PARTNER_ABROAD: Final[Attributes] = {
     "server.address": "sftp.partner.example",

@@ -16,6 +16,7 @@ from onshore_collectors.demo.scenario.movements import (
     PARTNER_ABROAD,
     PERSON,
     SG,
+    WEIGHTS_AT_HOME,
     moved,
 )
 from onshore_collectors.demo.scenario.template import (
@@ -83,6 +84,15 @@ VIOLATIONS: Final = (
         2,
         {"SOV-02-01": VIOLATED, "SOV-16-01": SATISFIED},
         *(DONE, PERSON, {"server.address": "{tenant}-models.s3.us-east-1.amazonaws.com"}),
+        data="machine",
+    ),
+    moved(
+        # The store calls it an object; the name says what it is
+        "data.read",
+        "weights in a bucket at home read from abroad",
+        2,
+        {"SOV-02-01": VIOLATED, "SOV-16-01": SATISFIED},
+        *(DONE, WEIGHTS_AT_HOME, {"onshore.actor.id": "svc-mirror", "onshore.source.country": "{abroad}"}),
         data="machine",
     ),
     moved(
