@@ -11,7 +11,7 @@ import typer
 
 from onshore_pipeline.commands import finding_texts
 from onshore_pipeline.commands.acting import Place, is_sealed, place_of, record, say_waiting, time_of, told
-from onshore_pipeline.commands.options import DataDirOption, JsonOption
+from onshore_pipeline.commands.options import DataDirOption, JsonOption, cut
 from onshore_pipeline.domain.control import SEVERITIES
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.findings import life
@@ -58,7 +58,8 @@ def list_findings(
     place = place_of(data_dir)
     found = standings(place.reader, Wanted(tenant, control, severity, named, until), now, place.folders)
     if as_json:
-        typer.echo(json.dumps([finding_texts.as_json(each, now) for each in found[:limit]], ensure_ascii=False))
+        told = [finding_texts.as_json(each, now) for each in cut(found, limit, "first")]
+        typer.echo(json.dumps(told, ensure_ascii=False))
         return
     if not found:
         narrowed = any((tenant, control, severity, state, due_before))

@@ -102,7 +102,6 @@ _LARGEST_SIZE = (1 << 63) - 1
 _MOST_DIGITS = 20
 _CHUNK_BYTES = 8 << 20
 _PARALLEL_FROM = 32 << 20
-_QUICK_FROM = 256 << 20  # bytes of lines; below, making a quick way ready takes longer than it saves
 
 
 class Problem(Exception):
@@ -1733,7 +1732,7 @@ def check_messages(
     """Steps 7 to 9 for all entries, on several processors where that is worth while; `quick` as in `verify`."""
     chunks, total = chunks_of(box, entries, _CHUNK_BYTES), Tally()
     size = sum(box.parts[name].size for name in (EVENTS, OPENINGS, VERDICTS))
-    look = quick() if quick is not None and size >= _QUICK_FROM else None
+    look = quick(size) if quick is not None else None
     if workers > 1 and len(chunks) > 1 and size >= _PARALLEL_FROM:
         by_many = _by_many(box.path, chunks, controls, closed, workers, look)
         if by_many is not None:
@@ -2580,10 +2579,10 @@ def verify(
         checkpoint: bytes of a witnessed checkpoint, or None.
         workers: processes that it may use.
         disclosed: the file of an event of the bundle of which something is disclosed later, or None.
-        quick: asked once, where a bundle is large, for a function that looks at a message's events and openings (both
-            as bytes, and how many there are) more quickly than is done here. It gives the root over their leaves, the
-            record indexes and how many values are opened by name; or None, also for what is wrong: then it is looked
-            at here. The installed command has one, of compiled code.
+        quick: asked once, with the bytes of all lines, for a function that looks at a message's events and openings
+            (both as bytes, and how many there are) more quickly than is done here; None where that is not worth while.
+            It gives the root over their leaves, the record indexes and how many values are opened by name; or None,
+            also for what is wrong: then it is looked at here. The installed command has one, of compiled code.
     """
     with Container(path) as box:
         found = _verify(box, keys, checkpoint, workers, quick)
