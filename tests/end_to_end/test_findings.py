@@ -14,6 +14,7 @@ import pytest
 import otlp_messages as otlp
 from onshore_pipeline.actions import Action, encoded
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
+from onshore_pipeline.controls.load import load_controls
 from onshore_pipeline.embedded.local_log import LocalLog
 from running_stack import run_onshore
 
@@ -79,6 +80,28 @@ def test_a_finding_is_worked_on_by_people_and_opens_by_itself_when_it_recurs(sta
     shown = onshore(stack, "findings", "show", finding).stdout
     assert "WITHOUT EFFECT, the finding was acknowledged already" in shown
     assert "an event violated the control again" in shown
+
+
+def test_whoever_is_shown_a_finding_learns_its_law_what_to_do_and_which_events(stack: RunningStack, mark: str) -> None:
+    finding = finding_of(stack, mark, events=12)
+    told = json.loads(onshore(stack, "findings", "show", finding, "--json").stdout)
+    control = load_controls().control(CONTROL)
+    assert control is not None
+    names = ("title", "instrument", "rationale", "evidence", "remediation")
+    assert {name: told[name] for name in names} == {name: getattr(control, name) for name in names}
+    seen = stack.reader.query(
+        f"SELECT toString(event_id) FROM violations_current WHERE tenant = {{mark:String}} AND control_id = '{CONTROL}'",
+        parameters={"mark": mark},
+    ).result_rows
+    newest = [each["event_id"] for each in told["newest_events"]]
+    assert len(set(newest)) == 10
+    assert set(newest) <= {event for (event,) in seen}
+    text = onshore(stack, "findings", "show", finding).stdout
+    assert control.instrument in text
+    assert control.remediation.split(",")[0] in text
+    assert all(event in text for event in newest)
+    shown = onshore(stack, "event", "show", newest[0])
+    assert shown.returncode == 0, shown.stderr
 
 
 def test_a_clock_runs_from_when_somebody_was_aware(stack: RunningStack, mark: str) -> None:

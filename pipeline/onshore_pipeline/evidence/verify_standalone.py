@@ -2338,8 +2338,22 @@ def _spelled(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
+def is_day(text: Any) -> bool:
+    """Whether this is a day as 2027-03-31, and one that the calendar has."""
+    if not isinstance(text, str) or not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return False
+    try:
+        datetime.strptime(text, "%Y-%m-%d")
+    except ValueError:
+        return False
+    return True
+
+
 def _standing(deeds: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """How a hold stands: one person places it, another confirms; one wants it released, and again another confirms."""
+    """How a hold stands: one person places it, another confirms; one wants it released, and again another confirms.
+
+    Whoever reviews it names the next day on which somebody must look.
+    """
     hold: dict[str, Any] | None = None
     for deed in deeds:
         what, who = str(deed["action"])[5:], deed["who"]
@@ -2347,7 +2361,11 @@ def _standing(deeds: list[dict[str, Any]]) -> dict[str, Any] | None:
             if what == "place":
                 hold = {"state": "placed", "placed_by": who, "confirmed_by": None, "release_by": None}
                 hold.update(reason=deed.get("reason"), placed_at=deed["at"] // 1000 * 1000)
-                hold["attributes"] = deed["attributes"]
+                hold.update(next_review=None, reviewed_by=None, reviewed_at=None, attributes=deed["attributes"])
+        elif what == "review" and hold["state"] != "released":
+            day = (deed["attributes"] or {}).get("onshore.hold.review")
+            if is_day(day):
+                hold.update(next_review=day, reviewed_by=who, reviewed_at=deed["at"] // 1000 * 1000)
         elif what == "confirm" and hold["state"] == "placed" and not same_person(who, hold["placed_by"]):
             hold.update(state="confirmed", confirmed_by=who)
         elif what == "release" and hold["state"] in ("placed", "confirmed"):
