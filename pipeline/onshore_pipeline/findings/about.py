@@ -50,9 +50,10 @@ class About:
 def about(store: Store, finding: Standing) -> About:
     """What its control says, and which events to look at. Raises as the store does."""
     asked = {"control": finding.control_id, "version": finding.control_version}
-    texts = next(store.frame(_CONTROL, asked).iter_rows(), ("",) * 5)
+    texts = store.frame(_CONTROL, asked).rows()
+    title, instrument, rationale, evidence, remediation = texts[0] if texts else ("", "", "", "", "")
     wanted = {"finding": finding.finding_id, "most": MOST_EVENTS}
     events = tuple(store.frame(_EVENTS, wanted).iter_rows())
     if not events:
         events = tuple((event_id, None) for (event_id,) in store.frame(_SAMPLES, wanted).iter_rows())
-    return About(*texts, events)
+    return About(title, instrument, rationale, evidence, remediation, events)
