@@ -90,7 +90,8 @@ def test_whoever_is_shown_a_finding_learns_its_law_what_to_do_and_which_events(s
     names = ("title", "instrument", "rationale", "evidence", "remediation")
     assert {name: told[name] for name in names} == {name: getattr(control, name) for name in names}
     seen = stack.reader.query(
-        "SELECT toString(event_id) FROM violations_current WHERE tenant = {mark:String} AND control_id = {control:String}",
+        "SELECT toString(event_id) FROM violations_current"
+        " WHERE tenant = {mark:String} AND control_id = {control:String}",
         parameters={"mark": mark, "control": CONTROL},
     ).result_rows
     newest = [each["event_id"] for each in told["newest_events"]]
