@@ -47,16 +47,18 @@ FROM message_actions_current WHERE match(action, {kinds:String})
     AND (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, tenant))
 ORDER BY topic_id, kafka_offset, record_index
 """
+# Columns are named with their table: by itself a name is what SELECT makes of it, nanoseconds in the place of a time.
 _RESTATEMENTS: Final = """
 SELECT toString(unit_id) AS unit, toString(finding_id) AS finding_id, toString(tenant) AS tenant,
     toString(control_id) AS control, control_version AS version, mapKeys(fingerprint) AS keys,
     arrayMap(v -> toValidUTF8(v), mapValues(fingerprint)) AS texts, toUnixTimestamp64Nano(since) AS since,
     toUnixTimestamp64Nano(until) AS until, toString(verdict_before) AS before, toString(verdict_after) AS after,
     toString(missing) AS missing, toUnixTimestamp64Nano(restated_at) AS at
-FROM restatements
-WHERE (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, tenant))
-    AND (empty({controls:Array(String)}) OR has({controls:Array(String)}, control_id))
-    AND until > fromUnixTimestamp64Nano({since:Int64}, 'UTC') AND since < fromUnixTimestamp64Nano({until:Int64}, 'UTC')
+FROM restatements AS r
+WHERE (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, r.tenant))
+    AND (empty({controls:Array(String)}) OR has({controls:Array(String)}, r.control_id))
+    AND r.until > fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+    AND r.since < fromUnixTimestamp64Nano({until:Int64}, 'UTC')
 ORDER BY unit, at, before, after
 """
 # Of the scope's windows, sequences and absences that were ever violated: how many are, and when.
