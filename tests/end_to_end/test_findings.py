@@ -224,6 +224,25 @@ def test_records_of_a_sender_that_claim_to_be_actions_have_no_effect(stack: Runn
         (("findings", "list", "--severity", "dreadful"), "--severity dreadful"),
         (("findings", "list", "--state", "lost"), "--state lost"),
         (("waivers", "approve", "01234567", "--as", "kim", "--key", "none"), "no waiver's id begins"),
+        (
+            (
+                "waivers",
+                "propose",
+                "--control",
+                CONTROL,
+                "--tenant",
+                "x",
+                "--reason",
+                "r",
+                "--expires",
+                "2y",
+                "--as",
+                "kim",
+                "--key",
+                "none",
+            ),
+            "--expires 2y: write so many days as 30d",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(stack: RunningStack, arguments: tuple[str, ...], named: str) -> None:
@@ -231,6 +250,21 @@ def test_what_cannot_be_done_is_said_in_one_line(stack: RunningStack, arguments:
     assert (done.returncode, done.stdout) == (2, "")
     assert named in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_list_that_is_cut_says_so_to_programs_too(stack: RunningStack, mark: str) -> None:
+    finding_of(stack, mark)
+    send(stack, mark, otlp.logs([otlp.movement(data_set="another")]))
+    stack.wait_for(
+        f"SELECT count() FROM findings WHERE tenant = {{mark:String}} AND control_id = '{CONTROL}'", 2, mark=mark
+    )
+    asked = ("findings", "list", "--tenant", mark, "--control", CONTROL, "--json")
+    one, both = onshore(stack, *asked, "--limit", "1"), onshore(stack, *asked, "--limit", "2")
+    assert (len(json.loads(one.stdout)), one.stderr) == (
+        1,
+        "onshore: there are more; the first 1 are listed (--limit)\n",
+    )
+    assert both.stderr == ""
 
 
 def test_a_list_with_nothing_to_show_says_so(stack: RunningStack) -> None:

@@ -89,10 +89,11 @@ def test_what_was_restated_in_the_time_of_an_export_stands_in_it_however_the_sto
 
 @pytest.mark.parametrize("profile", ["pseudonymous", "minimal"])
 def test_a_finding_of_windows_is_closed_where_the_bundle_is(restated: Pipeline, tmp_path: Path, profile: str) -> None:
-    exporting.export_to(restated, tmp_path / "b.zip", KEYRING, profile=profile)
+    exporting.export_to(restated, tmp_path / "b.zip", KEYRING, since=int(DAY.timestamp()) * 10**9, profile=profile)
     files = bundles.files_of(tmp_path / "b.zip")
     finding = restated.one("SELECT toString(any(finding_id)) FROM restatements WHERE control_id = 'SOV-19-01'")
     assert b'"restated-on"' in files[OSCAL]
-    for name in (OCSF, OSCAL):
+    assert b'"SOV-19-01"' in files["restatements.ndjson"]
+    for name in (OCSF, OSCAL, "restatements.ndjson"):
         assert finding not in files[name].decode()
         assert '"kim"' not in files[name].decode()
