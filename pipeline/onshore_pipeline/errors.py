@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+    from typing import Self
 
 
 # How a process ends that stopped for a person to look: whoever watches it must not start it again.
@@ -13,6 +15,9 @@ STAYS_DOWN: Final = 3
 
 # How a command ends that somebody interrupted, as shells count it.
 INTERRUPTED: Final = 130
+
+# Files that one line names; whoever has more to mend than that mends these first.
+_MOST_NAMED: Final = 20
 
 
 def in_one_line(error: Exception) -> str:
@@ -121,6 +126,22 @@ class _FileError(OnshoreError):
         where = ":".join(str(part) for part in (file, line, column) if part is not None)
         super().__init__(f"{where}: {why}")
         self.file, self.line, self.column, self.why = file, line, column, why
+
+    @classmethod
+    def of(cls, problems: Sequence[Self]) -> Self:
+        """One error for all of these, at least one: place and reason are the first's, its text names every file."""
+        first = problems[0]
+        by_file: dict[str, list[Self]] = {}
+        for problem in problems:
+            by_file.setdefault(str(problem.file), []).append(problem)
+        named = [_and_more(str(each[0]), len(each) - 1, "in it") for each in list(by_file.values())[:_MOST_NAMED]]
+        whole = cls(first.file, first.line, first.why, first.column)
+        whole.args = (_and_more("; ".join(named), len(by_file) - len(named), "of other files"),)
+        return whole
+
+
+def _and_more(text: str, more: int, where: str) -> str:
+    return f"{text} (and {more:,} more {where})" if more else text
 
 
 class ControlError(_FileError):

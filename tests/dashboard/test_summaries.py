@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onshore_dashboard import summaries
-from onshore_dashboard.advice import what_to_send
 from onshore_dashboard.queries import RATE_STEP_SECONDS, seconds
+from onshore_pipeline.controls.load import load_controls
+from onshore_pipeline.domain.advice import what_to_send
 from onshore_pipeline.domain.event import EVENT_COLUMNS
 
 NOW = datetime(2026, 11, 21, 12, 0, 7, tzinfo=UTC)
@@ -196,11 +197,13 @@ def test_rollups_are_behind_only_while_something_committed_waits() -> None:
 
 
 def test_there_is_advice_for_every_column_that_a_control_may_miss() -> None:
-    spoken_for = {"tenant", "domain", "action", "outcome", "reason", "body"}
-    places = [
-        c.name
-        for c in EVENT_COLUMNS
-        if c.name.endswith(("_country", "_entity", "_region")) and c.name not in spoken_for
-    ]
-    assert all(what_to_send(name) != what_to_send("no such column") for name in places)
+    controls = load_controls()
+    read = {column.name for each in controls.executable for column in each.columns}
+    for each in controls.windowed:
+        read |= {column.name for column in (*each.key, *each.values)}
+        read |= {column.name for role in each.roles for column in role.columns}
+    read -= {column.name for column in EVENT_COLUMNS if column.required}
+    names = read | {"outcome", "contradictions", "occurred_at", "messages wait"}
+    assert len(names) > 20
+    assert {name for name in names if what_to_send(name) == what_to_send("no such column")} == set()
     assert "`onshore.destination.country`" in what_to_send("destination_country")

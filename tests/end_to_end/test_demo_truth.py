@@ -60,6 +60,37 @@ def test_the_store_holds_exactly_what_the_demo_planted_whatever_was_played_befor
     assert (again["precision"], again["recall"], again["events_found"]) == (1.0, 1.0, 1000)
 
 
+def test_what_could_not_be_decided_is_listed_by_the_fact_that_lacks_and_says_what_ends_that(
+    factory: RunningStack,
+) -> None:
+    ever = ("controls", "coverage", "--from", "2000-01-01")
+    done = _onshore(factory, *ever)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(done.stdout)
+    # Beside what the demo planted, counted another way: from each message's own verdicts, and the windows that stand.
+    counted = factory.rows(
+        "SELECT control_id, toUInt64(sum(n)) FROM (SELECT toString(control_id) AS control_id, events AS n FROM"
+        " message_verdicts_current WHERE verdict = 'undetermined' UNION ALL SELECT toString(control_id) AS control_id,"
+        " 1 AS n FROM windowed_current WHERE verdict = 'undetermined') GROUP BY control_id"
+    )
+    assert sum(row["undetermined"] for row in listed) == sum(int(n) for _, n in counted) > 0
+    assert {control for row in listed for control in row["controls"]} == {control for control, _ in counted}
+    assert all(row["missing"] and row["remedy"] for row in listed)
+    some, *_ = [
+        row
+        for row in listed
+        if (row["missing"], row["source_format"]) == ("transfer_basis", "otlp.log") and "AU-APP8-01" in row["controls"]
+    ]
+    assert "register the agreement" in some["remedy"]
+
+    own = json.loads(_onshore(factory, *ever, "--control", "AU-APP8-01").stdout)
+    assert sum(row["undetermined"] for row in own) == int(dict(counted)["AU-APP8-01"])
+    assert {control for row in own for control in row["controls"]} == {"AU-APP8-01"}
+    ours = json.loads(_onshore(factory, *ever, "--tenant", some["tenant"]).stdout)
+    assert ours == [row for row in listed if row["tenant"] == some["tenant"]]
+    assert json.loads(_onshore(factory, *ever, "--to", "2001-01-01").stdout) == []
+
+
 def test_what_one_analyst_gets_of_it_is_few(factory: RunningStack) -> None:
     """Every control is violated on purpose, many times; reviewed on 2026-11-26 (docs/findings.md)."""
     of_control = factory.rows("SELECT control_id, count() FROM findings GROUP BY control_id")

@@ -14,6 +14,7 @@ import pytest
 import otlp_messages as otlp
 from onshore_pipeline.actions import Action, encoded
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
+from onshore_pipeline.controls.load import load_controls
 from onshore_pipeline.embedded.local_log import LocalLog
 from running_stack import run_onshore
 
@@ -79,6 +80,29 @@ def test_a_finding_is_worked_on_by_people_and_opens_by_itself_when_it_recurs(sta
     shown = onshore(stack, "findings", "show", finding).stdout
     assert "WITHOUT EFFECT, the finding was acknowledged already" in shown
     assert "an event violated the control again" in shown
+
+
+def test_whoever_is_shown_a_finding_learns_its_law_what_to_do_and_which_events(stack: RunningStack, mark: str) -> None:
+    finding = finding_of(stack, mark, events=12)
+    told = json.loads(onshore(stack, "findings", "show", finding, "--json").stdout)
+    control = load_controls().control(CONTROL)
+    assert control is not None
+    names = ("title", "instrument", "rationale", "evidence", "remediation")
+    assert {name: told[name] for name in names} == {name: getattr(control, name) for name in names}
+    seen = stack.reader.query(
+        "SELECT toString(event_id) FROM violations_current"
+        " WHERE tenant = {mark:String} AND control_id = {control:String}",
+        parameters={"mark": mark, "control": CONTROL},
+    ).result_rows
+    newest = [each["event_id"] for each in told["newest_events"]]
+    assert len(set(newest)) == 10
+    assert set(newest) <= {event for (event,) in seen}
+    text = onshore(stack, "findings", "show", finding).stdout
+    assert control.instrument in text
+    assert control.remediation.split(",")[0] in text
+    assert all(event in text for event in newest)
+    shown = onshore(stack, "event", "show", newest[0])
+    assert shown.returncode == 0, shown.stderr
 
 
 def test_a_clock_runs_from_when_somebody_was_aware(stack: RunningStack, mark: str) -> None:
@@ -200,6 +224,25 @@ def test_records_of_a_sender_that_claim_to_be_actions_have_no_effect(stack: Runn
         (("findings", "list", "--severity", "dreadful"), "--severity dreadful"),
         (("findings", "list", "--state", "lost"), "--state lost"),
         (("waivers", "approve", "01234567", "--as", "kim", "--key", "none"), "no waiver's id begins"),
+        (
+            (
+                "waivers",
+                "propose",
+                "--control",
+                CONTROL,
+                "--tenant",
+                "x",
+                "--reason",
+                "r",
+                "--expires",
+                "2y",
+                "--as",
+                "kim",
+                "--key",
+                "none",
+            ),
+            "--expires 2y: write so many days as 30d",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(stack: RunningStack, arguments: tuple[str, ...], named: str) -> None:
@@ -207,6 +250,21 @@ def test_what_cannot_be_done_is_said_in_one_line(stack: RunningStack, arguments:
     assert (done.returncode, done.stdout) == (2, "")
     assert named in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_list_that_is_cut_says_so_to_programs_too(stack: RunningStack, mark: str) -> None:
+    finding_of(stack, mark)
+    send(stack, mark, otlp.logs([otlp.movement(data_set="another")]))
+    stack.wait_for(
+        f"SELECT count() FROM findings WHERE tenant = {{mark:String}} AND control_id = '{CONTROL}'", 2, mark=mark
+    )
+    asked = ("findings", "list", "--tenant", mark, "--control", CONTROL, "--json")
+    one, both = onshore(stack, *asked, "--limit", "1"), onshore(stack, *asked, "--limit", "2")
+    assert (len(json.loads(one.stdout)), one.stderr) == (
+        1,
+        "onshore: there are more; the first 1 are listed (--limit)\n",
+    )
+    assert both.stderr == ""
 
 
 def test_a_list_with_nothing_to_show_says_so(stack: RunningStack) -> None:

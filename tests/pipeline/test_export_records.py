@@ -131,6 +131,48 @@ def test_a_hold_stands_in_the_bundle_as_the_actions_about_it_say(bundle: Path) -
     assert "1 holds stand as the actions about them say" in dict(good(bundle)["steps"])[12]
 
 
+@pytest.fixture(scope="module")
+def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A hold that two people looked at, one after the other."""
+    with running_pipeline(tmp_path_factory.mktemp("reviewed") / "data") as pipeline:
+        keep_controls(pipeline.client, pipeline.judgement.controls)
+        recorded.hold(pipeline)
+        for who, day in ((recorded.OMAR, "2027-01-31"), (recorded.RINA, "2027-06-30")):
+            recorded.review(pipeline, who, day)
+        pipeline.work()
+        pipeline.sequence()
+        exporting.sign(pipeline, KEYRING)
+        yield pipeline
+
+
+def test_a_review_of_a_hold_stands_in_the_bundle_and_is_checked_with_what_was_sealed(
+    reviewed: Pipeline, tmp_path: Path
+) -> None:
+    path = tmp_path / "b.zip"
+    exporting.export_to(reviewed, path, KEYRING, with_document=False)
+    good(path)
+    (hold,) = rows(path, standalone.HOLDS)
+    assert (hold["review"], hold["next_review"], hold["reviewed_by"]) == ("2099-01-31", "2027-06-30", recorded.RINA)
+    files = bundles.files_of(path)
+    for change in ({"next_review": "2027-01-31"}, {"reviewed_by": recorded.OMAR}, {"reviewed_at": 0}):
+        altered = standalone.canonical(hold | change) + b"\n"
+        (tmp_path / "bad.zip").write_bytes(bundles.signed(files | {standalone.HOLDS: altered}))
+        for check in (alone, verify_bundle_of):
+            with pytest.raises(standalone.Altered, match="than the actions about it say"):
+                check(tmp_path / "bad.zip")
+
+
+@pytest.mark.parametrize("closed", ["attributes", "attributes.onshore.hold.review", "actor_id"])
+def test_a_review_that_is_closed_in_a_bundle_is_not_told_there(reviewed: Pipeline, tmp_path: Path, closed: str) -> None:
+    path = tmp_path / "b.zip"
+    exporting.export_to(reviewed, path, KEYRING, with_document=False, redact=(closed,))
+    good(path)
+    (hold,) = rows(path, standalone.HOLDS)
+    assert hold.get("next_review") == ("2027-06-30" if closed == "actor_id" else None)
+    assert ("reviewed_by" in hold) == (closed == "actor_id")
+    assert closed != "actor_id" or recorded.RINA not in json.dumps(hold)
+
+
 @pytest.mark.parametrize(
     ("how", "why"),
     [

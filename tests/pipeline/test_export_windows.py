@@ -67,12 +67,33 @@ def test_an_export_says_when_a_late_event_restated_a_finding(restated: Pipeline,
     assert f"restated on {at:%Y-%m-%d}" in " ".join(shown.split())
 
 
+def test_what_was_restated_in_the_time_of_an_export_stands_in_it_however_the_store_keeps_it(
+    restated: Pipeline, tmp_path: Path
+) -> None:
+    day_ns, hour_ns = int(DAY.timestamp()) * 10**9, 3_600 * 10**9
+    asked = "SELECT count() FROM restatements WHERE toUnixTimestamp64Nano({}) > {}"
+    for merge in (False, True):
+        if merge:
+            restated.client.command("OPTIMIZE TABLE windowed_verdicts_built FINAL")
+        told = {}
+        for since in (day_ns, day_ns + 24 * hour_ns):
+            exporting.export_to(restated, tmp_path / "b.zip", KEYRING, since=since, with_document=False)
+            lines = bundles.files_of(tmp_path / "b.zip")["restatements.ndjson"].splitlines()
+            told[since] = [json.loads(line) for line in lines]
+            assert len(lines) == restated.one(asked.format("until", since))
+        [row] = [each for each in told[day_ns] if each["control"] == "SOV-19-01"]
+        assert (row["before"], row["after"]) == ("satisfied", "violated")
+        assert (row["since"], row["until"]) == (day_ns, day_ns + 24 * hour_ns)
+        assert all(each["control"] != "SOV-19-01" for each in told[day_ns + 24 * hour_ns])
+
+
 @pytest.mark.parametrize("profile", ["pseudonymous", "minimal"])
 def test_a_finding_of_windows_is_closed_where_the_bundle_is(restated: Pipeline, tmp_path: Path, profile: str) -> None:
-    exporting.export_to(restated, tmp_path / "b.zip", KEYRING, profile=profile)
+    exporting.export_to(restated, tmp_path / "b.zip", KEYRING, since=int(DAY.timestamp()) * 10**9, profile=profile)
     files = bundles.files_of(tmp_path / "b.zip")
     finding = restated.one("SELECT toString(any(finding_id)) FROM restatements WHERE control_id = 'SOV-19-01'")
     assert b'"restated-on"' in files[OSCAL]
-    for name in (OCSF, OSCAL):
+    assert b'"SOV-19-01"' in files["restatements.ndjson"]
+    for name in (OCSF, OSCAL, "restatements.ndjson"):
         assert finding not in files[name].decode()
         assert '"kim"' not in files[name].decode()

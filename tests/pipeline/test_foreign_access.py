@@ -130,6 +130,16 @@ def test_providers_vendors_and_administrators_abroad_are_listed_the_newest_first
     ]
 
 
+def test_a_ledger_that_is_longer_than_what_is_listed_says_so(store: RunningStore, tmp_path: Path) -> None:
+    whole = listed(store, tmp_path)
+    for arguments in (("--limit", "2"), ("--limit", "2", "--json")):
+        done = run(store, tmp_path, *arguments)
+        assert done.exit_code == 0, done.output
+        assert done.stderr == "onshore: there are more; the newest 2 are listed (--limit)\n"
+        assert sum(row["event_id"][:8] in done.stdout for row in whole.values()) == 2
+    assert run(store, tmp_path, "--limit", str(len(whole)), "--json").stderr == ""
+
+
 def test_an_approval_that_nobody_stated_is_unknown_and_never_none(store: RunningStore, tmp_path: Path) -> None:
     rows = listed(store, tmp_path)
     assert rows["a provider without a word on approval"]["approval"] == "unknown"

@@ -139,6 +139,38 @@ def test_a_control_that_changed_judges_from_then_on_and_a_broken_one_does_not(
     assert control.version == 2
 
 
+def test_every_file_that_cannot_be_used_is_named_and_not_the_first_one_alone(
+    pipeline: Pipeline, rules: ChangingRules
+) -> None:
+    good = rules.in_force()
+    broken = CONTROL.format(version=2, country="AU")
+    control_file(pipeline, broken.replace("destination_country = 'US'", "nonsense"))
+    twice = broken.replace("severity: low", "severity: dire").replace("kind: violation", "kind: crime")
+    control_file(pipeline, twice.replace("id: X-1", "id: X-2"), "X-2.yaml")
+    control_file(pipeline, broken.replace("id: X-1", "id: X-3"), "X-3.yaml")
+    context_file(pipeline, "tenants.yaml", "- {tenant: acme, home: [Atlantis]}\n")
+    context_file(pipeline, "facilities.csv", "facility,country\nSYD1,Oz\n")
+    assert not looked(rules)
+    assert rules.in_force() is good
+    trouble = rules.state()["rules_trouble"]
+    lines = [broken[: broken.index(field)].count("\n") + 1 for field in ("applies:", "kind:")]
+    for named in ("tenants.yaml:1: ", "facilities.csv:2: ", f"X-1.yaml:{lines[0]}:10: ", f"X-2.yaml:{lines[1]}:7: "):
+        assert trouble.count(named) == 1
+    assert trouble.count("(and 1 more in it)") == 1
+    assert "X-3" not in trouble
+
+
+def test_of_very_many_files_that_cannot_be_used_the_first_are_named_and_the_others_counted(
+    pipeline: Pipeline, rules: ChangingRules
+) -> None:
+    for number in range(23):
+        control_file(pipeline, "id: [\n", f"B-{number:02}.yaml")
+    assert not looked(rules)
+    trouble = rules.state()["rules_trouble"]
+    assert trouble.count(".yaml:") == 20
+    assert trouble.endswith("(and 3 more of other files)")
+
+
 def test_each_attempt_names_what_it_was_judged_by_and_the_store_has_the_texts(
     pipeline: Pipeline, rules: ChangingRules
 ) -> None:

@@ -225,6 +225,16 @@ def test_a_log_that_is_not_copied_for_long_calls_for_attention() -> None:
     assert silent == ["the sequencer is silent (45 s); it last said: step 6: no"]
 
 
+def test_holds_that_nobody_reviewed_in_time_call_for_attention() -> None:
+    fine = {
+        "store": "answers", "worker": "running", "receiver": "answers", "put_off_s": None, "sequencer": "running",
+        "sequencer_error": "", "log_behind": 0, "log_behind_s": 0, "log_error": "", "head_entries": 0,
+    }  # fmt: skip
+    assert attention(fine | {"holds_overdue": 0}) == []
+    (said,) = attention(fine | {"holds_overdue": 2})
+    assert said.startswith("2 legal holds should have been reviewed")
+
+
 def test_a_worker_that_waits_and_senders_that_are_put_off_call_for_attention() -> None:
     waiting = {
         "store": "does not answer", "worker": "waiting", "worker_waits_for": "store", "worker_waits_s": 1200,

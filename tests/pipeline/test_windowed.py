@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from embedded_pipeline import Pipeline, running_pipeline
 from onshore_dashboard import window_queries
 from onshore_pipeline import assembly
 from onshore_pipeline.controls.load import PACKS, check_controls, load_controls
-from onshore_pipeline.jobs import backtest_windowed, windowed_run
+from onshore_pipeline.jobs import windowed_run
 from onshore_pipeline.jobs.backtest_windowed import WindowedBacktest
 from onshore_pipeline.jobs.windowed import Windows, forget
 from onshore_pipeline.sequencer import Sequencer
@@ -133,7 +134,7 @@ def test_judging_again_or_from_nothing_gives_the_same(pipeline: Pipeline, monkey
 
 
 def test_over_history_each_control_says_what_its_own_job_said_and_another_text_what_it_would_say(
-    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, tmp_path: Path
 ) -> None:
     for hour, gigabytes, actor in ((9, 300, "kim"), (17, 300, "kim"), (18, 300, "lee"), (19, 10, None)):
         export(pipeline, "history", hour, gigabytes, actor=actor)
@@ -141,11 +142,10 @@ def test_over_history_each_control_says_what_its_own_job_said_and_another_text_w
     judge(pipeline)
     period = (DAY - timedelta(days=1), DAY + timedelta(days=3))
     stored = reader(pipeline)
-    monkeypatch.setattr(backtest_windowed, "EVENTS_AT_ONCE", 12)  # in many parts
-    monkeypatch.setattr(backtest_windowed, "FACTS_AT_ONCE", 7)
+    backtest = partial(WindowedBacktest, stored, events_at_once=12, facts_at_once=7)  # in many parts
     said = {}
     for each in CONTROLS.windowed:
-        said[each.control.id] = list(WindowedBacktest(stored, [each], None).days(*period))
+        said[each.control.id] = list(backtest([each], None).days(*period))
         assert {day.agreement for day in said[each.control.id]} == {"equal"}, each.control.id
     [old] = [each for each in CONTROLS.windowed if each.control.id == "SOV-19-01"]
     before = said["SOV-19-01"][1].old
@@ -155,7 +155,7 @@ def test_over_history_each_control_says_what_its_own_job_said_and_another_text_w
     path.write_text(text.replace("> 500000000000", "> 250000000000").replace("version: 1\n", "version: 2\n"))
     [compiled], _, _ = check_controls(path)
     assert compiled.windowed is not None
-    test = WindowedBacktest(stored, [old], compiled.windowed)
+    test = backtest([old], compiled.windowed)
     day = list(test.days(*period))[1]
     assert day.new is not None
     assert day.new["violated"] > before["violated"]

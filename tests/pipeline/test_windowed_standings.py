@@ -12,6 +12,7 @@ from embedded_pipeline import Pipeline, running_pipeline
 from house import House, counted
 from onshore_pipeline.commands import finding_texts
 from onshore_pipeline.findings import life
+from onshore_pipeline.findings.about import about
 from onshore_pipeline.findings.history import RESTATEMENT, history, restatements
 
 if TYPE_CHECKING:
@@ -95,9 +96,13 @@ def test_a_finding_whose_violations_were_restated_says_so_and_stays_for_a_person
 ) -> None:
     house, tenant = house_of(pipeline, tmp_path, "ACME-03", counted(control="ACME-03", below=True)), uuid4().hex
     export(house, tenant, LONG_AGO, 60)
+    [(event, at)] = about(house.reader(), house.finding(tenant)).events
+    assert pipeline.rows(f"SELECT toString(event_id) FROM events_current WHERE tenant = '{tenant}'") == [(event,)]
+    assert at is None  # a window names it
     house.act(tenant, life.ACKNOWLEDGE)
     export(house, tenant, LONG_AGO, 60)
     found, now = house.finding(tenant), datetime.now(UTC)
+    assert about(house.reader(), found).events == ()
     [restated] = restatements(house.reader(), found.finding_id)
     assert (restated.before, restated.after, restated.since, restated.left) == ("violated", "satisfied", LONG_AGO, 0)
     assert (found.state, found.events, found.restated_on) == ("acknowledged", 0, restated.at)

@@ -481,6 +481,10 @@ ATTACKS_ON_PEOPLE: Final[dict[str, tuple[int, Callable[[Files], bytes]]]] = {
     "hold-for-another-reason": (1, lambda files: _hold(files, reason="another case")),
     "hold-placed-at-another-time": (1, lambda files: _hold(files, placed_at=0)),
     "hold-reviewed-later": (1, lambda files: _hold(files, review="2100-01-31")),
+    "hold-said-to-be-reviewed": (
+        1,
+        lambda files: _hold(files, next_review="2099-01-31", reviewed_by="somebody", reviewed_at=0),
+    ),
     "hold-that-nobody-placed": (
         1,
         lambda files: _rewritten(files, standalone.HOLDS, lambda row: row.update(id="h-2")),

@@ -44,7 +44,7 @@ def fill(pipeline: Pipeline, keyring: Keyring) -> None:
     pipeline.send("otlp_logs", [otlp.logs([kept])])
     pipeline.work()
     _waive(pipeline)
-    _hold(pipeline)
+    hold(pipeline)
     pipeline.work()
     pipeline.sequence()
     _delete(pipeline)
@@ -69,10 +69,17 @@ def _waive(pipeline: Pipeline) -> None:
         _record(pipeline, Action(action, "default", who, "the auditor agreed", told))
 
 
-def _hold(pipeline: Pipeline) -> None:
+def hold(pipeline: Pipeline) -> None:
+    """One that one person placed and another confirmed."""
     told = {"onshore.hold.id": "h-1", "onshore.hold.dataset": "of a case", "onshore.hold.review": "2099-01-31"}
     _record(pipeline, Action("hold.place", "default", RINA, "a case", told))
     _record(pipeline, Action("hold.confirm", "default", OMAR, "", {"onshore.hold.id": "h-1"}))
+
+
+def review(pipeline: Pipeline, who: str, following: str) -> None:
+    """Somebody looked at it, and says when to look again."""
+    told = {"onshore.hold.id": "h-1", "onshore.hold.review": following}
+    _record(pipeline, Action("hold.review", "default", who, "it goes on", told))
 
 
 def _delete(pipeline: Pipeline) -> None:

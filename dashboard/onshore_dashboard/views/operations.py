@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 import streamlit as st
 
 from onshore_dashboard import queries, session, summaries
-from onshore_dashboard.advice import what_to_send
 from onshore_dashboard.formats import NOTHING, ago, clock, duration, moment, number, rate, share, size
 from onshore_dashboard.markup import (
     Column,
@@ -22,6 +21,7 @@ from onshore_dashboard.markup import (
     tiles,
 )
 from onshore_dashboard.views.notices import explained
+from onshore_pipeline.domain.advice import what_to_send
 
 if TYPE_CHECKING:
     import polars as pl

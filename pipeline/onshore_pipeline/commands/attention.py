@@ -21,6 +21,7 @@ def attention(report: dict[str, Any]) -> list[str]:
         *_heads(report),
         *_stamps(report),
         *_retention(report),
+        *_holds(report),
         *_telling(report),
     ]
 
@@ -88,6 +89,18 @@ def _retention(report: dict[str, Any]) -> list[str]:
     if due and datetime.now(UTC) - datetime.fromisoformat(due) > _RETENTION_LATE:
         return [f"retention should have run at {due} and did not: is the sequencer running?"]
     return []
+
+
+def _holds(report: dict[str, Any]) -> list[str]:
+    """Legal holds that nobody looked at in time."""
+    overdue = report.get("holds_overdue")
+    if not overdue:
+        return []
+    why = (
+        f"{overdue:,} legal holds should have been reviewed and go on holding: see `onshore holds list`, then"
+        " `onshore holds review` or `onshore holds release`"
+    )
+    return [why]
 
 
 def _telling(report: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ import typer
 from onshore_pipeline.commands.control_runs import moment
 from onshore_pipeline.commands.dead_letters import reader_of
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
-from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.errors import ControlError, OnshoreError
 from onshore_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _texts(control_id: str, against: Path | None, data_dir: Path | None) -> tupl
     own = load_settings({"data_dir": data_dir}).controls_dir
     known, problems, _ = check_controls(*([PACKS] if own is None else [PACKS, own]))
     if problems:
-        raise problems[0]
+        raise ControlError.of(problems)
     old = [each for each in known if each.control.id == control_id]
     new = None
     if against is not None:
@@ -103,7 +103,7 @@ def _texts(control_id: str, against: Path | None, data_dir: Path | None) -> tupl
             raise OnshoreError(f"{against} is no file: name the control's other text")
         found, problems, _ = check_controls(against)
         if problems:
-            raise problems[0]
+            raise ControlError.of(problems)
         [new] = found
         if new.control.id != control_id:
             raise OnshoreError(f"{against} holds {new.control.id}, not {control_id}: compare a control with itself")

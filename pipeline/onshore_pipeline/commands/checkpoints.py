@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import typer
 
-from onshore_pipeline.commands.options import DataDirOption, JsonOption
+from onshore_pipeline.commands.options import DataDirOption, JsonOption, cut
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.settings import load_settings
 
@@ -48,7 +48,7 @@ def list_heads(
 ) -> None:
     """The deployment's heads, the newest first: entries, root, when signed, and who has cosigned them when."""
     with closing(_reader(load_settings({"data_dir": data_dir}))) as reader:
-        heads = reader.rows(_HEADS, {"most": most})
+        heads = cut(reader.rows(_HEADS, {"most": most + 1}), most)
         asked = {"heads": [(row["origin"], row["size"]) for row in heads]}
         said = reader.rows(_COSIGNED, asked) if heads else []
     by_head: dict[tuple[str, int], list[dict[str, str]]] = {}

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.commands.control_runs import moment
-from onshore_pipeline.errors import OnshoreError
+from onshore_pipeline.errors import ControlError, OnshoreError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +20,12 @@ _DATE_LENGTH: Final = len("2026-11-26")
 
 
 def texts_in_force(folders: Sequence[Path]) -> tuple[Compiled, ...]:
-    """Every text of these folders, with the span in which it judges. Raises `ControlError` for the first problem."""
+    """Every text of these folders, with the span in which it judges. Raises `ControlError`, naming each bad file."""
     from onshore_pipeline.controls.load import check_controls
 
     found, problems, _ = check_controls(*folders)
     if problems:
-        raise problems[0]
+        raise ControlError.of(problems)
     return found
 
 

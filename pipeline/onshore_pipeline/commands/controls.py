@@ -13,6 +13,7 @@ import typer
 from onshore_pipeline.commands.activate import activate_control, retire_control, withdraw_control
 from onshore_pipeline.commands.backtest import backtest_control
 from onshore_pipeline.commands.control_as_of import text_as_of, texts_in_force
+from onshore_pipeline.commands.control_coverage import list_coverage
 from onshore_pipeline.commands.control_runs import list_runs, show_history
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
 from onshore_pipeline.domain.control import STATUSES
@@ -32,6 +33,7 @@ app.command("activate")(activate_control)
 app.command("retire")(retire_control)
 app.command("withdraw")(withdraw_control)
 app.command("runs")(list_runs)
+app.command("coverage")(list_coverage)
 app.command("history")(show_history)
 
 _LISTED = ("id", "version", "jurisdiction", "title", "kind", "severity", "status", "confidence", "instrument")

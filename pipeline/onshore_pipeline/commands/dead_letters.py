@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from onshore_pipeline.commands.closing import Run, close, said
-from onshore_pipeline.commands.options import DataDirOption, FailpointOption, JsonOption
+from onshore_pipeline.commands.options import DataDirOption, FailpointOption, JsonOption, cut
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.jobs.wanted_letters import STATES, Wanted, counts, ids, listed, shown
 from onshore_pipeline.settings import load_settings
@@ -108,10 +108,11 @@ def list_letters(
     """List dead letters, the newest first."""
     chosen = wanted(None, state, stage, reason_like, topic, tenant, since)
     reader = reader_of(data_dir)
-    rows = listed(reader, chosen, limit)
     if as_json:
+        rows = cut(listed(reader, chosen, limit + 1), limit)
         typer.echo(json.dumps([_plain(row) for row in rows], ensure_ascii=False))
         return
+    rows = listed(reader, chosen, limit)
     groups = counts(reader, chosen)
     if not groups:
         kind = "" if state == "all" else f"{state} "

@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID, uuid4
@@ -19,8 +20,11 @@ from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
-    from onshore_pipeline.jobs.event_proof import SealedEvent
+    from collections.abc import Callable
+
+    from onshore_pipeline.jobs.event_proof import ProvenEvent, SealedEvent
     from onshore_pipeline.jobs.log_proofs import KnownHead
+    from onshore_pipeline.settings import Settings
     from onshore_pipeline.store.reader import Reader
 
 _WRONG: Final = 1
@@ -51,15 +55,17 @@ def prove(
     from onshore_pipeline.commands.export import refuse_empty, store_reader
     from onshore_pipeline.evidence.self_check import check_compiled
     from onshore_pipeline.jobs.event_proof import parse_opened, prove_event
-    from onshore_pipeline.jobs.export import ExportBlocked, Request
-    from onshore_pipeline.jobs.export_recorded import record_export
+    from onshore_pipeline.jobs.export import Request
     from onshore_pipeline.jobs.export_scope import Scope
     from onshore_pipeline.stack import salt_master
 
     settings, moment = load_settings({"data_dir": data_dir}), datetime.now(UTC).replace(microsecond=0)
     refuse_empty(country, {"--as": person, "--reason": reason, "--recipient": recipient})
     redacted, only_keys = parse_opened([name for each in opened or () for name in each.split(",")])
-    controls, registered = assembly.controls(settings), assembly.registered(settings)
+    proved = partial(
+        prove_event, controls=assembly.controls(settings), salt_master=salt_master(settings), only_keys=only_keys,
+        registered=assembly.registered(settings),
+    )  # fmt: skip
     check_compiled()
     proof_path = out.with_name(f"{out.name}.tlog-proof")
     with closing(store_reader(settings)) as reader:
@@ -71,26 +77,33 @@ def prove(
             recipient_country=country, person=person, reason=reason, profile="full",
             redacted=redacted - frozenset(only_keys), closed_keys={}, basis=basis, approval=approval,
         )  # fmt: skip
-        with closing(assembly.recorder(settings)) as recorder:
-            try:
-                made = prove_event(
-                    reader, request, head, found, controls=controls, salt_master=salt_master(settings),
-                    only_keys=only_keys, registered=registered,
-                )  # fmt: skip
-            except ExportBlocked as blocked:
-                record_export(recorder, blocked.event, request.export_id, digest=None)
-                typer.echo(f"onshore: {blocked}", err=True)
-                raise typer.Exit(_WRONG) from None
-            # Recorded first: an event that nothing records must not go out.
-            record_export(recorder, made.event, request.export_id, digest=hashlib.sha256(made.lines).hexdigest())
-        _write(out, made.lines)
-        _write(proof_path, made.proof)
+        made = _recorded(settings, request.export_id, lambda: proved(reader, request, head, found))
+    _write(out, made.lines)
+    _write(proof_path, made.proof)
     if as_json:
         typer.echo(json.dumps({"event": str(out), "proof": str(proof_path), "opened": made.opened}))
         return
     typer.echo(f"{out}: the event as it was sealed; opened: {', '.join(sorted(made.opened)) or 'nothing'}")
     typer.echo(f"by itself:      onshore verify {out} --proof {proof_path} --key KEYS")
     typer.echo(f"with a bundle:  onshore verify BUNDLE --disclosed {out} --key KEYS")
+
+
+def _recorded(settings: Settings, export_id: UUID, proved: Callable[[], ProvenEvent]) -> ProvenEvent:
+    """Record that the event goes out, or that a control forbids it: then the command ends with 1."""
+    from onshore_pipeline import assembly
+    from onshore_pipeline.jobs.export import ExportBlocked
+    from onshore_pipeline.jobs.export_recorded import record_export
+
+    with closing(assembly.recorder(settings)) as recorder:
+        try:
+            made = proved()
+        except ExportBlocked as blocked:
+            record_export(recorder, blocked.event, export_id, digest=None)
+            typer.echo(f"onshore: {blocked}", err=True)
+            raise typer.Exit(_WRONG) from None
+        # Recorded first: an event that nothing records must not go out.
+        record_export(recorder, made.event, export_id, digest=hashlib.sha256(made.lines).hexdigest())
+        return made
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from onshore_pipeline.findings.about import About
     from onshore_pipeline.findings.history import Restatement
     from onshore_pipeline.findings.life import Step
     from onshore_pipeline.findings.standing import Standing
@@ -47,7 +48,13 @@ def summary(found: Sequence[Standing], shown: int) -> str:
     return f"{len(found):,} findings{f', the first {shown:,} shown' if shown < len(found) else ''}: {counted}"
 
 
-def details(standing: Standing, now: datetime, deleted: int = 0, restated: Sequence[Restatement] = ()) -> list[str]:
+def details(
+    standing: Standing,
+    now: datetime,
+    deleted: int = 0,
+    restated: Sequence[Restatement] = (),
+    behind: About | None = None,
+) -> list[str]:
     """Everything about one finding; `deleted` of its events are gone, `restated` is what late events changed."""
     gone = f"; retention deleted {deleted:,} of them" if deleted else ""
     life = standing.life
@@ -55,6 +62,7 @@ def details(standing: Standing, now: datetime, deleted: int = 0, restated: Seque
     told = [
         ("finding", standing.finding_id),
         ("control", f"{standing.control_id} version {standing.control_version} ({standing.kind})"),
+        *(_of_control(behind) if behind is not None else ()),
         ("severity", standing.severity + overridden),
         ("state", standing.state),
         *((("waiver", _waived(standing)),) if standing.waiver is not None else ()),
@@ -71,10 +79,31 @@ def details(standing: Standing, now: datetime, deleted: int = 0, restated: Seque
             for each in standing.deadlines
         ),
     ]
+    events = behind.events if behind is not None else ()
+    told += [("event", f"{event_id}  {_utc(at) if at else ''}".rstrip()) for event_id, at in events]
+    if events:
+        told.append(("", "the newest; `onshore event show ID` tells all of one"))
     return [
         *(f"{name:<{_WIDTH}} {value}" for name, value in told),
         *(_step(each) for each in history(standing, now, restated)),
     ]
+
+
+def _of_control(behind: About) -> list[tuple[str, str]]:
+    said = [
+        ("what", behind.title), ("law", behind.instrument), ("why", behind.rationale),
+        ("first do", behind.remediation), ("evidence", behind.evidence),
+    ]  # fmt: skip
+    return [(name, _short(text, 2_000)) for name, text in said if text]
+
+
+def about_json(behind: About) -> dict[str, Any]:
+    """What is behind a finding, times as RFC 3339."""
+    return {
+        "title": behind.title, "instrument": behind.instrument, "rationale": behind.rationale,
+        "evidence": behind.evidence, "remediation": behind.remediation,
+        "newest_events": [{"event_id": event_id, "occurred_at": _iso(at)} for event_id, at in behind.events],
+    }  # fmt: skip
 
 
 def _step(step: Step) -> str:

@@ -11,10 +11,11 @@ import typer
 
 from onshore_pipeline.commands import finding_texts
 from onshore_pipeline.commands.acting import Place, is_sealed, place_of, record, say_waiting, time_of, told
-from onshore_pipeline.commands.options import DataDirOption, JsonOption
+from onshore_pipeline.commands.options import DataDirOption, JsonOption, cut
 from onshore_pipeline.domain.control import SEVERITIES
 from onshore_pipeline.errors import OnshoreError
 from onshore_pipeline.findings import life
+from onshore_pipeline.findings.about import about
 from onshore_pipeline.findings.history import restatements
 from onshore_pipeline.findings.standing import Standing, Wanted, deleted_events, standings
 
@@ -58,7 +59,8 @@ def list_findings(
     place = place_of(data_dir)
     found = standings(place.reader, Wanted(tenant, control, severity, named, until), now, place.folders)
     if as_json:
-        typer.echo(json.dumps([finding_texts.as_json(each, now) for each in found[:limit]], ensure_ascii=False))
+        told = [finding_texts.as_json(each, now) for each in cut(found, limit, "first")]
+        typer.echo(json.dumps(told, ensure_ascii=False))
         return
     if not found:
         narrowed = any((tenant, control, severity, state, due_before))
@@ -72,17 +74,18 @@ def list_findings(
 
 @app.command("show")
 def show_finding(finding_id: FindingId, as_json: JsonOption = False, data_dir: DataDirOption = None) -> None:
-    """Show one finding: what it is about, its clocks, its waiver, and its history: deeds, waivers, restatements."""
+    """Show one finding: its law, what to do first, its newest events, clocks, waiver, and its whole history."""
     place, now = place_of(data_dir), datetime.now(UTC)
     found = _one(place, finding_id, now)
     deleted = deleted_events(place.reader, found.finding_id)
-    restated = restatements(place.reader, found.finding_id)
+    restated, behind = restatements(place.reader, found.finding_id), about(place.reader, found)
     if as_json:
         told = finding_texts.as_json(found, now, restated) | {"events_deleted": deleted}
+        told |= finding_texts.about_json(behind)
         told["restatements"] = [finding_texts.restatement_json(each) for each in restated]
         typer.echo(json.dumps(told, ensure_ascii=False))
         return
-    for line in finding_texts.details(found, now, deleted, restated):
+    for line in finding_texts.details(found, now, deleted, restated, behind):
         typer.echo(line)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from onshore_pipeline.commands.dead_letters import reader_of
-from onshore_pipeline.commands.options import LATEST_NS, DataDirOption, JsonOption, nanoseconds
+from onshore_pipeline.commands.options import LATEST_NS, DataDirOption, JsonOption, cut, nanoseconds
 
 app = typer.Typer(
     help="The foreign-access ledger: providers, vendors, and administrators who are, or whose employer is, abroad.",
@@ -59,9 +59,9 @@ def list_accesses(
         "since": nanoseconds("--from", since) if since else 0,
         "until": nanoseconds("--to", until) if until else LATEST_NS,
         "unknown": unknown,
-        "limit": limit,
+        "limit": limit + 1,
     }
-    rows = [_plain(row) for row in reader_of(data_dir).rows(_LIST, parameters)]
+    rows = [_plain(row) for row in cut(reader_of(data_dir).rows(_LIST, parameters), limit)]
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
         return

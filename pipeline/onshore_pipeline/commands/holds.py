@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from uuid import uuid4
 
 import typer
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Legal holds: what retention must not delete.", no_args_is_help=True, add_completion=False)
 
+_LONGEST: Final = timedelta(days=366)  # a hold that nobody looks at for longer than a year is forgotten
+
 _HoldArgument = Annotated[str, typer.Argument(metavar="ID", help="The hold, or the beginning of its id")]
 _AsOption = Annotated[str, typer.Option("--as", metavar="PERSON", help="Who does this; it is recorded")]
 _ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is recorded")]
@@ -31,7 +33,7 @@ _ReasonOption = Annotated[str, typer.Option("--reason", help="Why; it is recorde
 def place_hold(
     who: _AsOption,
     reason: _ReasonOption,
-    review: Annotated[str, typer.Option("--review", metavar="DATE", help="When to look whether it is still needed")],
+    review: Annotated[str, typer.Option("--review", metavar="DATE", help="When to look again; a year at most")],
     tenant: Annotated[str | None, typer.Option(help="Whose events; default everybody's")] = None,
     domain: Annotated[str | None, typer.Option(help=f"One of {', '.join(DOMAINS)}")] = None,
     dataset: Annotated[str | None, typer.Option(help="Of this data set, and of none that is known")] = None,
@@ -45,17 +47,14 @@ def place_hold(
 
     if domain is not None and domain not in DOMAINS:
         raise OnshoreError(f"--domain {domain!r}: one of {', '.join(DOMAINS)}")
-    try:
-        date.fromisoformat(review)
-    except ValueError:
-        raise OnshoreError(f"--review {review!r}: no day; write 2027-03-31") from None
+    day = _review_day("--review", review)
     scope = {"tenant": tenant, "domain": domain, "dataset": dataset, "actor_id": actor}
     scope |= {
         name: time_of(f"--{name}", text).isoformat() for name, text in (("since", since), ("until", until)) if text
     }
     hold_id = uuid4().hex[:12]
     told = {SCOPE[name]: value for name, value in scope.items() if value}
-    _act(data_dir, PLACE, tenant or "default", who, reason, {HOLD_ID: hold_id, REVIEW: review, **told})
+    _act(data_dir, PLACE, tenant or "default", who, reason, {HOLD_ID: hold_id, REVIEW: day, **told})
     typer.echo(f"hold {hold_id} placed; another person confirms it with: onshore holds confirm {hold_id} --as PERSON")
 
 
@@ -74,6 +73,26 @@ def confirm_hold(hold_id: _HoldArgument, who: _AsOption, data_dir: DataDirOption
     if same_person(who, first):
         raise OnshoreError(f"{who} cannot confirm what {first} did: it takes two people")
     _change(data_dir, standing, action, who, "")
+
+
+@app.command("review")
+def review_hold(
+    hold_id: _HoldArgument,
+    who: _AsOption,
+    reason: _ReasonOption,
+    following: Annotated[str, typer.Option("--next", metavar="DATE", help="When to look again; a year at most")],
+    data_dir: DataDirOption = None,
+) -> None:
+    """Say that a hold was looked at and goes on, why, and when to look again. One that is not needed is released."""
+    from onshore_pipeline.jobs.holds import HOLD_ID, REVIEW, REVIEWED
+
+    day = _review_day("--next", following)
+    standing = _one(data_dir, hold_id)
+    if standing.state == "released":
+        raise OnshoreError(f"hold {standing.hold.hold_id} is released: there is nothing to review")
+    own = standing.hold.hold_id
+    _act(data_dir, REVIEWED, standing.hold.tenant or "default", who, reason, {HOLD_ID: own, REVIEW: day})
+    typer.echo(f"hold {own} goes on; next review {_one(data_dir, own).due}")
 
 
 @app.command("release")
@@ -98,8 +117,10 @@ def list_holds(as_json: JsonOption = False, data_dir: DataDirOption = None) -> i
         row = _row(each, today)
         scope = ", ".join(f"{name} {row[name]}" for name in _SCOPE if row[name] is not None) or "everything"
         late = "  REVIEW OVERDUE" if row["overdue"] else ""
-        typer.echo(f"{row['hold_id']}  {row['state']:<16} {scope}  review {row['review']}  by {row['placed_by']}{late}")
+        typer.echo(f"{row['hold_id']}  {row['state']:<16} {scope}  review {row['due']}  by {row['placed_by']}{late}")
         typer.echo(f"              {row['reason']}")
+        if row["reviewed_by"] is not None:
+            typer.echo(f"              reviewed {row['reviewed_at']:%Y-%m-%d} by {row['reviewed_by']}")
     if not holds and not as_json:
         typer.echo("No hold was ever placed. onshore holds place --help says how.")
     return 1 if any(each.is_overdue(today) for each in holds) else 0
@@ -119,8 +140,23 @@ def _row(standing: StandingHold, today: date) -> dict[str, Any]:
         "confirmed_by": standing.confirmed_by,
         "release_by": standing.release_by,
         "review": standing.review,
+        "due": standing.due,
+        "reviewed_by": standing.reviewed_by,
+        "reviewed_at": standing.reviewed_at,
         "overdue": standing.is_overdue(today),
     }
+
+
+def _review_day(option: str, text: str) -> str:
+    """A day from tomorrow on, as it is recorded. Raises `OnshoreError`: it is none, or nobody would look in time."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise OnshoreError(f"{option} {text!r}: no day; write 2027-03-31") from None
+    today = datetime.now(UTC).date()
+    if not today < day <= today + _LONGEST:
+        raise OnshoreError(f"{option} {day}: name a day from tomorrow on, a year at most; holds go on after a review")
+    return day.isoformat()
 
 
 def _all(data_dir: Path | None) -> list[StandingHold]:

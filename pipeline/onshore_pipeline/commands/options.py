@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import typer
 
@@ -23,6 +24,15 @@ FailpointOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output")]
+
+T = TypeVar("T")
+
+
+def cut(rows: Sequence[T], limit: int, first: str = "newest") -> Sequence[T]:
+    """The first `limit` of these; that there are more is said on standard error, whoever reads the list."""
+    if len(rows) > limit:
+        typer.echo(f"onshore: there are more; the {first} {limit:,} are listed (--limit)", err=True)
+    return rows[:limit]
 
 
 def nanoseconds(option: str, text: str) -> int:

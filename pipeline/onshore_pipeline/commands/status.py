@@ -134,8 +134,17 @@ def _stored(reader: Reader) -> dict[str, Any]:
     for sql in (*questions, "SELECT count() AS findings FROM findings"):
         row |= reader.frame(sql).row(0, named=True)
     stored: dict[str, Any] = {name: value if isinstance(value, str) else int(value or 0) for name, value in row.items()}
+    stored["holds_overdue"] = _overdue_holds(reader)
     stored["events_missing"] = max(0, stored["events"] - stored["events_lost"] - stored["events_seen"])
     return stored
+
+
+def _overdue_holds(reader: Reader) -> int:
+    """Legal holds that somebody should have looked at."""
+    from onshore_pipeline.jobs.holds import standing_holds
+
+    today = datetime.now(UTC).date()
+    return sum(hold.is_overdue(today) for hold in standing_holds(reader))
 
 
 def _worker(settings: Settings) -> dict[str, Any]:

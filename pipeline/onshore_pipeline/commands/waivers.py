@@ -130,6 +130,8 @@ def list_waivers(
 
 def _expiry(text: str, now: datetime) -> datetime:
     days = _DAYS.fullmatch(text)
+    if not days and text[-1:].isalpha() and text[:-1].isdecimal():
+        raise OnshoreError(f"--expires {text}: write so many days as 30d, or a time as 2026-12-24")
     until = now + timedelta(days=int(days[1])) if days else time_of("--expires", text)
     if not now < until <= now + _LONGEST:
         raise OnshoreError(f"--expires {text}: must lie ahead, and within a year: propose it again when it ends")

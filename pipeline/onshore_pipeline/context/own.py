@@ -53,14 +53,24 @@ def registers_in(directory: Path | None, last: Mapping[str, bytes]) -> dict[str,
 
 
 def read_own(files: Mapping[Path, bytes], countries: Countries) -> dict[str, Table]:
-    """The user's registries by name, every cell checked. Raises `ContextError` for the first that cannot be used."""
+    """The user's registries by name, every cell checked.
+
+    Raises:
+        ContextError: some cannot be used; its place is the first one's, its text names each file.
+    """
     tables: dict[str, Table] = {}
+    problems: list[ContextError] = []
     for file, content in files.items():
-        table = read_registry(file, content, countries)
         if file.stem in tables:
             other = tables[file.stem].file.name
-            raise ContextError(file, None, f"says the same as {other}: keep one of the two")
-        tables[file.stem] = table
+            problems.append(ContextError(file, None, f"says the same as {other}: keep one of the two"))
+            continue
+        try:
+            tables[file.stem] = read_registry(file, content, countries)
+        except ContextError as error:
+            problems.append(error)
+    if problems:
+        raise ContextError.of(problems)
     return tables
 
 

@@ -63,7 +63,7 @@ def plan_activation(
     """
     found, problems, _ = check_controls(text)
     if problems:
-        raise problems[0]
+        raise ControlError.of(problems)
     if len(found) != 1:
         raise OnshoreError(f"{text}: name the file of one control")
     [compiled] = found
@@ -131,7 +131,7 @@ def _refuse_unfit(compiled: Compiled, text: Path) -> None:
 def _texts(folders: tuple[Path, Path], control_id: str) -> list[Compiled]:
     found, problems, _ = check_controls(*folders)
     if problems:
-        raise problems[0]
+        raise ControlError.of(problems)
     return [each for each in found if each.control.id == control_id]
 
 

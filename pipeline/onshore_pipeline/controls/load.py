@@ -77,11 +77,11 @@ def load_controls(*folders: Path) -> ControlSet:
     """Load the packs of these folders; of none, those that ship.
 
     Raises:
-        ControlError: for the first control or list that cannot be used.
+        ControlError: controls or lists cannot be used; its place is the first one's, its text names each file.
     """
     controls, problems, lists = check_controls(*(folders or (PACKS,)))
     if problems:
-        raise problems[0]
+        raise ControlError.of(problems)
     return control_set(controls, lists)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -12,6 +12,9 @@ from onshore_pipeline.evidence import verify_standalone as standalone
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+# Bytes of lines: below, making compiled code ready takes longer than it saves.
+_WORTH_WHILE_FROM: Final = 256 << 20
 
 
 class LibraryKey(standalone.Key):
@@ -28,8 +31,15 @@ class LibraryKey(standalone.Key):
         return True
 
 
-def quick_messages() -> Callable[[bytes, bytes, int], tuple[bytes, list[int], dict[str, int]] | None] | None:
-    """A quick way through messages, as `verify_standalone.verify` asks for it; None where there is none here."""
+def quick_messages(
+    size: int, least: int = _WORTH_WHILE_FROM
+) -> Callable[[bytes, bytes, int], tuple[bytes, list[int], dict[str, int]] | None] | None:
+    """A quick way through messages, as `verify_standalone.verify` asks for it.
+
+    None where there is none here, or it is not worth while: for less than `least` bytes of lines.
+    """
+    if size < least:
+        return None
     from onshore_pipeline.evidence.quick_messages import ready  # brings a compiler, which a small bundle does without
 
     return ready()

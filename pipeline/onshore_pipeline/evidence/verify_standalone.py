@@ -102,7 +102,6 @@ _LARGEST_SIZE = (1 << 63) - 1
 _MOST_DIGITS = 20
 _CHUNK_BYTES = 8 << 20
 _PARALLEL_FROM = 32 << 20
-_QUICK_FROM = 256 << 20  # bytes of lines; below, making a quick way ready takes longer than it saves
 
 
 class Problem(Exception):
@@ -1733,7 +1732,7 @@ def check_messages(
     """Steps 7 to 9 for all entries, on several processors where that is worth while; `quick` as in `verify`."""
     chunks, total = chunks_of(box, entries, _CHUNK_BYTES), Tally()
     size = sum(box.parts[name].size for name in (EVENTS, OPENINGS, VERDICTS))
-    look = quick() if quick is not None and size >= _QUICK_FROM else None
+    look = quick(size) if quick is not None else None
     if workers > 1 and len(chunks) > 1 and size >= _PARALLEL_FROM:
         by_many = _by_many(box.path, chunks, controls, closed, workers, look)
         if by_many is not None:
@@ -2339,8 +2338,22 @@ def _spelled(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
+def is_day(text: Any) -> bool:
+    """Whether this is a day as 2027-03-31, and one that the calendar has."""
+    if not isinstance(text, str) or not re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return False
+    try:
+        datetime.strptime(text, "%Y-%m-%d")
+    except ValueError:
+        return False
+    return True
+
+
 def _standing(deeds: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """How a hold stands: one person places it, another confirms; one wants it released, and again another confirms."""
+    """How a hold stands: one person places it, another confirms; one wants it released, and again another confirms.
+
+    Whoever reviews it names the next day on which somebody must look.
+    """
     hold: dict[str, Any] | None = None
     for deed in deeds:
         what, who = str(deed["action"])[5:], deed["who"]
@@ -2348,7 +2361,11 @@ def _standing(deeds: list[dict[str, Any]]) -> dict[str, Any] | None:
             if what == "place":
                 hold = {"state": "placed", "placed_by": who, "confirmed_by": None, "release_by": None}
                 hold.update(reason=deed.get("reason"), placed_at=deed["at"] // 1000 * 1000)
-                hold["attributes"] = deed["attributes"]
+                hold.update(next_review=None, reviewed_by=None, reviewed_at=None, attributes=deed["attributes"])
+        elif what == "review" and hold["state"] != "released":
+            day = (deed["attributes"] or {}).get("onshore.hold.review")
+            if is_day(day):
+                hold.update(next_review=day, reviewed_by=who, reviewed_at=deed["at"] // 1000 * 1000)
         elif what == "confirm" and hold["state"] == "placed" and not same_person(who, hold["placed_by"]):
             hold.update(state="confirmed", confirmed_by=who)
         elif what == "release" and hold["state"] in ("placed", "confirmed"):
@@ -2580,10 +2597,10 @@ def verify(
         checkpoint: bytes of a witnessed checkpoint, or None.
         workers: processes that it may use.
         disclosed: the file of an event of the bundle of which something is disclosed later, or None.
-        quick: asked once, where a bundle is large, for a function that looks at a message's events and openings (both
-            as bytes, and how many there are) more quickly than is done here. It gives the root over their leaves, the
-            record indexes and how many values are opened by name; or None, also for what is wrong: then it is looked
-            at here. The installed command has one, of compiled code.
+        quick: asked once, with the bytes of all lines, for a function that looks at a message's events and openings
+            (both as bytes, and how many there are) more quickly than is done here; None where that is not worth while.
+            It gives the root over their leaves, the record indexes and how many values are opened by name; or None,
+            also for what is wrong: then it is looked at here. The installed command has one, of compiled code.
     """
     with Container(path) as box:
         found = _verify(box, keys, checkpoint, workers, quick)

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 # Events that are read at a time, what keeps a question within a reader's time; and events in scope, each as often as it
 # is in a window, that are judged at a time: what bounds memory.
-EVENTS_AT_ONCE: Final = 4_000_000
-FACTS_AT_ONCE: Final = 750_000
+_EVENTS_AT_ONCE: Final = 4_000_000
+_FACTS_AT_ONCE: Final = 750_000
 _ASSUMED_ROWS_A_SECOND: Final = 1_000_000
 _SAMPLED: Final = 20_000
 _DAY_NS: Final = timedelta(days=1) // timedelta(microseconds=1) * 1_000
@@ -74,9 +74,22 @@ class WindowedBacktest:
 
     counts: Final = "windows, sequences or absences"
 
-    def __init__(self, store: Reader, old: Sequence[WindowedControl], new: WindowedControl | None) -> None:
-        """Take a reading store; `old` are the control's texts, none for one that is not in force yet."""
+    def __init__(
+        self,
+        store: Reader,
+        old: Sequence[WindowedControl],
+        new: WindowedControl | None,
+        *,
+        events_at_once: int = _EVENTS_AT_ONCE,
+        facts_at_once: int = _FACTS_AT_ONCE,
+    ) -> None:
+        """Take a reading store; `old` are the control's texts, none for one that is not in force yet.
+
+        Of days together no more are read once they hold `events_at_once` events, and their keys are taken apart where
+        more than about `facts_at_once` facts would be judged together.
+        """
         self._store, self._old, self._new = store, old, new
+        self._events_at_once, self._facts_at_once = events_at_once, facts_at_once
         self._texts = [*old, *([new] if new is not None else [])]
         self._domains = tuple(dict.fromkeys(name for each in self._texts for name in each.control.domains))
         self._span = timedelta(microseconds=max(each.span_ns for each in self._texts) // 1_000)
@@ -201,7 +214,7 @@ class WindowedBacktest:
 
         first = since
         for _, end in days_of(since, until):
-            if end == until or (end - first >= self._span and events(first, end) >= EVENTS_AT_ONCE):
+            if end == until or (end - first >= self._span and events(first, end) >= self._events_at_once):
                 yield _Portion(first, end, events(first, end + self._span))
                 first = end
 
@@ -216,10 +229,10 @@ class WindowedBacktest:
             if every:
                 weight = min(control.windowed.period_ns // every, -(-(whole.until_ns - whole.since_ns) // every))
             facts = portion.events
-            if facts * weight * len(self._texts) > FACTS_AT_ONCE:
+            if facts * weight * len(self._texts) > self._facts_at_once:
                 facts = int(self._store.rows(f"SELECT count() AS n FROM ({self._events(control, whole)})")[0]["n"])
             rows += facts * weight
-        pieces = max(1, -(-rows // FACTS_AT_ONCE))
+        pieces = max(1, -(-rows // self._facts_at_once))
         for piece in range(pieces):
             yield replace(whole, pieces=pieces, piece=piece)
 

@@ -29,7 +29,9 @@ from onshore_pipeline.jobs.sealed_rows import SealedRows, sealed_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    import numpy as np
     import polars as pl
+    from numpy.typing import NDArray
 
     from onshore_pipeline.context.registered import Registered
     from onshore_pipeline.controls.load import ControlSet
@@ -133,20 +135,11 @@ def prove_event(
     verdicts, event = judge_export(reader, request, head, controls, registered)
     rows = sealed_rows(reader, [found.entry.told], salt_master)
     lines = seal.lines(rows.events, rows.attributes, rows.resource_attributes, rows.messages)
-    hashes = digests([Part(None, lead=merkle.LEAF_PREFIX), Part(lines)], len(lines))
-    leaves = all_leaves(rows.events, hashes, DeletedLeaves(reader).of([found.entry]), 1)
-    told = found.entry.told
-    (root,) = range_roots(leaves.hashes, [(0, len(leaves.hashes))])
-    is_it = rows.events["record_index"] == found.record_index
-    if root.hex() != told["events_root"] or is_it.sum() != 1:
-        place = f"{told['topic']}[{told['partition']}]@{told['offset']}"
-        raise EvidenceAltered(_STEP, f"the store's events of {place} are not those that were sealed; `onshore audit`")
-    row = int(is_it.arg_true()[0])
-    position = int((leaves.row == row).nonzero()[0][0])
+    row, position, hashes = _place(reader, found, rows, lines)
     # Whoever opens a column means it, though the map that stays closed says the same.
     disclosure = disclosure_of(reader, request, head, salt_master, of_maps=False)
-    opening, opened = _opened(rows.only(is_it), disclosure, only_keys or {})
-    inside = range_roots(leaves.hashes, inclusion_ranges(position, len(leaves.hashes)))
+    opening, opened = _opened(rows.only(rows.events["record_index"] == found.record_index), disclosure, only_keys or {})
+    inside = range_roots(hashes, inclusion_ranges(position, len(hashes)))
     texts = [base64.b64encode(each).decode() for each in inside]
     place_line = json.dumps([position, texts], separators=(",", ":")).encode()
     extra = found.entry.raw + b"\n" + place_line + b"\n"
@@ -156,6 +149,22 @@ def prove_event(
     return ProvenEvent(
         "".join(f"{line}\n" for line in handed).encode(), proof, opened, verdicts, event | {"item_count": 1}
     )
+
+
+def _place(
+    reader: Reader, found: SealedEvent, rows: SealedRows, lines: pl.Series
+) -> tuple[int, int, NDArray[np.uint8]]:
+    """The event's row, its position among all leaves of its message, and those. Raises `EvidenceAltered`."""
+    hashes = digests([Part(None, lead=merkle.LEAF_PREFIX), Part(lines)], len(lines))
+    leaves = all_leaves(rows.events, hashes, DeletedLeaves(reader).of([found.entry]), 1)
+    told = found.entry.told
+    (root,) = range_roots(leaves.hashes, [(0, len(leaves.hashes))])
+    is_it = rows.events["record_index"] == found.record_index
+    if root.hex() != told["events_root"] or is_it.sum() != 1:
+        place = f"{told['topic']}[{told['partition']}]@{told['offset']}"
+        raise EvidenceAltered(_STEP, f"the store's events of {place} are not those that were sealed; `onshore audit`")
+    row = int(is_it.arg_true()[0])
+    return row, int((leaves.row == row).nonzero()[0][0]), leaves.hashes
 
 
 def _opened(

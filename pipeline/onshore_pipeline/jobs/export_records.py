@@ -21,9 +21,10 @@ from onshore_pipeline.findings.people_keys import read_people
 from onshore_pipeline.findings.standing import Wanted, all_waivers, standings
 from onshore_pipeline.findings.waivers import PROPOSE, STATEMENT, WAIVER_ID
 from onshore_pipeline.jobs.context_changes import DIGEST as REGISTRIES
+from onshore_pipeline.jobs.export_holds import Shown, hold_rows
 from onshore_pipeline.jobs.export_leaves import deletions
 from onshore_pipeline.jobs.export_tables import REDACTED, replaced_finding_id
-from onshore_pipeline.jobs.holds import HOLD_ID, PLACE, REVIEW, SCOPE, fold, one_spelling
+from onshore_pipeline.jobs.holds import HOLD_ID, SCOPE, one_spelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,10 +33,8 @@ if TYPE_CHECKING:
     from onshore_pipeline.findings.standing import Folders, Standing
     from onshore_pipeline.findings.waivers import Waiver
     from onshore_pipeline.jobs.export_scope import Scope
-    from onshore_pipeline.jobs.holds import StandingHold
     from onshore_pipeline.store.reader import Reader
 
-_HOLD: Final = "onshore.hold."
 _OF_PEOPLE: Final = frozenset({STATEMENT, SCOPE["actor_id"]})  # they name who proposes, and whose events are held
 _DELETION_ID: Final = "onshore.deletion.id"
 _ABOUT: Final = (WAIVER_ID, FINDING_ID, HOLD_ID, _DELETION_ID, REGISTRIES)
@@ -48,16 +47,18 @@ FROM message_actions_current WHERE match(action, {kinds:String})
     AND (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, tenant))
 ORDER BY topic_id, kafka_offset, record_index
 """
+# Columns are named with their table: by itself a name is what SELECT makes of it, nanoseconds in the place of a time.
 _RESTATEMENTS: Final = """
 SELECT toString(unit_id) AS unit, toString(finding_id) AS finding_id, toString(tenant) AS tenant,
     toString(control_id) AS control, control_version AS version, mapKeys(fingerprint) AS keys,
     arrayMap(v -> toValidUTF8(v), mapValues(fingerprint)) AS texts, toUnixTimestamp64Nano(since) AS since,
     toUnixTimestamp64Nano(until) AS until, toString(verdict_before) AS before, toString(verdict_after) AS after,
     toString(missing) AS missing, toUnixTimestamp64Nano(restated_at) AS at
-FROM restatements
-WHERE (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, tenant))
-    AND (empty({controls:Array(String)}) OR has({controls:Array(String)}, control_id))
-    AND until > fromUnixTimestamp64Nano({since:Int64}, 'UTC') AND since < fromUnixTimestamp64Nano({until:Int64}, 'UTC')
+FROM restatements AS r
+WHERE (empty({tenants:Array(String)}) OR has({tenants:Array(String)}, r.tenant))
+    AND (empty({controls:Array(String)}) OR has({controls:Array(String)}, r.control_id))
+    AND r.until > fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+    AND r.since < fromUnixTimestamp64Nano({until:Int64}, 'UTC')
 ORDER BY unit, at, before, after
 """
 # Of the scope's windows, sequences and absences that were ever violated: how many are, and when.
@@ -222,28 +223,10 @@ class Records:
         ]
 
     def _holds(self) -> list[dict[str, Any]]:
-        """Every hold that was placed, and how the actions about it make it stand."""
-        done = [(row, attributes) for row, attributes in self._recorded(["hold."])]
-        placed = {attributes.get(HOLD_ID): attributes for row, attributes in reversed(done) if row["action"] == PLACE}
-        standing = fold({**row, "attributes": told, "received_at": _moment(row["at"])} for row, told in done)
-        return [self._hold(each, placed[each.hold.hold_id]) for each in standing]
-
-    def _hold(self, standing: StandingHold, placed: Mapping[str, str]) -> dict[str, Any]:
-        said = self._attributes(placed)
-        scope = {name: placed.get(attribute) for name, attribute in (*SCOPE.items(), ("review", REVIEW))}
-        return {
-            "id": self._text(standing.hold.hold_id),
-            "state": standing.state,
-            **{
-                name: text if text is None else REDACTED if said is None else said.get(_HOLD + name)
-                for name, text in scope.items()
-            },
-            "reason": self._text(standing.reason),
-            "placed_by": self._person(standing.placed_by),
-            "placed_at": _ns(standing.placed_at),
-            "confirmed_by": standing.confirmed_by and self._person(standing.confirmed_by),
-            "release_by": standing.release_by and self._person(standing.release_by),
-        }
+        done = [
+            {**row, "attributes": told, "received_at": _moment(row["at"])} for row, told in self._recorded(["hold."])
+        ]
+        return hold_rows(done, Shown(self._attributes, self._text, self._person))
 
     def _restatements(self) -> list[dict[str, Any]]:
         rows = self._reader.frame(_RESTATEMENTS, self._within()).to_dicts()

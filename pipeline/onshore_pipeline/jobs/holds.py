@@ -1,11 +1,13 @@
-"""Legal holds, from what operators did: who placed them, who confirmed, who released.
+"""Legal holds, from what operators did: who placed them, who confirmed, who reviewed, who released.
 
 A hold counts from the moment that one person placed it: waiting for the second could cost what it is for. It ends only
-when one person releases it and another confirms that. A review that is overdue ends nothing; it is shown.
+when one person releases it and another confirms that. A review says that somebody looked and that it goes on until the
+next one. A review that is overdue ends nothing; it is shown.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -20,15 +22,19 @@ if TYPE_CHECKING:
 
 PLACE, CONFIRM = "hold.place", "hold.confirm"
 RELEASE, CONFIRM_RELEASE = "hold.release", "hold.release.confirm"
+REVIEWED: Final = "hold.review"
 HOLD_ID: Final = "onshore.hold.id"
 REVIEW: Final = "onshore.hold.review"
 SCOPE: Final = {name: f"onshore.hold.{name}" for name in ("tenant", "domain", "dataset", "actor_id", "since", "until")}
+
+# In one spelling only, so that every verifier reads the same day.
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 HoldState = Literal["placed", "confirmed", "release proposed", "released"]
 
 _ACTIONS: Final = """
 SELECT action, who, reason, attributes, received_at FROM message_actions_current
-WHERE action IN ('hold.place', 'hold.confirm', 'hold.release', 'hold.release.confirm')
+WHERE action IN ('hold.place', 'hold.confirm', 'hold.review', 'hold.release', 'hold.release.confirm')
 ORDER BY topic_id, kafka_offset, record_index
 """
 
@@ -40,10 +46,12 @@ class StandingHold:
     Attributes:
         hold: what it holds.
         placed_by, reason, placed_at: who placed it, why, when.
-        review: the day on which somebody must look whether it is still needed.
+        review: the day on which somebody must look whether it is still needed, as it was placed.
         confirmed_by: the second person; None: nobody yet.
         release_by: who wants it released; None: nobody.
         state: 'placed' and 'release proposed' hold like 'confirmed'.
+        next_review: the day that the last review named instead; None: there was none.
+        reviewed_by, reviewed_at: who reviewed it last, and when.
     """
 
     hold: Hold
@@ -54,10 +62,18 @@ class StandingHold:
     confirmed_by: str | None = None
     release_by: str | None = None
     state: HoldState = "placed"
+    next_review: date | None = None
+    reviewed_by: str | None = None
+    reviewed_at: datetime | None = None
+
+    @property
+    def due(self) -> date | None:
+        """The day on which somebody must look next; None: nobody said one that can be read."""
+        return self.next_review or self.review
 
     def is_overdue(self, today: date) -> bool:
         """Whether its review should have been."""
-        return self.state != "released" and (self.review is None or self.review < today)
+        return self.state != "released" and (self.due is None or self.due < today)
 
 
 def standing_holds(reader: Reader) -> list[StandingHold]:
@@ -90,13 +106,15 @@ def fold(actions: Iterable[Mapping[str, object]]) -> list[StandingHold]:
         told = _told(each["attributes"])
         hold_id, who = told.get(HOLD_ID, ""), str(each["who"])
         standing = holds.get(hold_id)
+        received = each["received_at"]
+        assert isinstance(received, datetime)
         if each["action"] == PLACE:
             if standing is None and hold_id:
-                received = each["received_at"]
-                assert isinstance(received, datetime)
                 holds[hold_id] = StandingHold(
                     _hold(hold_id, told), who, str(each["reason"]), received, _day(told.get(REVIEW))
                 )
+        elif standing is not None and each["action"] == REVIEWED:
+            holds[hold_id] = _reviewed(standing, who, received, told.get(REVIEW))
         elif standing is not None:
             holds[hold_id] = _after(standing, str(each["action"]), who)
     return list(holds.values())
@@ -111,6 +129,13 @@ def _after(standing: StandingHold, action: str, who: str) -> StandingHold:
     if action == CONFIRM_RELEASE and standing.state == "release proposed" and is_other:
         return replace(standing, state="released")
     return standing
+
+
+def _reviewed(standing: StandingHold, who: str, at: datetime, told: str | None) -> StandingHold:
+    following = _day(told) if told and _DAY.fullmatch(told) else None
+    if standing.state == "released" or following is None:
+        return standing
+    return replace(standing, next_review=following, reviewed_by=who, reviewed_at=at)
 
 
 def _told(attributes: object) -> dict[str, str]:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import bundles
 from onshore_pipeline.domain.event import EVENT_COLUMNS, InLine
 from onshore_pipeline.evidence import verify_standalone as standalone
-from onshore_pipeline.evidence.quick_messages import Found, quick_message
+from onshore_pipeline.evidence.quick_messages import Found, quick_message, ready
+from onshore_pipeline.evidence.verify import quick_messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -205,11 +206,10 @@ BUNDLES = sorted((bundles.GOLDEN / "v2").glob("*.zip"))
 
 
 @pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.stem)
-def test_a_bundle_is_judged_alike_with_and_without(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standalone, "_QUICK_FROM", 0)
+def test_a_bundle_is_judged_alike_with_and_without(path: Path) -> None:
     asked: list[int] = []
 
-    def ready() -> Callable[[bytes, bytes, int], Found | None]:
+    def compiled(_size: int) -> Callable[[bytes, bytes, int], Found | None]:
         def quick(events: bytes, opened: bytes, count: int) -> Found | None:
             asked.append(count)
             return quick_message(events, opened, count)
@@ -217,9 +217,15 @@ def test_a_bundle_is_judged_alike_with_and_without(path: Path, monkeypatch: pyte
         return quick
 
     keys = standalone.parse_keys(bundles.KEYS)
-    told = [_verdict(path, keys, each) for each in (None, ready)]
+    told = [_verdict(path, keys, each) for each in (None, compiled)]
     assert told[0] == told[1]
     assert asked or told[0][0] != "GOOD"
+
+
+def test_compiled_code_is_not_made_ready_for_a_bundle_that_is_verified_sooner_without() -> None:
+    assert quick_messages((256 << 20) - 1) is None
+    assert quick_messages(100, least=101) is None
+    assert (quick_messages(101, least=101) is None) == (ready() is None)
 
 
 def _verdict(path: Path, keys: list[Any], quick: Any) -> tuple[str, Any]:

@@ -41,6 +41,11 @@ _COLUMNS: Final = {
     "model_endpoint": "send `server.address` on the model call",
     "bytes": "send `onshore.data.bytes`",
     "item_count": "send `onshore.data.count`",
+    "reason": "send `onshore.reason`: the ticket, or why it was done",
+    "object_type": "send `onshore.object.type`",
+    "object_digest": "send `onshore.object.digest`",
+    "occurred_at": "steps happened at one moment, so that nobody knows their order: send times as exactly as you can",
+    "messages wait": "nothing: it is judged again as soon as the messages that wait are read",
     "outcome": "send `onshore.outcome` (success, failure, denied)",
     "contradictions": "two claims about a place disagree: correct the wrong sender, or have the place attested",
 }
