@@ -101,7 +101,8 @@ def _read(column: Column, values: pa.ChunkedArray, unreadable: dict[int, list[st
 def _words(values: pa.DictionaryArray) -> pl.Series:
     """The texts of a dictionary's rows. Raises `ArrowInvalid` where one is no UTF-8."""
     texts = pl.Series(pl.from_arrow(values.dictionary.cast(pa.string())), dtype=pl.String)
-    return texts.gather(pl.Series(pl.from_arrow(values.indices)).cast(pl.UInt32))
+    # Taken at once: `gather` would plan a query for each of some dozen columns.
+    return texts[pl.Series(pl.from_arrow(values.indices)).cast(pl.UInt32)]
 
 
 def _whole(values: pa.ChunkedArray) -> pa.Array:

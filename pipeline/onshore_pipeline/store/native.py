@@ -54,7 +54,7 @@ def native_columns(body: bytes) -> dict[str, pa.ChunkedArray]:
 
 
 class _Blocks:
-    """A place in an answer, and what stands there."""
+    """A place in an answer, and what stands there; columns are copies, so that the answer can go."""
 
     def __init__(self, body: bytes) -> None:
         self._bytes = np.frombuffer(body, np.uint8)
@@ -115,7 +115,7 @@ class _Blocks:
             return self._texts(rows, unknown)
         if name in {"IPv6", "FixedString"}:
             width = int(inner or 16)
-            return _fixed(pa.binary(width), rows, self._take(width * rows), unknown)
+            return _fixed(pa.binary(width), rows, self._take(width * rows).copy(), unknown)
         if name == "UUID":  # two integers, the upper half first
             return _fixed(pa.binary(16), rows, self._take(16 * rows).view("<u8").byteswap(), unknown)
         if name == "Bool":
@@ -189,6 +189,8 @@ def _type_of(kind: str) -> pa.DataType:
 
 def _fixed(kind: pa.DataType, rows: int, values: NDArray[Any], unknown: NDArray[np.uint8] | None) -> pa.Array:
     known, nulls = _known(unknown)
+    if nulls == rows:
+        return pa.nulls(rows, kind)
     return pa.Array.from_buffers(kind, rows, [known, pa.py_buffer(values)], nulls)
 
 
