@@ -14,8 +14,9 @@ import numpy as np
 import polars as pl
 
 from onshore_pipeline.domain.event import EVENT_COLUMNS, Column, InLine, Kind
+from onshore_pipeline.evidence import rows
 from onshore_pipeline.evidence.row_code import Spelling
-from onshore_pipeline.evidence.rows import Part, digests
+from onshore_pipeline.evidence.rows import Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 LINE_VERSION: Final = 1
 COMMITTED: Final = tuple(column for column in EVENT_COLUMNS if column.line is InLine.COMMITTED)
-_SALT_PREFIX: Final = b"\x02"
 _MUST_ESCAPE: Final = r'["\\\x00-\x1f]'
 _BINARY_KINDS: Final = {Kind.ADDRESS, Kind.ID, Kind.TRACE_ID, Kind.SPAN_ID, Kind.DIGEST}
 
@@ -58,12 +58,10 @@ def commitments(events: pl.DataFrame, salts: NDArray[np.uint8]) -> dict[str, NDA
 
 
 def _commitment(column: Column, values: pl.Series, salts: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    name = column.name.encode()
-    secrets = Part(digests([Part(salts, lead=_SALT_PREFIX, trail=name)], len(salts)), trail=name + b"\x00")
     nothing = b"[]" if column.kind is Kind.WORDS else b"null"
     spelled = column_part(column, values)
     value = Part(None, lead=nothing) if spelled is None else replace(spelled, missing=nothing)
-    return digests([secrets, value], len(salts))
+    return rows.commitments(column.name.encode(), salts, value)
 
 
 def line_parts(events: pl.DataFrame, hashed: Mapping[str, Part]) -> list[Part]:

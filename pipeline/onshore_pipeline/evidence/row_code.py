@@ -45,6 +45,8 @@ SPELLING, GROWTH, LEAD, LEAD_SIZE, TRAIL, TRAIL_SIZE, MISSING, MISSING_SIZE = ra
 # or, beyond 12 bytes, its size, its beginning (four), in which of the `BUFFERS` it lies (four) and where (four).
 DATA, BUFFERS, VALID, WIDTH, INDEX, LISTS = range(8, 14)
 COLUMNS: Final = 14
+# Bytes that may be read behind the table's own texts, and written behind a row.
+SLACK: Final = 2 * AT_ONCE
 VIEW: Final = 16
 IN_THE_VIEW: Final = 12
 # `WIDTH` of a part without a value, and of one whose values differ in size.
@@ -120,16 +122,16 @@ def _most(table: int, parts: int, row: int) -> int:
 
 @compiled
 def put_row(at: int, table: int, parts: int, row: int) -> int:
-    """Write a row from address `at` on; returns the address behind it."""
+    """Write a row from address `at` on; returns the address behind it. Up to `SLACK` bytes behind are written over."""
     for number in range(parts):
         part = integers_at(table + 8 * COLUMNS * number)
         place = _place(part, row)
         if place < 0:
-            at = _put(at, part[MISSING], part[MISSING_SIZE])
+            at = _put_own(at, part[MISSING], part[MISSING_SIZE])
             continue
-        at = _put(at, part[LEAD], part[LEAD_SIZE])
+        at = _put_own(at, part[LEAD], part[LEAD_SIZE])
         if part[SPELLING] == _TEXTS:
-            at = _put(_put_texts(at, part, place), part[TRAIL], part[TRAIL_SIZE])
+            at = _put_own(_put_texts(at, part, place), part[TRAIL], part[TRAIL_SIZE])
             continue
         address, size = _span(part, place)
         if part[SPELLING] == _JSON:
@@ -142,8 +144,19 @@ def put_row(at: int, table: int, parts: int, row: int) -> int:
             at = _put_digits(at, np.uint64(integers_at(address)[0]))
         else:
             at = _put(at, address, size)
-        at = _put(at, part[TRAIL], part[TRAIL_SIZE])
+        at = _put_own(at, part[TRAIL], part[TRAIL_SIZE])
     return at
+
+
+@compiled
+def _put_own(at: int, address: int, size: int) -> int:
+    """A text of the table, which `SLACK` lies behind: most are as short as what two instructions copy."""
+    copy_sixteen(at, address)
+    if size > AT_ONCE:
+        copy_sixteen(at + AT_ONCE, address + AT_ONCE)
+        if size > SLACK:
+            _copy_and_look(at + SLACK, address + SLACK, size - SLACK)
+    return at + size
 
 
 @compiled

@@ -6,7 +6,7 @@ Arrow's layout; the work is compiled code that holds no interpreter lock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from onshore_pipeline.evidence import row_code as code
+from onshore_pipeline.evidence.commitment_code import hash_commitments
 from onshore_pipeline.evidence.map_code import hash_maps
 from onshore_pipeline.evidence.row_code import SALT_SIZE, Spelling
 from onshore_pipeline.evidence.sha256 import DIGEST_SIZE, PADDING
@@ -76,7 +77,7 @@ def _written(parts: Sequence[Part], rows: int) -> tuple[NDArray[np.int64], NDArr
     offsets = np.zeros(rows + 1, np.int64)
     held = _Held()
     table = held.table(parts)
-    characters = np.empty(code.room_for(table, len(parts), rows), np.uint8)
+    characters = np.empty(code.room_for(table, len(parts), rows) + code.SLACK, np.uint8)
     code.write_rows(table, len(parts), rows, offsets, characters.ctypes.data)
     return offsets, characters
 
@@ -110,6 +111,25 @@ def map_roots(
     return out
 
 
+def commitments(name: bytes, salts: NDArray[np.uint8], value: Part) -> NDArray[np.uint8]:
+    """SHA-256(SHA-256(0x02 || salt || name) || name || 0x00 || value) of every row: shape (rows, 32).
+
+    Args:
+        name: the column.
+        salts: shape (rows, 16).
+        value: the row's value; what stands before it, or instead of it, is its own.
+    """
+    out = np.empty((len(salts), DIGEST_SIZE), np.uint8)
+    held = _Held()
+    behind = name + b"\x00"
+    table = held.table([replace(value, lead=behind + value.lead, missing=behind + value.missing)])
+    block = b"\x02" + bytes(SALT_SIZE) + name + bytes(PADDING)
+    room_size = DIGEST_SIZE + held.longest + PADDING
+    blocks, room = held.room(2 * len(block), 2 * block), held.room(2 * room_size)
+    hash_commitments(table, len(salts), held.array(salts), blocks, len(block), room, room_size, out.ctypes.data)
+    return out
+
+
 # Bytes that one byte can become; of the eight bytes of an integer, 20 digits.
 _GROWTHS: Final = {
     Spelling.RAW: 1,
@@ -138,7 +158,7 @@ class _Held:
         for row, part in zip(table, parts, strict=True):
             row[code.SPELLING], row[code.GROWTH] = part.spelling, _GROWTHS[part.spelling]
             for place, text in ((code.LEAD, part.lead), (code.TRAIL, part.trail), (code.MISSING, part.missing)):
-                row[place], row[place + 1] = self.array(np.frombuffer(text, np.uint8)), len(text)
+                row[place], row[place + 1] = self.array(np.frombuffer(text + bytes(code.SLACK), np.uint8)), len(text)
             row[code.WIDTH], most = code.NO_VALUE, 0
             if isinstance(part.values, np.ndarray):
                 row[code.DATA], row[code.WIDTH] = self.array(part.values), part.values.shape[1]

@@ -13,6 +13,7 @@ import polars as pl
 
 from onshore_pipeline.compiled import MACHINE_CODE
 from onshore_pipeline.evidence import merkle, rows
+from onshore_pipeline.evidence.row_code import Spelling
 from onshore_pipeline.evidence.sha256 import CompiledWrongly
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SIZES = (0, 1, 55, 56, 63, 64, 65, 119, 120, 250)
 
 
 def check_compiled() -> None:
-    """Compare digests, roots of maps and roots of trees.
+    """Compare digests, commitments, roots of maps and roots of trees.
 
     Raises:
         CompiledWrongly: they differ.
@@ -33,6 +34,11 @@ def check_compiled() -> None:
     values = [bytes(range(size)) for size in _SIZES]
     digests = rows.digests([rows.Part(pl.Series(values, dtype=pl.Binary), lead=b"\x00")], len(values))
     _compare("SHA-256", digests, (hashlib.sha256(b"\x00" + value).digest() for value in values))
+    salts = np.arange(48, dtype=np.uint8).reshape(3, 16)  # two at a time, and one alone
+    committed = rows.Part(pl.Series(["a", None, 70 * "b"]), Spelling.JSON, b'"', b'"', b"null")
+    said = [b'"a"', b"null", b'"%s"' % (70 * b"b")]
+    commitments = [_commitment(salt.tobytes(), b"name", value) for salt, value in zip(salts, said, strict=True)]
+    _compare("a commitment", rows.commitments(b"name", salts, committed), commitments)
     maps = [[(key, str(size)) for key in "abcde"[:size]] for size in (5, 5, 3)]  # two at a time, and one alone
     keys, texts = (pl.Series([pair[side] for pairs in maps for pair in pairs]) for side in (0, 1))
     roots = rows.map_roots(b"name", np.ones((3, 16), np.uint8), np.array([5, 5, 3]), keys, texts)
@@ -40,6 +46,11 @@ def check_compiled() -> None:
     trees = merkle.roots(digests, np.array([len(values) - 3, 3]))
     leaves = [row.tobytes() for row in digests]
     _compare("the root of a tree", trees, [merkle.root(leaves[:-3]), merkle.root(leaves[-3:])])
+
+
+def _commitment(salt: bytes, name: bytes, value: bytes) -> bytes:
+    """Section 3 of docs/evidence-format.md."""
+    return hashlib.sha256(hashlib.sha256(b"\x02" + salt + name).digest() + name + b"\x00" + value).digest()
 
 
 def _map_root(salt: bytes, name: bytes, pairs: Sequence[tuple[str, str]]) -> bytes:

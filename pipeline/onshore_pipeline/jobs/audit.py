@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,7 @@ from onshore_pipeline.jobs.sweep import FACT_TABLES
 from onshore_pipeline.store.connect import store_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
 
     from clickhouse_connect.driver.client import Client
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.broker import EntryReader
     from onshore_pipeline.evidence.signed_note import VerifierKey
     from onshore_pipeline.head_journal import HeadJournal
+    from onshore_pipeline.jobs.incomplete import Incomplete
 
 MOST_NAMED: Final = 1_000
 
@@ -64,7 +66,7 @@ class Audited:
         """Note hours that wait to be rebuilt."""
         self.waiting = hours
 
-    def add(self, problems: Iterator[Problem]) -> None:
+    def add(self, problems: Iterable[Problem]) -> None:
         """Take problems up."""
         for problem in problems:
             self.counts[problem.what] = self.counts.get(problem.what, 0) + 1
@@ -100,22 +102,28 @@ def audit(
         done.events = count
         told("events", count, of)
 
-    if reader is not None:
-        done.entries = 0
-        done.add(audit_log(client, reader, entries))
-    told("heads", 0, None)
-    done.add(audit_heads(client, keys, journal, witnesses, done.seen))
-    tombstones, rules = Tombstones(client, master), SealedRules(client)
-    done.add(audit_events(client, master, since, until, events, tombstones, rules))
-    done.add(_deletions(tombstones))
-    done.add(rules.problems())
-    told("facts beside events", 0, None)
-    done.add(_unknown(client))
-    done.add(_incomplete(client, done))
-    told("rollups", 0, None)
-    done.add(audit_rollups(client, done.wait))
-    told("runs of controls", 0, None)
-    done.add(audit_runs(client, since, until, done.runs))
+    with ThreadPoolExecutor(1) as beside:
+        # What the store compares by itself, while it would wait for this process to make leaves again.
+        unknown = beside.submit(lambda: list(_unknown(client)))
+        differing = beside.submit(lambda: incomplete(client))
+        rollups = beside.submit(lambda: list(audit_rollups(client, done.wait)))
+        runs = beside.submit(lambda: list(audit_runs(client, since, until, done.runs)))
+        if reader is not None:
+            done.entries = 0
+            done.add(audit_log(client, reader, entries))
+        told("heads", 0, None)
+        done.add(audit_heads(client, keys, journal, witnesses, done.seen))
+        tombstones, rules = Tombstones(client, master), SealedRules(client)
+        done.add(audit_events(client, master, since, until, events, tombstones, rules))
+        done.add(_deletions(tombstones))
+        done.add(rules.problems())
+        told("facts beside events", 0, None)
+        done.add(unknown.result())
+        done.add(_incomplete(differing.result(), done))
+        told("rollups", 0, None)
+        done.add(rollups.result())
+        told("runs of controls", 0, None)
+        done.add(runs.result())
     return done
 
 
@@ -134,10 +142,10 @@ def _unknown(client: Client) -> Iterator[Problem]:
             yield Problem("inserted", f"{table}, attempt {attempt}", "rows of an attempt that nobody made", place)
 
 
-def _incomplete(client: Client, done: Audited) -> Iterator[Problem]:
+def _incomplete(differing: Iterable[Incomplete], done: Audited) -> Iterator[Problem]:
     """Attempts whose facts do not add up, but for those whose events were named already."""
     named = {problem.place.get("attempt") for problem in done.problems}
-    for each in incomplete(client):
+    for each in differing:
         if str(each.attempt_id) not in named:
             where = f"attempt {each.attempt_id} ({each.events} events)"
             place = {"attempt": str(each.attempt_id), "tables": list(each.tables)}

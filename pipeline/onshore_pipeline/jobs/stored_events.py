@@ -11,8 +11,9 @@ import polars as pl
 import pyarrow as pa
 
 from onshore_pipeline.domain.event import EVENT_COLUMNS, Kind
-from onshore_pipeline.event_frame import ARROW_TYPES, POLARS_TYPES
+from onshore_pipeline.event_frame import ARROW_TYPES, EVENT_ARROW_SCHEMA, POLARS_TYPES
 from onshore_pipeline.store.connect import store_errors
+from onshore_pipeline.store.native import native_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -30,12 +31,6 @@ ORDER BY attempt_id, topic_id, kafka_partition, kafka_offset, record_index
 """  # noqa: S608 - fixed names
 # An audit reads some portions at a time: threads of each would only wait for those of the others.
 BESIDE_OTHERS: Final = {"max_threads": "1"}
-# Words come as dictionaries: most rows say what many others say, and each text is looked at once.
-_AS_BYTES: Final = {
-    **BESIDE_OTHERS,
-    "output_format_arrow_string_as_string": "0",
-    "output_format_arrow_low_cardinality_as_dictionary": "1",
-}
 _PLACE: Final = ("attempt_id", "topic_id", "kafka_partition", "kafka_offset")
 
 
@@ -65,7 +60,10 @@ def stored_events(client: Client, attempts: Collection[UUID], *, topic: str | No
     sql = _ROWS % ("AND kafka_topic = {topic:String}" if topic is not None else "")
     named = {"attempts": [str(each) for each in attempts], "topic": topic or ""}
     with store_errors():
-        table = client.query_arrow(sql, parameters=named, settings=_AS_BYTES, use_strings=False)
+        # Words come as dictionaries: most rows say what many others say, and each text is looked at once.
+        table = native_columns(client.raw_query(sql, parameters=named, settings=BESIDE_OTHERS, fmt="Native"))
+    if not table:
+        table = {field.name: pa.chunked_array([], field.type) for field in EVENT_ARROW_SCHEMA}
     unreadable: dict[int, list[str]] = {}
     columns = {
         column.name: _read(column, table[column.name], unreadable)
@@ -82,7 +80,7 @@ def stored_events(client: Client, attempts: Collection[UUID], *, topic: str | No
     is_first = np.repeat(firsts, counts)
     resources = _long("resource", np.repeat(resource, counts)[is_first], keys.filter(is_first), texts.filter(is_first))
     own = _pairs(maps["attributes"], "attributes", unreadable)
-    attributes = _long("row", np.repeat(np.arange(len(table), dtype=np.uint32), own[0]), own[1], own[2])
+    attributes = _long("row", np.repeat(np.arange(len(events), dtype=np.uint32), own[0]), own[1], own[2])
     return StoredEvents(events, attributes, resources, places, unreadable)
 
 
@@ -103,7 +101,8 @@ def _read(column: Column, values: pa.ChunkedArray, unreadable: dict[int, list[st
 def _words(values: pa.DictionaryArray) -> pl.Series:
     """The texts of a dictionary's rows. Raises `ArrowInvalid` where one is no UTF-8."""
     texts = pl.Series(pl.from_arrow(values.dictionary.cast(pa.string())), dtype=pl.String)
-    return texts.gather(pl.Series(pl.from_arrow(values.indices)).cast(pl.UInt32))
+    # Taken at once: `gather` would plan a query for each of some dozen columns.
+    return texts[pl.Series(pl.from_arrow(values.indices)).cast(pl.UInt32)]
 
 
 def _whole(values: pa.ChunkedArray) -> pa.Array:
