@@ -30,6 +30,8 @@ _WIDTHS: Final = (np.uint8, np.uint16, np.uint32, np.uint64)
 _OWN_TEXTS: Final = 0x200
 _SHARED_TEXTS: Final = 0x100
 _MOST_INDEXES: Final = 2**31
+_TROUBLE: Final = re.compile(rb"Code: \d+\. DB::Exception: [^\r\n]*")
+_LAST_BYTES: Final = 1 << 14
 
 
 def native_columns(body: bytes) -> dict[str, pa.ChunkedArray]:
@@ -39,9 +41,22 @@ def native_columns(body: bytes) -> dict[str, pa.ChunkedArray]:
     DateTime64(9) is a timestamp in UTC, LowCardinality a dictionary, Map a map.
 
     Raises:
-        StoreUnavailable: the answer broke off.
+        StoreUnavailable: the answer broke off; it says why where the store did.
         TypeError: a column is of a type that is not read here.
     """
+    try:
+        return _columns(body)
+    except (StoreUnavailable, TypeError, ValueError) as error:
+        # What goes wrong once an answer has begun, a server can only write behind what it sent.
+        told = _TROUBLE.search(body[-_LAST_BYTES:])
+        if told is not None:
+            raise StoreUnavailable(f"the store's answer broke off: {told[0].decode(errors='replace')}") from error
+        if isinstance(error, UnicodeDecodeError):
+            raise StoreUnavailable("the store's answer broke off") from error
+        raise
+
+
+def _columns(body: bytes) -> dict[str, pa.ChunkedArray]:
     chunks: dict[str, list[pa.Array]] = {}
     read = _Blocks(body)
     while not read.is_done:

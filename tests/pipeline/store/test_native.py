@@ -96,6 +96,15 @@ def test_an_answer_that_breaks_off_is_no_answer(client: Client) -> None:
             native_columns(whole[:size])
 
 
+def test_why_it_broke_off_is_told_where_the_store_tells_it(client: Client) -> None:
+    sent = client.raw_query("SELECT toString(number) AS a FROM numbers(3)", fmt="Native")
+    why = b"__exception__\r\nCode: 241. DB::Exception: Memory limit exceeded: would use 9 GiB. (MEMORY_LIMIT_EXCEEDED)\r\n"
+
+    for size in range(len(sent) + 1):
+        with pytest.raises(StoreUnavailable, match=r"broke off: Code: 241.*Memory limit exceeded"):
+            native_columns(sent[:size] + why)
+
+
 @pytest.mark.parametrize("expression", ["tuple(1)", "toDateTime64(1, 3, 'UTC')", "toFloat64(1)", "[toFloat64(1)]"])
 def test_a_type_that_is_not_read_is_refused(client: Client, expression: str) -> None:
     with pytest.raises(TypeError, match="not read"):
