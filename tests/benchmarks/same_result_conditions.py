@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from same_result_lists import dated, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Event = dict[str, Any]
     About = Callable[[tuple[str, ...], tuple[str, ...]], bool | str]
@@ -110,10 +110,23 @@ def weights_abroad(event: Event) -> bool | str | None:
         return None if kind is not None else "object_type"
     if not home:
         return "home_jurisdictions"
-    places = {column: event.get(column) for column in ((TO, FROM) if action == "data.read" else (TO,))}
+    return has_left(event, home)
+
+
+def has_left(event: Event, home: Sequence[str]) -> bool | str:
+    """Outside of its home; of what is read from a store, at either end."""
+    places = {column: event.get(column) for column in ((TO, FROM) if event["action"] == "data.read" else (TO,))}
     if any(place is not None and place not in home for place in places.values()):
         return True
     return next((column for column, place in places.items() if place is None), False)
+
+
+def technology_abroad(event: Event) -> bool | str:
+    """Outside of Japan, with no licence on record."""
+    allowed, is_abroad = event.get(PAPER), has_left(event, ("JP",))
+    if allowed not in {None, "none"} or is_abroad is not True:
+        return is_abroad if allowed in {None, "none"} else False
+    return True if allowed else PAPER
 
 
 def outside(column: str, *fine: str) -> Says:
@@ -264,7 +277,7 @@ RESIDENCY = {
 }
 TECHNOLOGY = {
     "AU-DTC-01": Condition(moves, at_home("AU", "dsgl"), without(PAPER, TO, "AU")),
-    "JP-FEFA25-01": Condition(takes_technology, at_home("JP", "jp_controlled_technology"), without(PAPER, TO, "JP")),
+    "JP-FEFA25-01": Condition(takes_technology, at_home("JP", "jp_controlled_technology"), technology_abroad),
     "US-DSP301-01": Condition(moves, of("us_human_omic"), touching("@us_dsp_coc", TO, BY)),
     "US-DSP401-01": Condition(moves, of("us_bulk_sensitive"), touching("@us_dsp_coc", TO, BY)),
     "US-DSP1104-01": Condition(moves, of("us_bulk_sensitive", "us_human_omic"), touching("@us_dsp_coc", TO, BY)),
