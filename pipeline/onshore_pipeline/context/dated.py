@@ -66,12 +66,15 @@ def settled(rows: Iterable[Row], key: Sequence[str], known_at: datetime | None =
     Raises:
         ContextError: two rows of one key, known at the same time, speak about the same day.
     """
+    known = (row for row in rows if known_at is None or known_from(row) <= known_at)
+    return settled_by((Dated(row, *_days(row)) for row in known), key)
+
+
+def settled_by(rows: Iterable[Dated], key: Sequence[str]) -> list[Dated]:
+    """As `settled`, of rows that have their days, which another key may have cut. Raises `ContextError`."""
     by_key: dict[tuple[str, ...], list[Dated]] = defaultdict(list)
-    for row in sorted(rows, key=known_from):
-        if known_at is not None and known_from(row) > known_at:
-            continue
-        periods = by_key[tuple((row.get(column) or "").lower() for column in key)]
-        new = Dated(row, *_days(row))
+    for new in sorted(rows, key=lambda each: known_from(each.row)):
+        periods = by_key[tuple((new.row.get(column) or "").lower() for column in key)]
         periods[:] = [left for old in periods for left in _left_of(old, new, key)]
         periods.append(new)
     return [each for periods in by_key.values() for each in periods]

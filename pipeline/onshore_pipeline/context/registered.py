@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from onshore_pipeline.context.checks import read_countries_of, read_key, read_words
-from onshore_pipeline.context.dated import ALWAYS, settled
+from onshore_pipeline.context.dated import ALWAYS, settled_by
 from onshore_pipeline.context.rules import Answer, Rules, approval_answer, approval_rules, transfer_rules
 from onshore_pipeline.context.weights import weights_frame
 
@@ -93,7 +93,7 @@ def register(rows: Mapping[str, Sequence[Dated]], countries: Countries) -> Regis
     about_data = {"classification": pl.String(), "categories": _LIST, "home": _LIST}
     models = rows.get("models")
     # Two names may share their weights, which are then one thing.
-    by_digest = settled((each.row for each in models or () if each.row.get("digest")), ("digest",))
+    by_digest = settled_by((each for each in models or () if each.row.get("digest")), ("digest",))
     approvals = rows.get("approvals")
     bases = rows.get("transfer_bases")
     _check_places(rows.get("collectors", ()), rows.get("facilities", ()))

@@ -189,6 +189,26 @@ def test_a_row_that_is_known_later_takes_over_the_days_that_it_speaks_about(writ
     ]
 
 
+def test_weights_that_a_model_no_longer_has_are_not_its_own_by_digest_either(write: Write) -> None:
+    directory = write(
+        **{
+            "models.yaml": """
+            - {model: acme-1, digest: 'sha256:old', home: AU, known_from: 2026-01-01}
+            - {model: acme-1, digest: 'sha256:new', home: AU, valid_from: 2026-06-01, known_from: 2026-06-01}
+            - {model: acme-2, digest: 'sha256:wrong', home: AU, known_from: 2026-01-01}
+            - {model: acme-2, digest: 'sha256:right', home: AU, known_from: 2026-02-01}
+            """
+        }
+    )
+    by_digest = load(directory).registered.models_by_digest
+    assert by_digest is not None
+    assert set(by_digest.select("digest", "first", "last").rows()) == {
+        ("sha256:old", date.min, date(2026, 5, 31)),
+        ("sha256:new", date(2026, 6, 1), date.max),
+        ("sha256:right", date.min, date.max),
+    }
+
+
 def test_what_was_known_later_is_left_out_and_the_digest_says_so(write: Write) -> None:
     directory = write(
         **{
