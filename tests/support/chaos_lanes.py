@@ -34,6 +34,7 @@ _LONGEST_FIRST: Final = (
     "test_failpoints_tansu.py",
     "test_random_kills.py",
     "test_failpoints_kafka.py",
+    "test_failpoints_local.py",
     "test_trouble.py",
     "test_trouble_kafka.py",
     "test_old_store.py",
