@@ -9,6 +9,9 @@ import polars as pl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 def by_distinct(
     column: pl.Series, answer: Callable[[pl.Series], pl.DataFrame], schema: dict[str, pl.DataType]
@@ -27,7 +30,7 @@ def by_distinct(
         return nulls(len(column), schema)
     distinct, which = encoded(column)
     answers = answer(distinct)
-    return pl.DataFrame([answers[name].gather(which) for name in schema])
+    return pl.DataFrame([answers.get_column(name)[which] for name in schema])
 
 
 def encoded(column: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -42,7 +45,7 @@ def encoded(column: pl.Series) -> tuple[pl.Series, pl.Series]:
 def mapped(column: pl.Series, answer: Callable[[pl.Series], pl.Series]) -> pl.Series:
     """`answer` of each value of a column, asked for the distinct ones only; null stays null."""
     distinct, which = encoded(column)
-    return answer(distinct).gather(which).alias(column.name)
+    return answer(distinct)[which].alias(column.name)
 
 
 def nulls(height: int, schema: dict[str, pl.DataType]) -> pl.DataFrame:
@@ -51,7 +54,21 @@ def nulls(height: int, schema: dict[str, pl.DataType]) -> pl.DataFrame:
     return pl.DataFrame([pl.Series(name, [None], kind).new_from_index(0, height) for name, kind in schema.items()])
 
 
+def positions(numbers: NDArray[np.int64]) -> pl.Series:
+    """Numbers as an index into a column: nothing where one is below 0."""
+    at = pl.Series(numbers)
+    return at.set(at < 0, None).cast(pl.UInt32)
+
+
+def is_true(column: pl.Series) -> pl.Series:
+    """Where a Boolean column is true: not where it is null."""
+    # Filling nulls, as every choice between two columns, wakes Polars' threads up: for a few rows that is all it takes.
+    if column.null_count() == len(column):
+        return pl.Series([False], dtype=pl.Boolean).new_from_index(0, len(column))
+    return column.eq_missing(True) if column.null_count() else column
+
+
 def looked_up(keys: pl.Series, table: pl.DataFrame, on: str) -> pl.DataFrame:
     """The row of `table` whose (unique) `on` equals each key, without `on`; null where there is none."""
-    frame = keys.rename(on).to_frame()
-    return frame.join(table, on=on, how="left", maintain_order="left").drop(on)
+    found = keys.rename(on).to_frame().join(table, on=on, how="left", maintain_order="left")
+    return pl.DataFrame([column for column in found.get_columns() if column.name != on])

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from onshore_pipeline.context.address_table import NOWHERE
-from onshore_pipeline.distinct import encoded, nulls
+from onshore_pipeline.distinct import encoded, is_true, nulls, positions
 from onshore_pipeline.locate.address_memory import MOST_AT_ONCE, MOST_REMEMBERED, AddressMemory, keys_of
 from onshore_pipeline.locate.address_texts import address_texts
 from onshore_pipeline.locate.combinations import combinations
@@ -34,8 +34,9 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     "operator": pl.String(),
 }
 
-_V4_MAPPED: Final = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96
-_NAT64: Final = b"\x00\x64\xff\x9b" + bytes(8)  # 64:ff9b::/96
+_V4_MAPPED: Final = np.uint64(0xFFFF << 32)  # ::ffff:0:0/96, the last 64 bits
+_LAST_V4: Final = np.uint64(0xFFFF_FFFF)
+_NAT64: Final = np.uint64(0x0064FF9B << 32)  # 64:ff9b::/96, the first 64 bits
 _IN_NO_COUNTRY: Final = ["special", "anycast", "front_end"]
 _PLACE: Final = ("network", "network_entity", "kind", "operator", "geoip")
 
@@ -108,21 +109,22 @@ def _remembered(addresses: pl.Series, context: Context) -> AddressPlaces:
 
 
 def _look_up(addresses: pl.Series, context: Context) -> tuple[pl.DataFrame, NDArray[np.int64]]:
-    packed = _without_nat64(addresses)
-    keys = keys_of(packed).byteswap() if sys.byteorder == "little" else keys_of(packed)
+    keys = _numbers_of(addresses)
     tables = (context.own_table, context.known_table, context.geography.table)
-    said = context.databases.places(packed) if context.databases else None
+    said = context.databases.places(_packed(keys)) if context.databases else None
     asked = [table.numbers_of(keys) for table in tables]
-    rows, which = combinations([*asked, *(_codes(said) if said is not None else ())], len(packed))
+    rows, which = combinations([*asked, *(_codes(said) if said is not None else ())], len(keys))
     places = _places([(table.answers, numbers[rows]) for table, numbers in zip(tables, asked, strict=True)])
     places = _with_databases(places, said[rows] if said is not None else None)
-    nowhere = (pl.col("kind").is_in(_IN_NO_COUNTRY) | pl.col("is_anycast")).fill_null(False)
-    places = places.with_columns(pl.when(nowhere).then(None).otherwise(pl.col("geoip")).alias("geoip"))
+    nowhere = is_true(places["kind"].is_in(_IN_NO_COUNTRY)) | is_true(places["is_anycast"])
+    said_of = {column.name: column for column in places.get_columns()}
+    said_of["geoip"] = places["geoip"].set(nowhere, None)
     # Geolocation is a claim beside the user's; whom a block was given to says less than he knows.
-    is_open = ~nowhere & pl.all_horizontal(pl.col("network", "geoip", "kind").is_null())
-    asks = places.select(is_open).to_series()
-    registry = pl.Series("registry", [None], dtype=pl.String).new_from_index(0, places.height)
-    places = places.with_columns(registry).select(list(SCHEMA))
+    asks = ~nowhere
+    for name in ("network", "geoip", "kind"):
+        asks &= said_of[name].is_null()
+    said_of["registry"] = pl.Series("registry", [None], dtype=pl.String).new_from_index(0, places.height)
+    places = pl.DataFrame([said_of[name] for name in SCHEMA])
     return _with_registry(places, which, keys, asks, context)
 
 
@@ -136,26 +138,32 @@ def _places(said: Sequence[tuple[pl.DataFrame, NDArray[np.int64]]]) -> pl.DataFr
     """What each table says, by the numbers of its answers: network, network_entity, kind, operator, geoip."""
     columns = []
     for answers, numbers in said:
-        at = pl.Series(numbers)
-        positions = at.set(at < 0, None)
-        columns += [column.gather(positions) for column in answers.get_columns()]
+        at = positions(numbers)
+        columns += [column[at] for column in answers.get_columns()]
     return pl.DataFrame([column.alias(name) for column, name in zip(columns, _PLACE, strict=True)])
 
 
-def _without_nat64(packed: pl.Series) -> pl.Series:
-    """NAT64 addresses stand for the IPv4 address inside them."""
-    is_nat64 = packed.bin.starts_with(_NAT64)
-    if not is_nat64.any():
-        return packed
-    mapped = pl.lit(_V4_MAPPED) + pl.col("packed").bin.slice(12, 4)
-    frame = pl.DataFrame({"packed": packed, "is_nat64": is_nat64})
-    return frame.select(pl.when("is_nat64").then(mapped).otherwise("packed")).to_series()
+def _numbers_of(addresses: pl.Series) -> NDArray[np.uint64]:
+    """Addresses as two numbers each; NAT64 addresses stand for the IPv4 address inside them."""
+    keys = keys_of(addresses).byteswap() if sys.byteorder == "little" else keys_of(addresses).copy()
+    is_nat64 = (keys[:, 0] == _NAT64) & (keys[:, 1] <= _LAST_V4)
+    if is_nat64.any():
+        keys[is_nat64, 0] = 0
+        keys[is_nat64, 1] |= _V4_MAPPED
+    return keys
+
+
+def _packed(keys: NDArray[np.uint64]) -> pl.Series:
+    """Such numbers as 16 bytes each."""
+    raw = keys.astype(">u8").tobytes()
+    return pl.Series([raw[at : at + 16] for at in range(0, len(raw), 16)], dtype=pl.Binary)
 
 
 def _with_databases(places: pl.DataFrame, said: pl.DataFrame | None) -> pl.DataFrame:
     """Let the user's databases speak before the geolocation files."""
     if said is None:
-        return places.with_columns(asn=pl.lit(None, pl.UInt32), is_anycast=pl.lit(False))
+        asn = pl.Series("asn", [None], dtype=pl.UInt32).new_from_index(0, places.height)
+        return places.hstack([asn, pl.Series("is_anycast", [False]).new_from_index(0, places.height)])
     places = places.hstack(said.rename({"country": "by database"}))
     return places.with_columns(pl.coalesce("by database", "geoip").alias("geoip")).drop("by database")
 
@@ -174,8 +182,9 @@ def _with_registry(
     if found.null_count() < len(found):
         distinct, of_distinct = encoded(found)
         known = pl.Series([at.get(code, NOWHERE) for code in distinct], dtype=pl.Int64)
-        said[asking] = known.gather(of_distinct).fill_null(NOWHERE).to_numpy()
+        numbers = known.to_numpy()[of_distinct.fill_null(0).to_numpy()]
+        said[asking] = np.where(found.is_null().to_numpy(), NOWHERE, numbers)
     rows, again = combinations([which, said], len(which))
-    answers = pl.Series(said[rows])
-    registry = codes.gather(answers.set(answers < 0, None)).alias("registry")
-    return places[which[rows]].with_columns(registry), again
+    registry = codes[positions(said[rows])].alias("registry")
+    spread = places[which[rows]]
+    return pl.DataFrame([registry if name == "registry" else spread[name] for name in SCHEMA]), again

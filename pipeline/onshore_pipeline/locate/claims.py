@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from onshore_pipeline.distinct import encoded
+from onshore_pipeline.distinct import encoded, positions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,18 +95,17 @@ def weigh(claims: pl.DataFrame, party: str) -> pl.DataFrame:
     if not _made(columns):
         return _unknown(claims.height)
     plan = _plan(columns)
-    plain = claims.select(**plan.plain)
+    plain = claims.select_seq(**plan.plain)
     special = plain.get_column("special")
     if not special.any():
-        return plain.select(*_PLAIN)
-    rows = special.arg_true()
+        return plain.select_seq(*_PLAIN)
+    rows = np.flatnonzero(special.to_numpy())
     said = _weigh_special(claims[rows], plan)
     position = np.full(claims.height, -1, np.int64)
-    position[rows.to_numpy()] = np.arange(len(rows))
-    at = pl.Series(position)
-    at = at.set(at < 0, None)
-    found = (column.gather(at).alias(f"{column.name}_found") for column in said.get_columns())
-    return plain.hstack(list(found)).select(*_either(party))
+    position[rows] = np.arange(len(rows))
+    at = positions(position)
+    found = (column[at].alias(f"{column.name}_found") for column in said.get_columns())
+    return plain.hstack(list(found)).select_seq(*_either(party))
 
 
 _EMPTY: Final = pl.lit([], dtype=_COUNTRIES)
@@ -187,18 +186,17 @@ def _weigh_special(claims: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
     Returns:
         agree Boolean, country, basis, candidates, claim, text.
     """
-    told = claims.select(plan.key, plan.text)
+    told = claims.select_seq(plan.key, plan.text)
     _, which = encoded(told.get_column("key"))
     _, first = np.unique(which.to_numpy(), return_index=True)
     weighed = _weigh_lists(claims[first], plan)
-    return pl.DataFrame([*(column.gather(which) for column in weighed.get_columns()), told.get_column("text")])
+    return pl.DataFrame([*(column[which] for column in weighed.get_columns()), told.get_column("text")])
 
 
 def _weigh_lists(claims: pl.DataFrame, plan: _Plan) -> pl.DataFrame:
     """Every claim as a list of countries → agree Boolean, country, basis, candidates, claim."""
-    frame = claims.select(plan.lists)
-    common, everything = (_folded(frame, plan.names, operation) for operation in (_COMMON, _ALL))
-    return frame.hstack([common.alias("common"), everything.alias("all")]).select(**plan.weighed)
+    frame = claims.select_seq(plan.lists)
+    return frame.hstack(_folded(frame, plan.names).get_columns()).select_seq(**plan.weighed)
 
 
 def _weighed(names: Columns) -> dict[str, pl.Expr]:
@@ -219,21 +217,23 @@ def _weighed(names: Columns) -> dict[str, pl.Expr]:
     }
 
 
-def _combined(operation: str) -> pl.Expr:
-    one, other = pl.col("one"), pl.col("other")
+def _combined(so_far: str, operation: str) -> pl.Expr:
+    one, other = pl.col(so_far), pl.col("other")
     both = getattr(one.list, operation)(other)
     return pl.when(other.is_null()).then(one).when(one.is_null()).then(other).otherwise(both)
 
 
-_COMMON: Final = _combined("set_intersection")
-_ALL: Final = _combined("set_union")
+_BOTH: Final = (_combined("common", "set_intersection"), _combined("all", "set_union"))
 
 
-def _folded(lists: pl.DataFrame, names: Sequence[str], combine: pl.Expr) -> pl.Series:
-    """Combine the lists that are there, one after another: one expression for all would triple with every claim."""
-    combined = lists.get_column(names[0])
+def _folded(lists: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    """Columns common, all: what the lists that are there have in common, and all that is in one.
+
+    One after another: one expression for all would triple with every claim.
+    """
+    combined = pl.DataFrame([lists.get_column(names[0]).alias(name) for name in ("common", "all")])
     for name in names[1:]:
-        combined = pl.DataFrame({"one": combined, "other": lists.get_column(name)}).select(combine).to_series()
+        combined = combined.hstack([lists.get_column(name).alias("other")]).select_seq(*_BOTH)
     return combined
 
 

@@ -9,8 +9,6 @@ import polars as pl
 from onshore_pipeline.distinct import by_distinct
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from onshore_pipeline.context import Countries
 
 NONE: Final = "none"  # the explicit statement that there is no such country
@@ -21,7 +19,7 @@ def country_codes(column: pl.Series, countries: Countries) -> pl.Series:
     """A column of codes or names in any spelling → alpha-2, null where it names no country."""
 
     def spelled(values: pl.Series) -> pl.DataFrame:
-        return pl.Series("code", _spelled(values, countries.by_spelling), dtype=pl.String).to_frame()
+        return pl.Series("code", [_code(text, countries) for text in values], dtype=pl.String).to_frame()
 
     return by_distinct(column, spelled, {"code": pl.String()}).to_series().alias(column.name)
 
@@ -34,14 +32,13 @@ def country_lists(column: pl.Series, countries: Countries) -> pl.Series:
     """
     empty = pl.lit([], dtype=_LIST)
     name = column.name
-    lengths = column.list.len()
-    if not lengths.sum():
+    elements = column.rechunk().to_arrow(compat_level=pl.CompatLevel.newest()).flatten()
+    sent = elements.dictionary_encode().dictionary.to_pylist()
+    if not sent:
         return pl.Series(name, [[]], dtype=_LIST).new_from_index(0, len(column))
-    spellings = countries.by_spelling | {NONE.upper(): NONE}
-    sent = column.explode().drop_nulls().unique()
-    code_of = dict(zip(sent.to_list(), _spelled(sent, spellings), strict=True))
-    single = column.list.first()
-    if lengths.max() == 1 and single.is_in(list(countries.codes)).all():
+    code_of = {text: NONE if text.strip().upper() == NONE.upper() else _code(text, countries) for text in sent}
+    is_whole = not column.null_count() and not elements.null_count
+    if is_whole and all(code == text != NONE for text, code in code_of.items()):
         return column  # spelled as they are stored
     codes = pl.col(name).list.eval(pl.element().replace_strict(code_of, default=None, return_dtype=pl.String))
     known = ~pl.col("codes").list.eval(pl.element().is_null()).list.any()
@@ -54,6 +51,6 @@ def country_lists(column: pl.Series, countries: Countries) -> pl.Series:
     )
 
 
-def _spelled(texts: pl.Series, spellings: Mapping[str, str]) -> list[str | None]:
-    """What each text stands for; for few texts and many spellings, of which Polars would build a table every time."""
-    return [spellings.get(text) for text in texts.str.strip_chars().str.to_uppercase().to_list()]
+def _code(text: str, countries: Countries) -> str | None:
+    """What a text stands for: of few texts and many spellings Polars would build a table every time."""
+    return countries.by_spelling.get(text.strip().upper())

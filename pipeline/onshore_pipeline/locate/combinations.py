@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import polars as pl
 
-from onshore_pipeline.distinct import encoded
+from onshore_pipeline.distinct import encoded, positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -56,12 +56,8 @@ def combined(parts: Sequence[Numbered], height: int, put_together: pl.Expr) -> p
     if not used:
         return None
     rows, which = combinations([part.which for part in used], height)
-    at = [pl.Series(part.which[rows]) for part in used]
-    columns = [
-        part.values.gather(numbers.set(numbers < 0, None)).alias(str(number))
-        for number, (part, numbers) in enumerate(zip(used, at, strict=True))
-    ]
-    return pl.DataFrame(columns).select(put_together).to_series()[which]
+    columns = [part.values[positions(part.which[rows])].alias(str(number)) for number, part in enumerate(used)]
+    return pl.DataFrame(columns).select_seq(put_together).to_series()[which]
 
 
 def combinations(columns: Iterable[Codes], height: int) -> tuple[Codes, Codes]:

@@ -51,16 +51,10 @@ def key_places(events: pl.DataFrame, context: Context) -> tuple[list[pl.Series],
         place["country"].zip_with(~infers, by_custodian).alias("key_country"),
         place["basis"].zip_with(~infers, inferred).alias("key_country_basis"),
     ]
-    told = pl.DataFrame(
-        {"claim": place["claim"], "infers": infers, "sent": holder_sent, "custodian": custodian}
-    ).select(
-        party_text(
-            "key",
-            pl.when("infers").then(pl.lit("custodian")).otherwise("claim"),
-            pl.when(pl.col("sent").is_not_null())
-            .then(pl.lit("sent"))
-            .when(pl.col("custodian").is_not_null())
-            .then(pl.lit("registered")),
-        ).alias("key")
+    registered = pl.Series(["registered"]).zip_with(custodian.is_not_null(), pl.Series([None], dtype=pl.String))
+    told = party_text(
+        "key",
+        pl.Series(["custodian"]).zip_with(infers, place["claim"]),
+        pl.Series(["sent"]).zip_with(holder_sent.is_not_null(), registered),
     )
-    return columns, place["contradiction"].alias("key"), told.to_series()
+    return columns, place["contradiction"].alias("key"), told.alias("key")

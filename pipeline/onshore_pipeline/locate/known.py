@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.distinct import by_distinct, looked_up
+from onshore_pipeline.distinct import by_distinct, is_true, looked_up
 from onshore_pipeline.locate import codes, hosts, ownership, regions
 from onshore_pipeline.locate.claims import weigh
 from onshore_pipeline.locate.provenance import party_text
@@ -27,11 +27,7 @@ _OPERATOR: Final[dict[str, pl.DataType]] = {"operator": pl.String(), "is_hosting
 _ENTRY: Final = ("region", "region_set", "resource", "resource_set", "host", "host_set", "network", "geoip", "registry")
 _AS_THEY_ARE: Final = ("attested", "sensor", "attestation", "person", "network", "geoip", "registry")
 _ASSERTED: Final = ("declared", "attestation", "region", "resource", "facility", "person", "network")
-_BASES: Final = [
-    pl.lit("attested").alias("attested_basis"),
-    pl.lit("observed").alias("sensor_basis"),
-    *(pl.lit("asserted").alias(f"{name}_basis") for name in _ASSERTED),
-]
+_BASES: Final = {"attested": "attested", "sensor": "observed", **dict.fromkeys(_ASSERTED, "asserted")}
 
 
 class Known:
@@ -58,14 +54,14 @@ class Known:
     def answers(self) -> pl.DataFrame:
         """`party.ANSWERS` of each row."""
         place = weigh(self._claims(), self._party)
-        disputes = pl.DataFrame([place.get_column("contradiction"), self._owners_that_disagree()])
+        disputes = [place.get_column("contradiction"), self._owners_that_disagree()]
         return pl.DataFrame(
             [
                 place.get_column("country"),
                 place.get_column("basis").alias("country_basis"),
                 place.get_column("candidates").alias("country_candidates"),
                 *self._ownership(),
-                disputes.select(pl.concat_list(pl.all()).list.drop_nulls().alias("contradictions")).to_series(),
+                _listed(disputes).alias("contradictions"),
                 self._provenance(place.get_column("claim")),
             ]
         )
@@ -84,23 +80,30 @@ class Known:
                 kinds["facility"].alias("facility_label"),
                 *(self._host.get_column(name) for name in ("host", "host_set", "host_label", "host_basis")),
             ]
-        ).with_columns(_BASES)
-        claims = claims.with_columns(self._without_registry(claims))
-        claims = self._without_entry_points(claims)
-        return claims.drop(column.name for column in claims.get_columns() if column.null_count() == claims.height)
+        )
+        claims = self._without_entry_points(claims.with_columns(self._without_registry(claims["registry"])))
+        made = [column for column in claims.get_columns() if column.null_count() < claims.height]
+        if not made:
+            return pl.DataFrame(height=claims.height)
+        names = dict.fromkeys(column.name.removesuffix("_set") for column in made)
+        bases = (
+            pl.Series(f"{name}_basis", [_BASES[name]]).new_from_index(0, claims.height)
+            for name in names
+            if name in _BASES
+        )
+        return pl.DataFrame([*made, *bases])
 
-    def _without_registry(self, claims: pl.DataFrame) -> pl.Series:
+    def _without_registry(self, registry: pl.Series) -> pl.Series:
         """Where a cloud operator is at work the registry tells where addresses were bought, not where they are."""
-        registry = claims["registry"]
         if registry.null_count() == len(registry):
             return registry
-        by_asn = self._operator["is_hosting"].fill_null(False)
+        by_asn = is_true(self._operator["is_hosting"])
         hosted = self._provider.is_not_null() | self._host["host_provider"].is_not_null() | by_asn
         return registry.set(hosted, None) if hosted.any() else registry
 
     def _without_entry_points(self, claims: pl.DataFrame) -> pl.DataFrame:
         """A host that passes calls on, or a cross-region model, is only where the call enters."""
-        reroutes = self._host["reroutes"].fill_null(False)
+        reroutes = is_true(self._host["reroutes"])
         entry = (
             claims.with_columns(
                 pl.when(reroutes).then(None).otherwise(pl.col(name)).alias(name) for name in ("geoip", "registry")
@@ -108,9 +111,11 @@ class Known:
             if reroutes.any()
             else claims
         )
-        profiled = self._host["has_profiles"].fill_null(False) | (self._provider == "aws").fill_null(False)
         models = self._kinds["model"]
-        if models.null_count() == len(models) or not profiled.any():
+        if models.null_count() == len(models):
+            return entry
+        profiled = is_true(self._host["has_profiles"]) | self._provider.eq_missing("aws")
+        if not profiled.any():
             return entry
         profile = regions.profile_places(self._kinds.select(pl.when(profiled).then("model")).to_series(), self._context)
         entered = profile["profile"].is_not_null()
@@ -128,7 +133,7 @@ class Known:
         kinds = self._kinds
         sent = {"sent": kinds["entity"]}
         if self._party == "actor":
-            by_registry = kinds["employer_registered"].fill_null(False)
+            by_registry = is_true(kinds["employer_registered"])
             employer = kinds["employer"]
             return sent | {"employer": employer.set(by_registry, None), "person": employer.set(~by_registry, None)}
         return sent | {
@@ -143,12 +148,11 @@ class Known:
 
     def _provenance(self, place: pl.Series) -> pl.Series:
         """This party's part of `provenance`, null where nothing is known."""
-        said = [(name, owner) for name, owner in self._owners.items() if owner.null_count() < len(owner)]
-        frame = pl.DataFrame([place.alias("place"), *(owner.alias(name) for name, owner in said)])
-        owner = pl.coalesce(
-            *(pl.when(pl.col(name).is_not_null()).then(pl.lit(name)) for name, _ in said), pl.lit(None, pl.String)
-        )
-        return frame.select(party_text(self._party, pl.col("place"), owner).alias("provenance")).to_series()
+        owner = pl.Series([None], dtype=pl.String).new_from_index(0, len(place))
+        for name, said in reversed(self._owners.items()):
+            if said.null_count() < len(said):
+                owner = pl.Series([name]).zip_with(said.is_not_null(), owner)
+        return party_text(self._party, place, owner).alias("provenance")
 
     def _ownership(self) -> list[pl.Series]:
         """asn, entity, entity_country, control_country."""
@@ -179,7 +183,15 @@ class Known:
             return pl.Series("owners", [None], dtype=pl.String).new_from_index(0, len(network))
         named = {"provider": self._provider, "host": by_host, "network": network, "asn": self._kinds["asn"]}
         frame = pl.DataFrame({**named, **owner, "run by": self._region["region_operator"]})
-        return frame.select(_disagreement(self._party)).to_series()
+        return frame.select_seq(_disagreement(self._party)).to_series()
+
+
+def _listed(texts: list[pl.Series]) -> pl.Series:
+    """Lists of what is there."""
+    said = [column for column in texts if column.null_count() < len(column)]
+    if not said:
+        return pl.Series([[]], dtype=_LIST).new_from_index(0, len(texts[0]))
+    return pl.DataFrame(said).select_seq(pl.concat_list(pl.all()).list.drop_nulls()).to_series()
 
 
 @cache

@@ -32,6 +32,7 @@ CLAIM_COLUMNS: Final = (
     "rtt_ms",
     "object_place",
 )
+_LEFT_OUT: Final = (*CLAIM_COLUMNS, "sensor")
 _LIST: Final = pl.List(pl.String)
 _SENT: Final = ("declared_country", "provider", "region", "facility", "host", "asn", "entity")
 # Formats whose records name a region for a cross-region model only where they say that it ran there.
@@ -100,19 +101,17 @@ def _locate(events: pl.DataFrame, context: Context) -> pl.DataFrame:
     shorter = impossible_round_trips(events["rtt_ms"], found["source_country"], found["destination_country"], context)
     disputes += _lists(key_dispute, *(shorter or ()))
     told += [known] if (known := numbered(key_told)) else []
-    whole = (
-        events.drop(CLAIM_COLUMNS)
-        .drop("sensor", strict=False)
-        .with_columns(
-            *located,
-            *key,
-            *_transit(events, context),
-            codes.country_codes(events["actor_nationality"], context.countries),
-            codes.country_lists(events["home_jurisdictions"], context.countries),
-            _contradictions(disputes, events.height),
-            _provenance(told, events.height),
-        )
+    added = (
+        *located,
+        *key,
+        *_transit(events, context),
+        codes.country_codes(events["actor_nationality"], context.countries),
+        codes.country_lists(events["home_jurisdictions"], context.countries),
+        _contradictions(disputes, events.height),
+        _provenance(told, events.height),
     )
+    columns = {column.name: column for column in events.get_columns() if column.name not in _LEFT_OUT}
+    whole = pl.DataFrame(list((columns | {column.name: column for column in added}).values()))
     of_data = registered.with_data(whole, events["object_place"], context)
     return registered.with_permissions(of_data, context)
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import polars as pl
 
-from onshore_pipeline.distinct import nulls
+from onshore_pipeline.distinct import nulls, positions
 from onshore_pipeline.locate import addresses
 from onshore_pipeline.locate.combinations import Numbered, codes_of, combinations
 from onshore_pipeline.locate.known import Known
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -102,14 +102,14 @@ def party_answers(
     rows, which = combinations([*codes, which_place] if said.height else codes, height)
     kinds = pl.DataFrame(
         [
-            given[name].gather(rows).alias(name) if name in given else nulls(len(rows), {name: kind}).to_series()
+            given[name][rows].alias(name) if name in given else nulls(len(rows), {name: kind}).to_series()
             for name, kind in INPUTS.items()
         ]
     )
-    at = pl.Series(which_place[rows])
-    place = said[at.set(at < 0, None)] if said.height else nulls(len(rows), addresses.SCHEMA)
+    place = said[positions(which_place[rows])] if said.height else nulls(len(rows), addresses.SCHEMA)
     asn = kinds["asn"].zip_with(kinds["asn"].is_not_null(), place["asn"])
-    kinds = kinds.with_columns(asn).hstack(place.drop("asn").get_columns())
+    own = (asn if column.name == "asn" else column for column in kinds.get_columns())
+    kinds = pl.DataFrame([*own, *(column for column in place.get_columns() if column.name != "asn")])
     answers, values = _remembered(party, kinds, context)
     each = pl.Series(which, dtype=pl.UInt32)
     spread = {column.name: _spread(column, each) for column in answers.get_columns() if column.name not in _NUMBERED}
@@ -139,7 +139,7 @@ class _Values:
         numbers = [self._numbers.setdefault(each, len(self._numbers)) if each else -1 for each in keys]
         fresh = [position for position, number in enumerate(numbers) if number >= known]
         first = {numbers[position]: position for position in reversed(fresh)}
-        self.values = pl.concat([self.values, said.gather([first[number] for number in sorted(first)])], rechunk=True)
+        self.values = pl.concat([self.values, said[[first[number] for number in sorted(first)]]], rechunk=True)
         return pl.Series(said.name, numbers, dtype=pl.Int64)
 
 
@@ -153,29 +153,38 @@ class _Answers:
 
     def forget(self) -> None:
         """Begin anew."""
-        self.at: dict[tuple[object, ...], int] = {}
+        self.at: dict[tuple[str, ...], dict[tuple[object, ...], int]] = {}
         self.answers = pl.DataFrame(schema=_KEPT)
         self.numbered = {name: _Values(ANSWERS[name]) for name in _NUMBERED}
 
-    def add(self, keys: Sequence[tuple[object, ...]], answers: pl.DataFrame) -> None:
-        """Keep the answers to `keys`."""
+    def of(self, columns: tuple[str, ...]) -> dict[tuple[object, ...], int]:
+        """Which answers those have that depend on these columns, the others being null, by their values."""
+        return self.at.setdefault(columns, {})
+
+    def add(self, answers: pl.DataFrame) -> range:
+        """Keep answers; where they are."""
         first = self.answers.height
-        fresh = answers.with_columns(values.numbers_of(answers[name]) for name, values in self.numbered.items())
-        self.answers = pl.concat([self.answers, fresh.select(list(_KEPT))], rechunk=True)
-        self.at.update((key, first + number) for number, key in enumerate(keys))
+        fresh = {name: values.numbers_of(answers[name]) for name, values in self.numbered.items()}
+        kept = pl.DataFrame([fresh[name] if name in fresh else answers[name] for name in _KEPT])
+        self.answers = pl.concat([self.answers, kept], rechunk=True)
+        return range(first, self.answers.height)
 
 
 def _remembered(party: str, kinds: pl.DataFrame, context: Context) -> tuple[pl.DataFrame, dict[str, pl.Series]]:
     """A row of `_KEPT` a kind, and the values that it numbers."""
     memory = context.memory.get(party, _Answers)
-    keys = kinds.rows()
+    # Most columns say nothing in most batches: a key without them is made and looked up in a third of the time.
+    said = [column for column in kinds.get_columns() if column.null_count() < kinds.height]
+    columns = tuple(column.name for column in said)
+    keys = list(zip(*(column.to_list() for column in said), strict=True)) if said else [()] * kinds.height
     with memory.lock:
-        new = [row for row, key in enumerate(keys) if key not in memory.at]
+        at = memory.of(columns)
+        new = [row for row, key in enumerate(keys) if key not in at]
         if new:
-            if len(memory.at) + len(new) > _MOST_REMEMBERED:
+            if memory.answers.height + len(new) > _MOST_REMEMBERED:
                 memory.forget()
-                new = list(range(len(keys)))
+                at, new = memory.of(columns), list(range(len(keys)))
             asked = kinds if len(new) == kinds.height else kinds[new]
-            memory.add([keys[row] for row in new], Known(party, asked, context).answers())
-        found = memory.answers[pl.Series([memory.at[key] for key in keys], dtype=pl.UInt32)]
+            at.update(zip((keys[row] for row in new), memory.add(Known(party, asked, context).answers()), strict=True))
+        found = memory.answers[pl.Series([at[key] for key in keys], dtype=pl.UInt32)]
         return found, {name: values.values for name, values in memory.numbered.items()}

@@ -7,8 +7,9 @@ import polars as pl
 from onshore_pipeline.domain.provenance import UNKNOWN
 
 
-def party_text(subject: str, place: pl.Expr, owner: pl.Expr) -> pl.Expr:
+def party_text(subject: str, place: pl.Series, owner: pl.Series) -> pl.Series:
     """`destination=region/provider` of the names of claims; null where both are."""
-    known = place.is_not_null() | owner.is_not_null()
-    parts = (pl.lit(f"{subject}="), place.fill_null(UNKNOWN), pl.lit("/"), owner.fill_null(UNKNOWN))
-    return pl.when(known).then(pl.concat_str(parts))
+    unknown = pl.Series([UNKNOWN])
+    has_place, has_owner = place.is_not_null(), owner.is_not_null()
+    text = f"{subject}=" + place.zip_with(has_place, unknown) + "/" + owner.zip_with(has_owner, unknown)
+    return text.zip_with(has_place | has_owner, pl.Series([None], dtype=pl.String))

@@ -64,8 +64,10 @@ def with_data(events: pl.DataFrame, places: pl.Series, context: Context) -> pl.D
         events = with_weights(events, of_weights).with_columns(
             _or(events[column], of_weights[said]) for said, column in _ABOUT_DATA.items()
         )
-    weights = events["action"].str.starts_with("model.weights").fill_null(False)
-    models = events.select(pl.when(weights).then(pl.coalesce("model_served", "model_requested"))).to_series()
+    models = None
+    if registered.models_by_name is not None:
+        weights = pl.col("action").str.starts_with("model.weights")
+        models = events.select(pl.when(weights).then(pl.coalesce("model_served", "model_requested"))).to_series()
     looked = (
         (events["dataset"], registered.datasets, "dataset"),
         (events["object_digest"], registered.models_by_digest, "digest"),
