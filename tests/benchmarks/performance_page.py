@@ -158,6 +158,18 @@ def _pace(name: str, part: str, floor: float, aim: float) -> Callable[[Results],
     return measure
 
 
+def _locating(results: Results) -> tuple[str, bool, bool]:
+    mixed = results["locate"]["mixed_addresses"]
+    cost = mixed["cpu_us_an_event"]
+    measured = f"{cost['new']} µs, {mixed['addresses']:,} addresses never met before (met: {cost['again']} µs)"
+    return measured, cost["new"] <= 0.5, False
+
+
+def _judging(results: Results) -> tuple[str, bool, bool]:
+    cost = results["judge"]["cpu_us_an_event"]
+    return f"{cost} µs", cost <= 0.5, False
+
+
 def _windows(results: Results) -> tuple[str, bool, bool]:
     live = results["windows"]["live_keys"]
     peak = max(each["job"] for each in live["peak_memory_mib"].values())
@@ -170,6 +182,8 @@ _BUDGET = (
     ("the same against a per-record program with the same result, in one run", "8 times", "15 times", _ratio),
     ("against the afternoon's, which does much less", "", "", _afternoon),
     ("share of ingest CPU spent on sealing", "45 %", "30 %", _sealing),
+    ("locating a batch with 20k addresses, CPU an event", "0.5 µs", "", _locating),
+    ("judging by all controls, CPU an event", "0.5 µs", "", _judging),
     ("worker peak memory, any backlog", "1 GiB", "512 MiB", _worker),
     ("idle `onshore up`, all processes", "1.5 GiB", "800 MiB", _idle),
     ("dashboard view over 50M events, p95", "300 ms", "100 ms", _view),

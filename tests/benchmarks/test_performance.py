@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from performance import Done, Step, run
+import json
+from typing import TYPE_CHECKING
+
+from performance import STEPS, Done, Step, kept, run
 from performance_page import page
 from performance_sections import workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_benchmark_that_fails_stands_in_the_page_with_its_reason() -> None:
@@ -40,6 +46,20 @@ def test_what_was_measured_stands_against_its_budget() -> None:
     assert "| 5 s | 2 s | not measured |  |" in text
 
 
+def test_what_is_asked_of_stages_stands_against_its_budget() -> None:
+    about = {"date": "d", "commit": "c", "processor": "p", "cores": 2, "memory_gib": 1.0, "system": "s", "python": "3",
+             "libraries": {}, "load_before": 0.1}  # fmt: skip
+    told = {"cpu_us_an_event": 0.51, "wall_us_an_event": 0.5, "baseline": None, "ratio": None, "machine": about}
+    mixed = {"addresses": 18_309, "cpu_us_an_event": {"first": 0.9, "new": 0.5, "again": 0.3}}
+    done = {
+        "judge": Done(Step("judge", "onshore bench judge", 1), told),
+        "locate": Done(Step("locate", "onshore bench locate", 1), {**told, "mixed_addresses": mixed}),
+    }
+    text = page(done, took_s=60, small=False)
+    assert "| judging by all controls, CPU an event | 0.5 µs |  | 0.51 µs | **no** |" in text
+    assert "| 0.5 µs |  | 0.5 µs, 18,309 addresses never met before (met: 0.3 µs) | floor |" in text
+
+
 def test_several_workers_stand_beside_one() -> None:
     done = {
         f"workers-{count}": Done(
@@ -52,3 +72,12 @@ def test_several_workers_stand_beside_one() -> None:
     assert "| `onshore bench ingest --workers 1` | 1 | 10,000 | 1.00 | worker 12.5 |" in told
     assert "| `onshore bench ingest --workers 2` | 2 | 19,000 | 1.90 | worker 12.5 |" in told
     assert workers({}) == []
+
+
+def test_what_an_earlier_run_measured_is_not_measured_again(tmp_path: Path) -> None:
+    step = next(each for each in STEPS if each.name == "judge")
+    line = {"name": "judge", "command": step.command, "took_s": 3.5, "result": {"events": 1}}
+    other = {**line, "name": "locate"}  # its command has changed since
+    (tmp_path / "kept").write_text("\n".join(json.dumps(each) for each in (line, other, {**line, "name": "gone"})))
+    assert kept(tmp_path / "kept") == {"judge": Done(step, {"events": 1}, took_s=3.5)}
+    assert kept(tmp_path / "nothing") == kept(None) == {}
