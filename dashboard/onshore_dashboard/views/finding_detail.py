@@ -71,16 +71,13 @@ def _what_happened(finding: dict[str, Any]) -> list[tuple[str, str | Html | None
     named = [
         (key.replace("_", " "), _with_country(key, value)) for key, value in fingerprint(str(finding["fingerprint"]))
     ]
+    standing = _standing(finding)
     return [
         *named,
         ("first seen", _stated(finding["first_seen"])),
         ("last seen", _stated(finding["last_seen"])),
-        (
-            "events",
-            number(finding["events"]) + ("" if finding["events"] else ": nothing violates the control any more"),
-        ),
-        ("bytes", size(finding["bytes"])),
-        *_stands(finding),
+        *_counted(finding, standing),
+        *(_stands(standing) if standing else ()),
         ("finding", Html(f"<code>{text(finding['finding'])}</code>")),
     ]
 
@@ -89,11 +86,16 @@ def _standing(finding: dict[str, Any]) -> Standing | None:
     return finding_standings.standing_of(session.CALM, str(finding["finding"]), session.now(), session.folders())
 
 
-def _stands(finding: dict[str, Any]) -> list[tuple[str, str | Html | None]]:
+def _counted(finding: dict[str, Any], standing: Standing | None) -> list[tuple[str, str | Html | None]]:
+    """How many events and bytes; how many windows, sequences or absences, of which bytes say nothing."""
+    left = "" if finding["events"] else ": nothing violates the control any more"
+    if standing is not None and standing.looks_at != "event":
+        return [("violated by", standing.counted + left)]
+    return [("events", number(finding["events"]) + left), ("bytes", size(finding["bytes"]))]
+
+
+def _stands(standing: Standing) -> list[tuple[str, str | Html | None]]:
     """State, owner, waiver and clocks."""
-    standing = _standing(finding)
-    if standing is None:
-        return []
     waiver, now = standing.waiver, session.now()
     told: list[tuple[str, str | Html | None]] = [
         (

@@ -42,13 +42,20 @@ def show_findings(
         title = titles.get(row["control_id"], row["control_id"])
         about.page_link(target, label=plain(title), query_params={"finding": row["finding"]})
         about.html(f'<div class="on-small">{text(row["control_id"])} · {fingerprint_line(row)}</div>')
-        if (standing := standings.get(row["finding"])) is not None:
+        standing = standings.get(row["finding"])
+        if standing is not None:
             about.html(f'<div class="on-small">{standing_line(standing, now)}</div>')
         last = seen(row["last_seen"], now, CREDIBLE_AHEAD)
         figures.html(
-            f"<div><b>{number(row['events'])}</b> events, {size(row['bytes'])}"
-            f'<div class="on-small">{text(row["tenant"])} · last seen {last}</div></div>'
+            f'<div>{_counted(row, standing)}<div class="on-small">{text(row["tenant"])} · last seen {last}</div></div>'
         )
+
+
+def _counted(row: Mapping[str, Any], standing: Standing | None) -> Html:
+    """How many events and bytes; how many windows, sequences or absences, of which bytes say nothing."""
+    if standing is not None and standing.looks_at != "event":
+        return text(standing.counted)
+    return Html(f"<b>{number(row['events'])}</b> event{'' if row['events'] == 1 else 's'}, {size(row['bytes'])}")
 
 
 def standing_line(standing: Standing, now: datetime) -> Html:

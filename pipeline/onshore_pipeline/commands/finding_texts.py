@@ -35,7 +35,7 @@ def lines(standing: Standing, now: datetime) -> list[str]:
     if standing.waiver is not None:
         last.append(f"          {_waived(standing)}")
     what = f"{standing.finding_id[:8]}  {standing.severity:<8} {standing.state}{owner}  {standing.control_id}"
-    seen = f"{standing.events:,} events{_nothing_left(standing)}, last {standing.last_seen:%Y-%m-%d %H:%M} UTC"
+    seen = f"{standing.counted}{_nothing_left(standing)}, last {standing.last_seen:%Y-%m-%d %H:%M} UTC"
     return [f"{what}  {standing.tenant}  {seen}", f"          {about}", *last]
 
 
@@ -57,6 +57,7 @@ def details(
 ) -> list[str]:
     """Everything about one finding; `deleted` of its events are gone, `restated` is what late events changed."""
     gone = f"; retention deleted {deleted:,} of them" if deleted else ""
+    size = f", {standing.bytes:,} bytes" if standing.looks_at == "event" else ""
     life = standing.life
     overridden = f" (its control says {standing.control_severity})" if life.severity else ""
     told = [
@@ -68,7 +69,7 @@ def details(
         *((("waiver", _waived(standing)),) if standing.waiver is not None else ()),
         ("owner", life.owner or "nobody"),
         *((name.replace("_", " "), _short(value)) for name, value in standing.fingerprint.items()),
-        ("events", f"{standing.events:,}, {standing.bytes:,} bytes{gone}{_nothing_left(standing)}"),
+        ("violated by", f"{standing.counted}{size}{gone}{_nothing_left(standing)}"),
         ("first seen", _utc(standing.first_seen)),
         ("last seen", _utc(standing.last_seen)),
         *((("restated on", _utc(standing.restated_on)),) if standing.restated_on else ()),
@@ -159,6 +160,7 @@ def as_json(standing: Standing, now: datetime, restated: Sequence[Restatement] =
         "fingerprint": dict(standing.fingerprint),
         "first_seen": standing.first_seen.isoformat(),
         "last_seen": standing.last_seen.isoformat(),
+        "looks_at": standing.looks_at,
         "events": standing.events,
         "bytes": standing.bytes,
         "aware_at": _iso(life.aware_at),

@@ -97,15 +97,18 @@ GROUP BY finding, closed, version
 _RESTATED: Final = f"""
 SELECT toString(finding_id) AS finding, max(stated_at) AS at FROM {SAID} WHERE before != '' GROUP BY finding
 """  # noqa: S608 - fixed text
-_CONTROLS: Final = "SELECT DISTINCT toString(control_id) AS control_id FROM windowed_verdicts_built"
+_CONTROLS: Final = """
+SELECT toString(control_id) AS control_id, argMax(toString(looks_at), generation) AS looks_at
+FROM windowed_verdicts_built GROUP BY control_id
+"""
 # Parameters travel in the URL.
 _AT_ONCE: Final = 500
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def windowed_controls(store: Store) -> frozenset[str]:
-    """The controls whose findings are of windows, sequences or absences."""
-    return frozenset(store.frame(_CONTROLS)["control_id"])
+def windowed_controls(store: Store) -> dict[str, str]:
+    """The controls whose findings are of windows, sequences or absences, and which: `window`, `sequence`, `absence`."""
+    return dict(store.frame(_CONTROLS).select("control_id", "looks_at").iter_rows())
 
 
 def last_restated(store: Store, windowed: Collection[str]) -> dict[str, datetime]:

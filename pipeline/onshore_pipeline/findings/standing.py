@@ -54,6 +54,7 @@ class Standing:
     Attributes:
         severity: as a person gave it, else the control's, which is `control_severity`.
         fingerprint: what its events have in common, in the control's order.
+        looks_at: what `events` counts: 'event', or 'window', 'sequence' or 'absence', of which `bytes` says nothing.
         state: 'waived' while a waiver is in force for it; what lies below is `life.state`.
         waiver: that waiver.
         deadlines: its clocks, the control's own first.
@@ -72,6 +73,7 @@ class Standing:
     fingerprint: Mapping[str, str]
     first_seen: datetime
     last_seen: datetime
+    looks_at: str
     events: int
     bytes: int
     state: State
@@ -80,6 +82,11 @@ class Standing:
     waiver: Waiver | None
     waivers: tuple[Waiver, ...]
     restated_on: datetime | None
+
+    @property
+    def counted(self) -> str:
+        """How many of what violate the control, such as `1 event` or `3 windows`."""
+        return f"{self.events:,} {self.looks_at}{'' if self.events == 1 else 's'}"
 
     @property
     def due(self) -> Deadline | None:
@@ -179,7 +186,8 @@ def standings(
         fingerprint = dict(zip(row["keys"], row["texts"], strict=True))
         covering = [each for each in waivers if each.covers(row["tenant"], row["control_id"], fingerprint)]
         clocks = incident_deadlines(texts, row["control_id"], incident, life, where.holidays)
-        found.append(_standing(row, fingerprint, life, clocks, covering, now, restated.get(finding)))
+        looks_at = of_windows.get(row["control_id"], "event")
+        found.append(_standing(row, fingerprint, looks_at, life, clocks, covering, now, restated.get(finding)))
     return sorted(filter(lambda each: _is_wanted(each, wanted), found), key=_order)
 
 
@@ -240,6 +248,7 @@ def _seen_first(row: Mapping[str, Any]) -> Incident:
 def _standing(
     row: Mapping[str, Any],
     fingerprint: Mapping[str, str],
+    looks_at: str,
     life: Life,
     clocks: tuple[Deadline, ...],
     waivers: Sequence[Waiver],
@@ -260,6 +269,7 @@ def _standing(
         fingerprint=fingerprint,
         first_seen=row["first_seen"],
         last_seen=row["last_seen"],
+        looks_at=looks_at,
         events=row["events"],
         bytes=row["bytes"],
         state="waived" if waived else life.state,

@@ -36,7 +36,8 @@ def standing(*waivers: Waiver, steps: tuple[Step, ...] = ()) -> Standing:
     return Standing(
         finding_id="f", tenant="acme", domain="data_movement", control_id="ACME-01", control_version=1,
         kind="violation", severity="high", control_severity="high", fingerprint={}, first_seen=START, last_seen=START,
-        events=1, bytes=1, state=lived.state, life=lived, deadlines=(), waiver=None, waivers=waivers, restated_on=None,
+        looks_at="event", events=1, bytes=1, state=lived.state, life=lived, deadlines=(), waiver=None, waivers=waivers,
+        restated_on=None,
     )  # fmt: skip
 
 
