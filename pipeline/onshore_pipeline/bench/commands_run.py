@@ -28,7 +28,7 @@ _REST_WITHIN_S: Final = 300
 _MANY: Final = 100_000
 # What windows come to is looked for after so long at the latest.
 _REST_S: Final = 32
-_RESTING: Final = 0.1  # CPU seconds a second, of store and sequencer together
+_RESTING: Final = 0.2  # CPU seconds a second, of store and sequencer together; half of it at rest on a slow machine
 
 
 def told_of(took: Mapping[str, float], events: int) -> dict[str, Any]:
