@@ -81,6 +81,7 @@ def test_a_violation_that_was_restated_is_no_recurrence_of_what_was_closed(pipel
     house, tenant = house_of(pipeline, tmp_path, "ACME-03", counted(control="ACME-03", below=True)), uuid4().hex
     export(house, tenant, LONG_AGO, 60)
     assert house.finding(tenant).events == 1
+    assert "1 window, last" in finding_texts.lines(house.finding(tenant), datetime.now(UTC))[0]
     house.act(tenant, life.RESOLVE)
     later = DAY + timedelta(days=3)
     export(house, tenant, datetime.now(UTC), 100, now=later)
@@ -110,7 +111,7 @@ def test_a_finding_whose_violations_were_restated_says_so_and_stays_for_a_person
     assert [step.action for step in steps] == [life.ACKNOWLEDGE, RESTATEMENT]
     assert steps[-1].state == "acknowledged"
     shown = "\n".join(finding_texts.details(found, now, 0, [restated]))
-    assert "0 bytes, nothing violates the control any more" in shown
+    assert f"{'violated by':<18} 0 windows, nothing violates the control any more" in shown
     assert "violated -> satisfied; no violation left: acknowledged" in shown
     assert "nothing is left of 1 of them" in finding_texts.summary([found], 1)
     told = finding_texts.restatement_json(restated)
