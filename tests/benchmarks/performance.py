@@ -78,7 +78,7 @@ STEPS = (
             f"workers-{count}",
             "onshore bench ingest --events 200000 --rounds 1 --alone --partitions 6 --worker-share 0.2"
             f" --workers {count}",
-            150,
+            300,
             kafka=True,
             small="--events 20000",
         )
