@@ -39,6 +39,7 @@ STYLE: Final = f"""<style>
 [data-testid="stStatusWidget"] {{ display: none; }}
 [data-testid="stMainBlockContainer"] {{ max-width: 1500px; }}
 .on-lead {{ font-size: 1rem; margin: 0 0 .3rem; max-width: 75ch; }}
+.on-pair {{ white-space: nowrap; }}
 .on-note, .on-empty {{ opacity: .78; font-size: .9rem; margin: .1rem 0 .3rem; max-width: 110ch; }}
 .on-empty {{ padding: .6rem 0; }}
 .on-unknown {{ opacity: .65; font-style: italic; }}

@@ -91,7 +91,10 @@ def _counted(finding: dict[str, Any], standing: Standing | None) -> list[tuple[s
     left = "" if finding["events"] else ": nothing violates the control any more"
     if standing is not None and standing.looks_at != "event":
         return [("violated by", standing.counted + left)]
-    return [("events", number(finding["events"]) + left), ("bytes", size(finding["bytes"]))]
+    return [
+        ("events", number(finding["events"]) + left),
+        ("bytes", size(finding["bytes"]) if finding["bytes"] else "none stated"),
+    ]
 
 
 def _stands(standing: Standing) -> list[tuple[str, str | Html | None]]:

@@ -55,7 +55,8 @@ def _counted(row: Mapping[str, Any], standing: Standing | None) -> Html:
     """How many events and bytes; how many windows, sequences or absences, of which bytes say nothing."""
     if standing is not None and standing.looks_at != "event":
         return text(standing.counted)
-    return Html(f"<b>{number(row['events'])}</b> event{'' if row['events'] == 1 else 's'}, {size(row['bytes'])}")
+    stated = f", {size(row['bytes'])}" if row["bytes"] else ""  # no event said how much it was
+    return Html(f"<b>{number(row['events'])}</b> event{'' if row['events'] == 1 else 's'}{stated}")
 
 
 def standing_line(standing: Standing, now: datetime) -> Html:

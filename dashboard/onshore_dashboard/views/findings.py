@@ -59,7 +59,9 @@ def show() -> None:
 def _counted(found: Sequence[Standing]) -> Html:
     by_severity = finding_standings.counted(found)
     parts = " ".join(
-        f"{severity(level)} {number(by_severity[level])}" for level in SEVERITIES[::-1] if by_severity[level]
+        f'<span class="on-pair">{severity(level)} {number(by_severity[level])}</span>'
+        for level in SEVERITIES[::-1]
+        if by_severity[level]
     )
     waived = sum(each.waiver is not None for each in found)
     waiting = f" {number(waived)} of them wait under a waiver." if waived else ""

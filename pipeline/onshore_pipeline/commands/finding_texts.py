@@ -57,7 +57,7 @@ def details(
 ) -> list[str]:
     """Everything about one finding; `deleted` of its events are gone, `restated` is what late events changed."""
     gone = f"; retention deleted {deleted:,} of them" if deleted else ""
-    size = f", {standing.bytes:,} bytes" if standing.looks_at == "event" else ""
+    size = f", {standing.bytes:,} bytes" if standing.bytes else ""  # 0: no event said how much it was
     life = standing.life
     overridden = f" (its control says {standing.control_severity})" if life.severity else ""
     told = [
