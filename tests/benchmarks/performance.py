@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onshore_pipeline.bench.machine import machine
 from performance_page import page
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ CHECKOUT = Path(__file__).parents[2]
 # The whole of it; what does not fit any more stands in the page as not run.
 WITHIN_S = 45 * 60.0
 PAGE = CHECKOUT / "docs" / "performance.md"
+_SAME = ("processor", "cores", "memory_gib", "system", "python", "libraries", "commit")
 
 
 @dataclass
@@ -152,16 +154,22 @@ def _kafka() -> Iterator[dict[str, str]]:
         yield {"ONSHORE_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap}
 
 
-def kept(path: Path | None) -> dict[str, Done]:
-    """What an earlier run measured of the steps there are, from the file that it wrote line by line."""
+def kept(path: Path | None, now: Mapping[str, Any]) -> dict[str, Done]:
+    """What an earlier run measured of the steps there are, from the file that it wrote line by line.
+
+    Of another commit, machine or library than `now` has nothing counts: a page is about one of each.
+    """
     if path is None or not path.exists():
         return {}
-    told = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    # A line without its end was being written when the run ended.
+    told = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line[-1] == "\n"]
     steps = {step.name: step for step in STEPS}
     return {
         each["name"]: Done(steps[each["name"]], each["result"], took_s=each["took_s"])
         for each in told
-        if each["name"] in steps and each["command"] == steps[each["name"]].command
+        if each["name"] in steps
+        and each["command"] == steps[each["name"]].command
+        and all(each["result"]["machine"][name] == now[name] for name in _SAME)
     }
 
 
@@ -172,7 +180,7 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE, help="where to write")
     parser.add_argument("--keep", type=Path, help="a file for what is measured; what it has is not run again")
     given = parser.parse_args()
-    before = {} if given.small else kept(given.keep)
+    before = {} if given.small else kept(given.keep, machine())
     done = {}
     for step in STEPS:
         if step.name in before:

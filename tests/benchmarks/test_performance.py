@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from performance import STEPS, Done, Step, kept, run
 from performance_page import page
@@ -11,6 +11,19 @@ from performance_sections import workers
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+MACHINE: dict[str, Any] = {
+    "date": "d",
+    "commit": "c",
+    "processor": "p",
+    "cores": 2,
+    "memory_gib": 1.0,
+    "system": "s",
+    "python": "3",
+    "libraries": {},
+    "load_before": 0.1,
+}
 
 
 def test_a_benchmark_that_fails_stands_in_the_page_with_its_reason() -> None:
@@ -34,8 +47,7 @@ def test_what_was_measured_stands_against_its_budget() -> None:
                              "peak_memory_mib": {}} for name in ("afternoon", "same_result")},
         "peak_memory_mib": {"worker": 900}, "rounds": {"onshore": []}, "bytes_an_event": 466,
         "attributes_an_event": 12, "cpu_us_an_event_by_process": {"worker": 12.0}, "cpu_us_an_event_by_stage": {},
-        "machine": {"date": "d", "commit": "c", "processor": "p", "cores": 2, "memory_gib": 1.0, "system": "s",
-                    "python": "3", "libraries": {}, "load_before": 0.1},
+        "machine": MACHINE,
     }  # fmt: skip
     text = page({"ingest": Done(Step("ingest", "onshore bench ingest", 1), ingest)}, took_s=60, small=False)
     assert "| 60k events/s | 100k events/s | 61,000 events/s | floor |" in text
@@ -47,9 +59,7 @@ def test_what_was_measured_stands_against_its_budget() -> None:
 
 
 def test_what_is_asked_of_stages_stands_against_its_budget() -> None:
-    about = {"date": "d", "commit": "c", "processor": "p", "cores": 2, "memory_gib": 1.0, "system": "s", "python": "3",
-             "libraries": {}, "load_before": 0.1}  # fmt: skip
-    told = {"cpu_us_an_event": 0.51, "wall_us_an_event": 0.5, "baseline": None, "ratio": None, "machine": about}
+    told = {"cpu_us_an_event": 0.51, "wall_us_an_event": 0.5, "baseline": None, "ratio": None, "machine": MACHINE}
     mixed = {"addresses": 18_309, "cpu_us_an_event": {"first": 0.9, "new": 0.5, "again": 0.3}}
     done = {
         "judge": Done(Step("judge", "onshore bench judge", 1), told),
@@ -76,8 +86,10 @@ def test_several_workers_stand_beside_one() -> None:
 
 def test_what_an_earlier_run_measured_is_not_measured_again(tmp_path: Path) -> None:
     step = next(each for each in STEPS if each.name == "judge")
-    line = {"name": "judge", "command": step.command, "took_s": 3.5, "result": {"events": 1}}
+    line: dict[str, Any] = {"name": "judge", "command": step.command, "took_s": 3.5, "result": {"machine": MACHINE}}
     other = {**line, "name": "locate"}  # its command has changed since
-    (tmp_path / "kept").write_text("\n".join(json.dumps(each) for each in (line, other, {**line, "name": "gone"})))
-    assert kept(tmp_path / "kept") == {"judge": Done(step, {"events": 1}, took_s=3.5)}
-    assert kept(tmp_path / "nothing") == kept(None) == {}
+    lines = "".join(f"{json.dumps(each)}\n" for each in (line, other, {**line, "name": "gone"}))
+    (tmp_path / "kept").write_text(f'{lines}{{"name": "se')  # the run ended while it wrote
+    assert kept(tmp_path / "kept", {**MACHINE, "date": "later"}) == {"judge": Done(step, line["result"], took_s=3.5)}
+    assert kept(tmp_path / "kept", {**MACHINE, "commit": "d"}) == {}
+    assert kept(tmp_path / "nothing", MACHINE) == kept(None, MACHINE) == {}

@@ -11,7 +11,7 @@ from onshore_pipeline.kafka_topics import admin_client
 if TYPE_CHECKING:
     from onshore_pipeline.kafka_security import KafkaSettings
 
-_WITHIN_S: Final = 180
+_WITHIN_S: Final = 180.0
 _LOOK_EVERY_S: Final = 0.25
 
 
