@@ -100,6 +100,16 @@ def words_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     return types.CPointer(types.uint32)(types.int64), generate
 
 
+@lowered
+def eight_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
+    """The eight bytes from any address (int64) on, as one unsigned integer."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        return builder.load(builder.inttoptr(arguments[0], ir.IntType(64).as_pointer()), align=1)
+
+    return types.uint64(types.int64), generate
+
+
 AT_ONCE: Final = 16  # bytes that one instruction takes
 
 

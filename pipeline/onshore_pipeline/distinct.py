@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+
+from onshore_pipeline.views import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -35,11 +39,18 @@ def by_distinct(
 
 def encoded(column: pl.Series) -> tuple[pl.Series, pl.Series]:
     """The distinct values of a column without null, and which of them each row has (UInt32, null where it has none)."""
-    coded = column.rechunk().to_arrow(compat_level=pl.CompatLevel.newest()).dictionary_encode()
-    return (
-        pl.Series(column.name, coded.dictionary, dtype=column.dtype),
-        pl.Series(coded.indices, dtype=pl.UInt32),
-    )
+    if column.dtype not in {pl.String, pl.Binary}:
+        coded = column.rechunk().to_arrow(compat_level=pl.CompatLevel.newest()).dictionary_encode()
+        return (
+            pl.Series(column.name, coded.dictionary, dtype=column.dtype),
+            pl.Series(coded.indices, dtype=pl.UInt32),
+        )
+    numbers, firsts, has_nulls = numbered(column)
+    which = numbers - np.uint32(1)
+    if not has_nulls:
+        return column[firsts], pl.Series(which)
+    known = pa.py_buffer(np.packbits(numbers > 0, bitorder="little"))
+    return column[firsts], pl.Series(pa.Array.from_buffers(pa.uint32(), len(which), [known, pa.py_buffer(which)]))
 
 
 def mapped(column: pl.Series, answer: Callable[[pl.Series], pl.Series]) -> pl.Series:
@@ -50,8 +61,13 @@ def mapped(column: pl.Series, answer: Callable[[pl.Series], pl.Series]) -> pl.Se
 
 def nulls(height: int, schema: dict[str, pl.DataType]) -> pl.DataFrame:
     """A frame of nothing but null."""
-    # One value repeated takes a microsecond a column; `pl.repeat` plans a query, which takes eighty.
-    return pl.DataFrame([pl.Series(name, [None], kind).new_from_index(0, height) for name, kind in schema.items()])
+    return pl.DataFrame([_nulls(kind, height).alias(name) for name, kind in schema.items()])
+
+
+@lru_cache(maxsize=32)  # columns of nothing are shared: a batch has some sixty
+def _nulls(kind: pl.DataType, height: int) -> pl.Series:
+    # One value repeated takes a microsecond; `pl.repeat` plans a query, which takes eighty.
+    return pl.Series("", [None], kind).new_from_index(0, height)
 
 
 def positions(numbers: NDArray[np.int64]) -> pl.Series:

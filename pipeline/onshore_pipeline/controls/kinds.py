@@ -7,7 +7,7 @@ limit that a condition compares them with lies between them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ import polars as pl
 from onshore_pipeline.controls.condition import And, Column, Compare, Condition, Instant, Not, Or
 from onshore_pipeline.controls.texts import FLAG_PREFIX
 from onshore_pipeline.domain.event import Kind
+from onshore_pipeline.views import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 
 OCCURRED_AT: Final = "occurred_at"
 HOUR: Final = "hour"
+_HOUR_MS: Final = 3_600_000
+_HOUR_NS: Final = _HOUR_MS * 1_000_000
 # Columns whose values repeat; numbers and other times seldom do.
 REPEATING: Final = frozenset({Kind.WORD, Kind.WORDS, Kind.TEXT, Kind.BOOL})
 # Above this, numbering by a table of all combinations costs more than by sorting.
 _MOST_COMBINATIONS: Final = 1 << 22
 _LONGEST_LIST: Final = 8
 _MAX_CODE: Final = 1 << 62
-_NO_CODE: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +56,27 @@ class Batch:
         """Take located events, and what conditions compare `occurred_at` with, ascending, nanoseconds since 1970."""
         self.events, self._limits_ns = events, limits_ns
         self._codes: dict[str, list[tuple[NDArray[np.int64], int]]] = {}
-        self._flags: dict[str, pl.Series] = {}
-        self._claims: pl.DataFrame | None = None
+        self._made: dict[str, pl.Series] = {}
+        self._claims: _Claims | None = None
 
     def columns(self, names: Sequence[str]) -> pl.DataFrame:
         """Columns of the events; `contradicted_PARTY` is whether claims about that party disagree."""
         return pl.DataFrame([self._column(name) for name in names])
 
     def _column(self, name: str) -> pl.Series:
-        if name == HOUR:
-            return self.events["occurred_at"].dt.truncate("1h").dt.cast_time_unit("ms").alias(HOUR)
-        if not name.startswith(FLAG_PREFIX):
+        if name != HOUR and not name.startswith(FLAG_PREFIX):
             return self.events[name]
-        if name not in self._flags:
-            self._flags[name] = self._contradicted(name)
-        return self._flags[name]
+        if name not in self._made:
+            self._made[name] = _hours(self.events[OCCURRED_AT]) if name == HOUR else self._contradicted(name)
+        return self._made[name]
 
     def _contradicted(self, flag: str) -> pl.Series:
         """By event, whether claims about the party of a flag disagree."""
         if self._claims is None:
             self._claims = _claims(self.events["contradictions"])
         flags = np.zeros(self.events.height, dtype=np.bool_)
-        if self._claims.height:
-            about = self._claims["claim"].str.starts_with(f"{flag.removeprefix(FLAG_PREFIX)}:").fill_null(False)
-            flags[self._claims["at"].to_numpy()[about.to_numpy()]] = True
+        about = self._claims.parties == flag.removeprefix(FLAG_PREFIX)
+        flags[self._claims.at[about[self._claims.party]]] = True
         return pl.Series(flag, flags)
 
     def kinds(self, columns: Sequence[str]) -> Kinds:
@@ -127,11 +126,8 @@ def together(numbered: Iterable[tuple[NDArray[np.int64], int]], count: int) -> K
 
 def numbers_of(texts: pl.Series) -> tuple[NDArray[np.int64], int]:
     """A number for each text, equal where they are, 0 where there is none; and how many there can be."""
-    if texts.is_empty():
-        return np.empty(0, dtype=np.int64), 1
-    codes = texts.cast(pl.Categorical(pl.Categories.random())).to_physical()
-    numbers = _filled(codes, _NO_CODE).astype(np.uint32) + np.uint32(1)
-    return numbers.astype(np.int64), int(numbers.max()) + 1
+    numbers, firsts, _ = numbered(texts)
+    return numbers.astype(np.int64), len(firsts) + 1
 
 
 def each_its_own(count: int) -> Kinds:
@@ -175,11 +171,35 @@ def _comparisons(node: Condition) -> Iterator[Compare]:
             pass
 
 
-def _claims(contradictions: pl.Series) -> pl.DataFrame:
-    """A row a claim: the position of the event `at` which it was made, and the `claim`."""
+class _Claims(NamedTuple):
+    """Claims that disagree, in the order of their events.
+
+    Attributes:
+        at: by claim, the position of the event.
+        party: by claim, which of `parties` it is about.
+        parties: the names before the first colon.
+    """
+
+    at: NDArray[np.int64]
+    party: NDArray[np.int64]
+    parties: NDArray[np.object_]
+
+
+def _claims(contradictions: pl.Series) -> _Claims:
     held = _filled(contradictions.list.len(), 0)
     claims = contradictions.explode(empty_as_null=False, keep_nulls=False)
-    return pl.DataFrame({"at": np.repeat(np.arange(held.size), held), "claim": claims})
+    # Told apart first: most are said again and again.
+    numbers, firsts, _ = numbered(claims)
+    parties = [None if claim is None else claim.partition(":")[0] for claim in claims[firsts].to_list()]
+    return _Claims(
+        np.repeat(np.arange(held.size), held), numbers.astype(np.int64), np.array([None, *parties], dtype=np.object_)
+    )
+
+
+def _hours(times: pl.Series) -> pl.Series:
+    """The beginning of each one's hour."""
+    ms = times.dt.epoch("ns").to_numpy() // _HOUR_NS * _HOUR_MS
+    return pl.Series(HOUR, ms).cast(pl.Datetime("ms", "UTC"))
 
 
 def _filled(column: pl.Series, instead: int) -> NDArray[Any]:
@@ -214,9 +234,9 @@ def _numbers(column: pl.Series) -> Iterator[tuple[NDArray[np.int64], int]]:
             return
         yield _filled(column.cast(pl.Int8), 2).astype(np.int64), 3
         return
-    if column.null_count() == 0 and (column == column[0]).all():
-        return
-    yield numbers_of(column)
+    numbers, firsts, has_nulls = numbered(column)
+    if has_nulls or len(firsts) > 1:
+        yield numbers.astype(np.int64), len(firsts) + 1
 
 
 def _close_numbers(values: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], int]]:

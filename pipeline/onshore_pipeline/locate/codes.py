@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from onshore_pipeline.distinct import by_distinct
+from onshore_pipeline.views import numbered
 
 if TYPE_CHECKING:
     from onshore_pipeline.context import Countries
@@ -32,12 +33,14 @@ def country_lists(column: pl.Series, countries: Countries) -> pl.Series:
     """
     empty = pl.lit([], dtype=_LIST)
     name = column.name
-    elements = column.rechunk().to_arrow(compat_level=pl.CompatLevel.newest()).flatten()
-    sent = elements.dictionary_encode().dictionary.to_pylist()
+    elements = column.explode(empty_as_null=False, keep_nulls=False)
+    sent = elements[numbered(elements).firsts].to_list()
+    if not sent and not column.null_count() and not len(elements):
+        return column
     if not sent:
         return pl.Series(name, [[]], dtype=_LIST).new_from_index(0, len(column))
     code_of = {text: NONE if text.strip().upper() == NONE.upper() else _code(text, countries) for text in sent}
-    is_whole = not column.null_count() and not elements.null_count
+    is_whole = not column.null_count() and not elements.null_count()
     if is_whole and all(code == text != NONE for text, code in code_of.items()):
         return column  # spelled as they are stored
     codes = pl.col(name).list.eval(pl.element().replace_strict(code_of, default=None, return_dtype=pl.String))

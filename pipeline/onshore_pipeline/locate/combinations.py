@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import polars as pl
 
+from onshore_pipeline import views
 from onshore_pipeline.distinct import encoded, positions
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ def numbered(column: pl.Series) -> Numbered | None:
     """A column by its distinct values; None where all are null."""
     if column.null_count() == len(column):
         return None
-    distinct, which = encoded(column)
-    return Numbered(distinct, which.cast(pl.Int64).fill_null(-1).to_numpy())
+    if column.dtype != pl.String:
+        distinct, which = encoded(column)
+        return Numbered(distinct, which.cast(pl.Int64).fill_null(-1).to_numpy())
+    numbers, firsts, _ = views.numbered(column)
+    return Numbered(column[firsts], numbers.astype(np.int64) - 1)
 
 
 def combined(parts: Sequence[Numbered], height: int, put_together: pl.Expr) -> pl.Series | None:
@@ -88,6 +92,8 @@ def codes_of(column: pl.Series) -> Codes | None:
         return None
     if column.dtype == pl.Boolean:
         return column.cast(pl.Int64).fill_null(-1).to_numpy()
+    if column.dtype in {pl.String, pl.Binary}:
+        return views.numbered(column).numbers.astype(np.int64) - 1
     indices = column.rechunk().to_arrow(compat_level=pl.CompatLevel.newest()).dictionary_encode().indices
     codes: Codes = indices.fill_null(-1).to_numpy().astype(np.int64)
     return codes

@@ -9,10 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import polars as pl
+
+from onshore_pipeline.compiled import compiled
+from onshore_pipeline.views import numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from numpy.typing import NDArray
 
 _RESOURCE: Final = "resource:"
 
@@ -72,8 +78,8 @@ def widen(
     attributes: pl.DataFrame,
     resource_attributes: pl.DataFrame,
     resources: int,
-    keys: pl.Enum,
-    resource_keys: pl.Enum,
+    keys: frozenset[str],
+    resource_keys: frozenset[str],
 ) -> Records:
     """Put the known attributes beside the records.
 
@@ -93,17 +99,46 @@ def widen(
     return Records(records.hstack([*own, *emitter]))
 
 
-def _columns(attributes: pl.DataFrame, index: str, keys: pl.Enum, height: int) -> Iterable[pl.Series]:
+def _columns(attributes: pl.DataFrame, index: str, keys: frozenset[str], height: int) -> Iterable[pl.Series]:
     """One text column of `height` a known key that occurs, its values at the places that `index` names."""
-    wanted = attributes.select(pl.col(index), pl.col("text"), pl.col("key").cast(keys, strict=False)).filter(
-        pl.col("key").is_not_null() & (pl.col("text") != "") & (pl.col(index) < height)
-    )
+    numbers, firsts, _ = numbered(attributes["key"])
+    held = [None, *attributes["key"][firsts]]
+    places, texts = attributes[index], attributes["text"]
+    says = (texts != "").to_numpy() & (places < height).to_numpy()
     # Groups of positions, not a pivot: a pivot pays for every known key, this only for the ones that occur.
-    groups = wanted.select("key").with_row_index("at").group_by("key").agg("at")
-    places, texts = wanted[index], wanted["text"]
-    for key, own in zip(groups["key"], groups["at"], strict=True):
+    ends, order = np.zeros(len(held), np.int64), np.empty(len(numbers), np.uint32)
+    _group(numbers, says, np.array([key in keys for key in held]), ends, order)
+    groups = pl.Series(order)
+    for key, begin, end in zip(held[1:], ends[:-1], ends[1:], strict=True):
+        if begin == end:
+            continue
+        own = groups.slice(begin, end - begin)
         if len(own) == height:
             yield texts.gather(own).alias(key)
             continue
         where = pl.repeat(None, height, dtype=pl.UInt32, eager=True)
         yield texts.gather(where.scatter(places.gather(own), own)).alias(key)
+
+
+@compiled
+def _group(
+    numbers: NDArray[np.uint32],
+    says: NDArray[np.bool_],
+    is_wanted: NDArray[np.bool_],
+    ends: NDArray[np.int64],
+    order: NDArray[np.uint32],
+) -> None:
+    """The positions of what says something of each wanted number, one number after another: where each one's end."""
+    for at in range(len(numbers)):
+        if says[at] and is_wanted[numbers[at]]:
+            ends[numbers[at]] += 1
+    begins = np.empty(len(ends), np.int64)
+    before = np.int64(0)
+    for number in range(len(ends)):
+        begins[number] = before
+        before += ends[number]
+        ends[number] = before
+    for at in range(len(numbers)):
+        if says[at] and is_wanted[numbers[at]]:
+            order[begins[numbers[at]]] = at
+            begins[numbers[at]] += 1

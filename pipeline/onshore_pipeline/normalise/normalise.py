@@ -32,10 +32,8 @@ from onshore_pipeline.normalise.url_secrets import attributes_without_secrets, c
 if TYPE_CHECKING:
     from onshore_pipeline.wire.frames import Decoded
 
-_KEYS: Final = pl.Enum(sorted({*generic.KEYS, *parties.KEYS, *genai.KEYS, *shapes.KEYS, *onshore_attributes.KEYS}))
-_RESOURCE_KEYS: Final = pl.Enum(
-    sorted({*parties.RESOURCE_KEYS, *shapes.RESOURCE_KEYS, *onshore_attributes.RESOURCE_KEYS})
-)
+_KEYS: Final = frozenset({*generic.KEYS, *parties.KEYS, *genai.KEYS, *shapes.KEYS, *onshore_attributes.KEYS})
+_RESOURCE_KEYS: Final = frozenset({*parties.RESOURCE_KEYS, *shapes.RESOURCE_KEYS, *onshore_attributes.RESOURCE_KEYS})
 _ATTRIBUTES: Final = ("row", "key", "text")
 _AT: Final = ["row", "key"]
 

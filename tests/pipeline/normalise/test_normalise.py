@@ -224,9 +224,9 @@ HARD = (
     "success",
 )
 VALUE = st.one_of(st.sampled_from(HARD), TEXT, st.integers(-(2**63), 2**63 - 1))
-KNOWN = st.sampled_from(under_test._KEYS.categories.to_list())
+KNOWN = st.sampled_from(sorted(under_test._KEYS))
 ATTRIBUTES = st.dictionaries(st.one_of(KNOWN, TEXT), VALUE, max_size=8)
-RESOURCE = st.dictionaries(st.one_of(st.sampled_from(under_test._RESOURCE_KEYS.categories.to_list()), TEXT), VALUE)
+RESOURCE = st.dictionaries(st.one_of(st.sampled_from(sorted(under_test._RESOURCE_KEYS)), TEXT), VALUE)
 TIME = st.one_of(st.none(), st.integers(0, 2**63 - 1))
 RECORD = st.fixed_dictionaries(
     {
