@@ -78,6 +78,10 @@ _FOREIGN: Final = _ELSEWHERE | {"onshore.actor.country": "IN"}
 _OMIC: Final = _says(
     "data.export", data_home="US", data_categories="us_human_omic", destination_country="CN", actor_id="laboratory"
 )
+_READ_FROM_AFAR: Final = _says(
+    "data.read", data_home="US", data_categories="us_human_omic", destination_country="US", actor_id="laboratory",
+    actor_country="CN",
+)  # fmt: skip
 _PERHAPS: Final[Said] = {"onshore.outcome": ""}
 _VIOLATED, _SATISFIED, _OPEN = Verdict.VIOLATED, Verdict.SATISFIED, Verdict.UNDETERMINED
 
@@ -86,6 +90,7 @@ _APPROVAL: Final = ("approval_id", "onshore.approval.id")
 _SET: Final = ("dataset", "onshore.data.set")
 _KEY: Final = ("key_id", "onshore.key.id")
 _ENTITY: Final = ("destination_entity", "onshore.destination.entity")
+_READER: Final = ("actor_entity", "onshore.actor.entity")
 
 PLANTED: Final = (
     Planted("SOV-19-01", *_ACTOR, "much-in-a-day", _VIOLATED, ((9, _export(300 * _GB)), (17, _export(300 * _GB)))),
@@ -113,6 +118,11 @@ PLANTED: Final = (
         (day * 24, _OMIC | {"onshore.data.count": 600}) for day in (-100, 1))),
     Planted("US-DSP205-01", *_ENTITY, "below", _SATISFIED, ((9, _OMIC | {"onshore.data.count": 600}),)),
     Planted("US-DSP205-01", *_ENTITY, "uncounted", _OPEN, ((9, _OMIC),)),
+    Planted("US-DSP205-02", *_READER, "reading", _VIOLATED, tuple(
+        (day * 24, _READ_FROM_AFAR | {"onshore.data.count": 600}) for day in (-100, 1))),
+    Planted("US-DSP205-02", *_READER, "reading-little", _SATISFIED, (
+        (9, _READ_FROM_AFAR | {"onshore.data.count": 600}),)),
+    Planted("US-DSP205-02", *_READER, "reading-uncounted", _OPEN, ((9, _READ_FROM_AFAR),)),
 )  # fmt: skip
 
 
