@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from onshore_pipeline.controls.kinds import numbers, together
 from onshore_pipeline.coverage_names import GAP_ACTION, HEARTBEAT_ACTION, LOSSES, NAMING_KEYS, RUN, STATEMENT_ACTIONS
 from onshore_pipeline.evidence.canonical import json_strings
 from onshore_pipeline.normalise import values
@@ -27,6 +28,7 @@ _OBJECTS: Final = {"aws.s3.key": "object", "aws.cloudtrail.digest.listed_by": "l
 _SENDER: Final = ("tenant", "collector_id", "source_format", "name", "losses")
 _OWN_FORMATS: Final = "otlp."  # of records that the sender itself made
 _RUN_KEYS: Final = ("message", "tenant", "collector_id", "run")
+_MINUTE_NS: Final = 60_000_000_000
 _BITS: Final = pl.Series([1 << place for place in range(60)], dtype=pl.UInt64)
 
 
@@ -38,19 +40,27 @@ def collectors(events: pl.DataFrame, normalised: Normalised, about: pl.DataFrame
     `least_heartbeat_delay_ms` is that of heartbeats that senders made themselves.
     """
     texts, which = _names(normalised.resource_attributes, events["resource"])
+    senders = events.select(
+        "message", "tenant", pl.col("collector_id").fill_null(""), "source_format",
+        pl.col("occurred_at").dt.epoch("ns").floordiv(_MINUTE_NS).alias("minute"),
+    ).with_columns(which, _losses(normalised.attributes, events.height))  # fmt: skip
     is_heartbeat = pl.col("action") == HEARTBEAT_ACTION
     # A source's own word for a window without traffic is written minutes later and sent whenever it is read.
     is_sent_at_once = is_heartbeat & pl.col("source_format").str.starts_with(_OWN_FORMATS)
     # In ms: a sender may name a year whose distance to ours does not fit into nanoseconds.
     delay = pl.col("ingested_at").dt.epoch("ms") - pl.coalesce("observed_at", "occurred_at").dt.epoch("ms")
+    # Grouped by one number, not by seven texts: that takes a third of the time. A message has one tenant.
+    alike = together(
+        (
+            each
+            for name in ("message", "minute", "name", "collector_id", "source_format", "losses")
+            for each in numbers(senders[name])
+        ),
+        events.height,
+    )
     minutes = (
-        events.with_columns(
-            which,
-            _losses(normalised.attributes, events.height),
-            pl.col("collector_id").fill_null(""),
-            pl.col("occurred_at").dt.truncate("1m").alias("minute"),
-        )
-        .group_by("message", *_SENDER, "minute")
+        events.with_columns(pl.Series("alike", alike.of_event))
+        .group_by("alike")
         .agg(
             pl.len().cast(pl.UInt64).alias("events"),
             pl.col("item_count").filter(pl.col("action") == GAP_ACTION).sum().cast(pl.UInt64).alias("dropped"),
@@ -59,6 +69,9 @@ def collectors(events: pl.DataFrame, normalised: Normalised, about: pl.DataFrame
             delay.min().alias("least_delay_ms"),
             delay.filter(is_sent_at_once).min().alias("least_heartbeat_delay_ms"),
         )
+    )
+    minutes = minutes.hstack(senders[alike.example[minutes["alike"].to_numpy()]]).with_columns(
+        (pl.col("minute") * _MINUTE_NS).cast(pl.Datetime("ns", "UTC"))
     )
     hours = (
         minutes.with_columns(_BITS.gather(minutes["minute"].dt.minute().cast(pl.UInt32)).alias("minutes"))

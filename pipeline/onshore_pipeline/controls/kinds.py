@@ -94,7 +94,7 @@ class Batch:
         known = self._codes.get(name)
         if known is None:
             column = self._column(name)
-            known = self._eras(column) if name == OCCURRED_AT else list(_numbers(column))
+            known = self._eras(column) if name == OCCURRED_AT else list(numbers(column))
             self._codes[name] = known
         return known
 
@@ -126,8 +126,8 @@ def together(numbered: Iterable[tuple[NDArray[np.int64], int]], count: int) -> K
 
 def numbers_of(texts: pl.Series) -> tuple[NDArray[np.int64], int]:
     """A number for each text, equal where they are, 0 where there is none; and how many there can be."""
-    numbers, firsts, _ = numbered(texts)
-    return numbers.astype(np.int64), len(firsts) + 1
+    found = numbered(texts)
+    return found.numbers.astype(np.int64), len(found.firsts) + 1
 
 
 def each_its_own(count: int) -> Kinds:
@@ -189,10 +189,12 @@ def _claims(contradictions: pl.Series) -> _Claims:
     held = _filled(contradictions.list.len(), 0)
     claims = contradictions.explode(empty_as_null=False, keep_nulls=False)
     # Told apart first: most are said again and again.
-    numbers, firsts, _ = numbered(claims)
-    parties = [None if claim is None else claim.partition(":")[0] for claim in claims[firsts].to_list()]
+    found = numbered(claims)
+    parties = [claim.partition(":")[0] for claim in claims[found.firsts]]
     return _Claims(
-        np.repeat(np.arange(held.size), held), numbers.astype(np.int64), np.array([None, *parties], dtype=np.object_)
+        np.repeat(np.arange(held.size), held),
+        found.numbers.astype(np.int64),
+        np.array([None, *parties], dtype=np.object_),
     )
 
 
@@ -220,7 +222,8 @@ def _dense(codes: NDArray[np.int64], combinations: int) -> tuple[NDArray[np.int6
     return number[codes], len(found)
 
 
-def _numbers(column: pl.Series) -> Iterator[tuple[NDArray[np.int64], int]]:
+def numbers(column: pl.Series) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """What tells a column's values apart, each with how many there can be; nothing if all are the same."""
     if isinstance(column.dtype, pl.List):
         yield from _list_numbers(column)
         return
@@ -234,9 +237,9 @@ def _numbers(column: pl.Series) -> Iterator[tuple[NDArray[np.int64], int]]:
             return
         yield _filled(column.cast(pl.Int8), 2).astype(np.int64), 3
         return
-    numbers, firsts, has_nulls = numbered(column)
-    if has_nulls or len(firsts) > 1:
-        yield numbers.astype(np.int64), len(firsts) + 1
+    found = numbered(column)
+    if found.has_nulls or len(found.firsts) > 1:
+        yield found.numbers.astype(np.int64), len(found.firsts) + 1
 
 
 def _close_numbers(values: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], int]]:
@@ -258,7 +261,7 @@ def _list_numbers(column: pl.Series) -> Iterator[tuple[NDArray[np.int64], int]]:
     if longest == 0:
         return
     begins = np.cumsum(sizes) - sizes
-    for codes, distinct in _numbers(column.explode(empty_as_null=False, keep_nulls=False)):
+    for codes, distinct in numbers(column.explode(empty_as_null=False, keep_nulls=False)):
         for place in range(longest):
             longer = sizes > place
             held = np.zeros(len(column), dtype=np.int64)

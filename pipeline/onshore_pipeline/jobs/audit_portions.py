@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from onshore_pipeline.jobs.audit_tombstones import Tombstones
 
 # What lies beside what is asked for is read with it: fewer questions read less twice.
-_EVENTS_AT_ONCE: Final = 75_000
+_EVENTS_AT_ONCE: Final = 110_000
 # The store reads the next portions while one is sealed again; more would only hold more memory.
-_SIDE_BY_SIDE: Final = 3
+_SIDE_BY_SIDE: Final = 2
 _ATTEMPTS_AT_ONCE: Final = 500
 _SIZES: Final = f"""
 SELECT assumeNotNull(attempt_id), sum(events), min((log_id, log_position)) AS place FROM (
