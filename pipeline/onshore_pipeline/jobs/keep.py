@@ -47,6 +47,7 @@ _LONGEST_PAUSE_S: Final = 3.0
 _LONGEST_WINDOWS_PAUSE_S: Final = 30.0
 _LONGEST_TELLING_PAUSE_S: Final = 30.0
 _SEAL_RUNS_EVERY_S: Final = 30.0
+_LONGEST_FLOW_S: Final = 5.0
 # While many messages wait, what people look at is as old as those are: the store is left to the worker for so long.
 _PAUSE_CATCHING_UP_S: Final = 30.0
 _WINDOWS_PAUSE_CATCHING_UP_S: Final = 60.0
@@ -81,12 +82,13 @@ def keep(
     sweeper = Sweeper(client, at)
     sweep_due = say_due = measure_due = windows_due = windows_soon = runs_due = time.monotonic()
     rollup_turn = states_turn = registries_turn = _Turn()
-    windows_late = windows_due
+    windows_late, flow = windows_due, Flow(windows_due)
     while not stop.is_set():
         sequenced = sequencer.step(max_entries=_MAX_ENTRIES, timeout_s=_READ_TIMEOUT_S)
         touched |= sequenced.attempts
         _look(heads, retention, sequenced.entries)
         now, busy = time.monotonic(), catching_up()
+        has_time = flow.leaves_time(sequenced.entries, now)
         say_due = _reported(status_file, sequencer, say_due)
         if touched and rollup_turn.has_come(busy=busy):
             rebuilt = rebuild(client, touched, sequencer.position, sequencer.log_id, at)
@@ -99,19 +101,36 @@ def keep(
             measure_due = time.monotonic() + _MEASURE_EVERY_S
         if sequenced.attempts:
             windows_due = min(windows_due, windows_soon)
-        if windows is not None and not touched and now >= (windows_late if busy else windows_due):
+        if windows is not None and has_time and not touched and now >= (windows_late if busy else windows_due):
             windows.judge(sequencer.position, sequencer.log_id, caught_up=sequenced.entries < _MAX_ENTRIES)
             judged = time.monotonic()
             windows_soon = judged + _pause_s(judged - now, _LONGEST_WINDOWS_PAUSE_S)
             windows_due = max(windows_soon, judged + _CLOSE_EVERY_S)
             windows_late = judged + _WINDOWS_PAUSE_CATCHING_UP_S
-        states_turn = _told(states, states_turn, busy=busy)
+        states_turn = _told(states if has_time else None, states_turn, busy=busy)
         registries_turn = _told(registries, registries_turn, busy=busy)
         if not touched and sequenced.entries < _MAX_ENTRIES:
             runs_due = _sealed(runs, sequencer, runs_due)
         if now >= sweep_due:
             _sweep(sequencer, sweeper, client, at)
             sweep_due = time.monotonic() + _SWEEP_EVERY_S
+
+
+@dataclass(slots=True)
+class Flow:
+    """Whether entries keep coming. What takes seconds waits until none comes: whatever is committed meanwhile is seen late.
+
+    Attributes:
+        calm_at: when none came last (monotonic seconds).
+    """
+
+    calm_at: float
+
+    def leaves_time(self, entries: int, now: float) -> bool:
+        """Whether there is time for that, after a step that brought so many: none came, or they never cease."""
+        if not entries:
+            self.calm_at = now
+        return not entries or now - self.calm_at >= _LONGEST_FLOW_S
 
 
 @dataclass(frozen=True, slots=True)
