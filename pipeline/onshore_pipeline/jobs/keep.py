@@ -118,7 +118,7 @@ def keep(
 
 @dataclass(slots=True)
 class Flow:
-    """Whether entries keep coming. What takes seconds waits until none comes: whatever is committed meanwhile is seen late.
+    """Whether entries keep coming. What takes seconds waits until none comes: what is committed meanwhile is seen late.
 
     Attributes:
         calm_at: when none came last (monotonic seconds).
