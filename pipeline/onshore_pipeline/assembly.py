@@ -85,11 +85,17 @@ def rules(settings: Settings) -> ChangingRules:
 
 def _compile() -> None:
     """Now, and not when the first message waits."""
+    import polars as pl
+
     from onshore_pipeline.evidence.self_check import check_compiled
+    from onshore_pipeline.views import have_scheme, numbered
     from onshore_pipeline.wire.strict import well_formed
 
     check_compiled()
     well_formed("logs", b"")
+    text = pl.Series(["a"])
+    numbered(text)
+    have_scheme(text)
 
 
 def read_context(settings: Settings, known_at: datetime | None = None) -> Context:

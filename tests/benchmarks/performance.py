@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parents[2]
 # The whole of it; what does not fit any more stands in the page as not run.
-WITHIN_S = 45 * 60.0
+WITHIN_S = 60 * 60.0
 PAGE = CHECKOUT / "docs" / "performance.md"
 _SAME = ("processor", "cores", "memory_gib", "system", "python", "libraries", "commit")
 
@@ -80,7 +80,7 @@ STEPS = (
             f"workers-{count}",
             "onshore bench ingest --events 200000 --rounds 1 --alone --partitions 6 --worker-share 0.2"
             f" --workers {count}",
-            300,
+            480,
             kafka=True,
             small="--events 20000",
         )
@@ -88,14 +88,14 @@ STEPS = (
     ),
     Step("rotel", "python tests/benchmarks/rotel_peer.py", 120, small="--events 2000"),
     Step("query", "onshore bench query", 420, small="--events 20000"),
-    Step("end-to-end", "onshore bench end-to-end", 180, small="--events 5"),
+    Step("end-to-end", "onshore bench end-to-end", 600, small="--events 5"),
     *(
         Step(f"growth {axis}", f"onshore bench growth --axis {axis}", 300, small="--events 2000 --backlog 2000")
         for axis in ("controls", "attributes", "tenants", "addresses")
     ),
-    Step("bundle", "onshore bench bundle --events 1000000 --rounds 1", 400, small="--events 2000"),
-    Step("audit", "onshore bench audit --events 3000000 --rounds 1", 240, small="--events 2000 --rounds 1"),
-    Step("windows", "onshore bench windows", 240, small="--events 2000 --rounds 1"),
+    Step("bundle", "onshore bench bundle --events 1000000 --rounds 1", 600, small="--events 2000"),
+    Step("audit", "onshore bench audit --events 3000000 --rounds 1", 480, small="--events 2000 --rounds 1"),
+    Step("windows", "onshore bench windows", 600, small="--events 2000 --rounds 1"),
     Step(
         "growth backlog",
         "onshore bench growth --axis backlog --backlog 10000000",

@@ -11,7 +11,7 @@ from onshore_pipeline.kafka_topics import admin_client
 if TYPE_CHECKING:
     from onshore_pipeline.kafka_security import KafkaSettings
 
-_WITHIN_S: Final = 180.0
+_WITHIN_S: Final = 300.0
 _LOOK_EVERY_S: Final = 0.25
 
 
@@ -19,7 +19,7 @@ def wait_until_shared_out(kafka: KafkaSettings, topic: str, workers: int, partit
     """Until so many workers own all of the topic's partitions, none of them two more than another.
 
     Raises:
-        OnshoreError: they did not within a minute.
+        OnshoreError: they did not in time.
     """
     deadline = time.monotonic() + _WITHIN_S
     with admin_client(kafka) as admin:
