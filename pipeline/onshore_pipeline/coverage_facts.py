@@ -49,7 +49,7 @@ def collectors(events: pl.DataFrame, normalised: Normalised, about: pl.DataFrame
     is_sent_at_once = is_heartbeat & pl.col("source_format").str.starts_with(_OWN_FORMATS)
     # In ms: a sender may name a year whose distance to ours does not fit into nanoseconds.
     delay = pl.col("ingested_at").dt.epoch("ms") - pl.coalesce("observed_at", "occurred_at").dt.epoch("ms")
-    # Grouped by one number, not by seven texts: that takes a third of the time. A message has one tenant.
+    # Grouped by one number, not by seven texts. A message has one tenant.
     alike = together(
         (
             each

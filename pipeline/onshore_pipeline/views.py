@@ -2,7 +2,7 @@
 
 A view is 16 bytes: a value's length, and then the value itself if it has up to 12 bytes, else its first four, which
 buffer it lies in, and where. Most columns of a batch hold a few short values again and again, so that two integers are
-compared where other libraries hash bytes: an eighth of what it costs to make categories of them.
+compared where other libraries hash bytes: a quarter of what it costs to make categories of them.
 """
 
 from __future__ import annotations
