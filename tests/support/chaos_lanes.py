@@ -31,15 +31,16 @@ ROOT: Final = Path(__file__).parents[2]
 # The longest begin first, so that the lanes end at about the same time; the others follow by name.
 _LONGEST_FIRST: Final = (
     "test_random_kills_kafka.py",
-    "test_failpoints_tansu.py",
     "test_random_kills.py",
     "test_failpoints_kafka.py",
+    "test_failpoints_tansu_sequencer.py",
+    "test_failpoints_tansu.py",
     "test_failpoints_local.py",
     "test_trouble.py",
     "test_trouble_kafka.py",
     "test_old_store.py",
 )
-_LANES: Final = 3
+_LANES: Final = 4
 _LEAVE_WITHIN_S: Final = 60.0
 _NO_TESTS: Final = 5  # pytest's exit code where a file has nothing to play
 _GOOD: Final = (0, _NO_TESTS)

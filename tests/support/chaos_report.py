@@ -19,7 +19,7 @@ BOOK: Final = "CHAOS_BOOK"
 _HEAD: Final = """# What was broken on purpose, and what came of it
 
 Written by `make chaos`, whole or in pieces (`make chaos TESTS=...`); only the last sections are written by hand. The
-whole is played in lanes, three test files side by side on one machine, so the seconds are not those of a machine that
+whole is played in lanes, four test files side by side on one machine, so the seconds are not those of a machine that
 does one thing. After each scenario one checker (`tests/support/invariants.py`) holds what broker and store have to the
 invariants of [the commit protocol](commit-protocol.md): every message has one entry, records in = events + dead
 letters, nothing is there twice, every sum adds up, every id, leaf and root derives again from the store's rows.

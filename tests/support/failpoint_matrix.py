@@ -20,7 +20,6 @@ SEQUENCING_POINTS: Final = (*SEQUENCER_POINTS, *SIGNING_POINTS)
 _SWEEPING = ("7.", "8.old.")
 # Reached when a sequencer starts, and then once or twice a minute only.
 _AT_THE_START = (*_SWEEPING, "13.")
-_ROLLUPS = ("verdict_counts_built", "flows_hourly_built", "access_hourly_built", "findings_built")
 
 
 @dataclass
@@ -110,8 +109,6 @@ class Matrix:
             f" {columns}) SELECT '{attempt}', 'dead', now64(3) - INTERVAL 5 MINUTE, '', '', '', [topic_id],"
             " [partition], [0], [1] FROM evidence_log ORDER BY log_position LIMIT 1"
         )
-        for table in (*FACT_TABLES, *_ROLLUPS):  # a DELETE waits half a second for every two parts
-            client.command(f"OPTIMIZE TABLE {table} FINAL SETTINGS optimize_skip_merged_partitions = 1")
         for table in FACT_TABLES:
             client.command(
                 f"INSERT INTO {table} SELECT * REPLACE (toUUID('{attempt}') AS attempt_id) FROM {table} LIMIT 3"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.jobs.coverage import rebuild_coverage
+from onshore_pipeline.jobs.deleting import delete
 from onshore_pipeline.jobs.heard import COVERAGE_HOURLY
 from onshore_pipeline.jobs.portions import portions
 from onshore_pipeline.store.connect import store_errors
@@ -216,10 +217,10 @@ def _touched(client: Client, attempts: Collection[UUID], column: str, sources: C
     return sorted(found)
 
 
-def drop_old_generations(client: Client) -> None:
+def drop_old_generations(client: Client, *, wait: bool = True) -> None:
     """Delete what a newer finished rebuild replaced, also where it was cut short, and the records of such rebuilds.
 
-    Records, and measurements of coverage, wait until there are many of them.
+    Records, and measurements of coverage, wait until there are many of them. `wait` until the store has done it.
     """
     with store_errors():
         for target, key in (
@@ -235,13 +236,7 @@ def drop_old_generations(client: Client) -> None:
                 f" WHERE generation IN (SELECT generation FROM rollup_runs) GROUP BY {key}) AS finished USING ({key})"
                 " WHERE generation < newest)"
             )
-            _delete(client, target, replaced)
-        _delete(client, "coverage_built", _OLD_MEASUREMENTS, at_least=_RECORDS_TO_DROP)
-        _delete(client, "rollup_runs", _OLD_RUNS, at_least=_RECORDS_TO_DROP)
-        _delete(client, "rollup_claims", _OLD_CLAIMS, at_least=_RECORDS_TO_DROP)
-
-
-def _delete(client: Client, table: str, condition: str, *, at_least: int = 1) -> None:
-    found = client.query(f"SELECT count() FROM {table} WHERE {condition}").result_rows[0][0]  # noqa: S608 - fixed text
-    if int(found) >= at_least:
-        client.command(f"DELETE FROM {table} WHERE {condition}")  # noqa: S608 - fixed text
+            delete(client, target, replaced, wait=wait)
+        delete(client, "coverage_built", _OLD_MEASUREMENTS, at_least=_RECORDS_TO_DROP, wait=wait)
+        delete(client, "rollup_runs", _OLD_RUNS, at_least=_RECORDS_TO_DROP, wait=wait)
+        delete(client, "rollup_claims", _OLD_CLAIMS, at_least=_RECORDS_TO_DROP, wait=wait)

@@ -79,7 +79,7 @@ def keep(
         EvidenceAltered: the log contradicts itself.
     """
     touched: set[UUID] = set(attempts_behind(client))
-    sweeper = Sweeper(client, at)
+    sweeper = Sweeper(client, at, wait=False)
     sweep_due = say_due = measure_due = windows_due = windows_soon = runs_due = time.monotonic()
     rollup_turn = states_turn = registries_turn = _Turn()
     windows_late, flow = windows_due, Flow(windows_due)
@@ -190,7 +190,7 @@ def _sweep(sequencer: Sequencer, sweeper: Sweeper, client: Client, at: Callable[
     sequencer.check_store()
     swept = sweeper.sweep(datetime.now(UTC))
     at("8.old.before")
-    drop_old_generations(client)
+    drop_old_generations(client, wait=False)
     at("8.old.after")
     if swept.rows:
         log.info("swept", dead_attempts=swept.dead_attempts, rows=swept.rows)

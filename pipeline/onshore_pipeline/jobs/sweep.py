@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.failpoints import nowhere
+from onshore_pipeline.jobs.deleting import delete
 from onshore_pipeline.jobs.portions import portions
 from onshore_pipeline.store.connect import store_errors
 
@@ -49,9 +50,8 @@ WHERE attempt_id IN (SELECT attempt_id FROM attempts_abandoned)
 """
 
 _COMMITTED: Final = """
-FROM attempts WHERE registered_at < {settled:DateTime64(3, 'UTC')}
-    AND attempt_id NOT IN (SELECT attempt_id FROM attempts_uncommitted)
-"""
+registered_at < {settled:DateTime64(3, 'UTC')} AND attempt_id NOT IN (SELECT attempt_id FROM attempts_uncommitted)"""
+_ROWS_OF: Final = "attempt_id IN {attempts:Array(UUID)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ class Swept:
 class Sweeper:
     """Sweeps again and again; its first sweep looks at every dead attempt, whatever its age."""
 
-    def __init__(self, client: Client, at: Callable[[str], None] = nowhere) -> None:
-        """Nothing is swept yet."""
-        self._client, self._at = client, at
+    def __init__(self, client: Client, at: Callable[[str], None] = nowhere, *, wait: bool = True) -> None:
+        """Nothing is swept yet; `wait` until the store has deleted what is swept."""
+        self._client, self._at, self._wait = client, at, wait
         self._swept_at: dict[UUID, datetime] = {}
 
     def sweep(self, now: datetime) -> Swept:
@@ -85,11 +85,10 @@ class Sweeper:
             for some in portions(due):
                 named = [str(attempt) for attempt in some]
                 for table in FACT_TABLES:
-                    rows_of = f"FROM {table} WHERE attempt_id IN {{attempts:Array(UUID)}}"
-                    rows += _delete(self._client, rows_of, {"attempts": named})
+                    rows += delete(self._client, table, _ROWS_OF, {"attempts": named}, wait=self._wait)
                     self._at(f"7.{table}")
                 self._swept_at.update(dict.fromkeys(some, now))
-            _delete(self._client, _COMMITTED, settled)
+            delete(self._client, "attempts", _COMMITTED, settled, wait=self._wait)
         self._at("7.after")
         return Swept(len(due), rows)
 
@@ -101,11 +100,3 @@ class Sweeper:
 def sweep(client: Client, now: datetime | None = None) -> Swept:
     """Sweep every dead attempt once."""
     return Sweeper(client).sweep(now or datetime.now(UTC))
-
-
-def _delete(client: Client, rows: str, parameters: dict[str, Any]) -> int:
-    """Delete `rows` (FROM ... WHERE ...) if there are any, since a DELETE is dear even where it finds none."""
-    found = int(client.query(f"SELECT count() {rows}", parameters=parameters).result_rows[0][0])
-    if found:
-        client.command(f"DELETE {rows}", parameters=parameters)
-    return found
