@@ -11,6 +11,7 @@ from apache_kafka import delete_topics
 from chaos_load import Play, load
 from chaos_stack import ChaosStack, chaos_stack
 from onshore_pipeline.failpoints import RESTORE_POINTS
+from onshore_pipeline.jobs.deleting import delete
 from onshore_pipeline.jobs.sweep import FACT_TABLES
 
 if TYPE_CHECKING:
@@ -102,4 +103,4 @@ def forget_an_attempt(stack: ChaosStack) -> None:
     """The rows of one committed attempt are gone, so that there is something to write again."""
     attempt = stack.one("SELECT any(attempt_id) FROM evidence_log WHERE kind = 'message' AND events > 0")
     for table in FACT_TABLES:
-        stack.client.command(f"DELETE FROM {table} WHERE attempt_id = '{attempt}'")
+        delete(stack.client, table, f"attempt_id = '{attempt}'")

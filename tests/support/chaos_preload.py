@@ -15,8 +15,10 @@ import onshore_pipeline.kafka_broker  # noqa: E402
 import onshore_pipeline.kafka_producer  # noqa: E402
 import onshore_pipeline.sequencer  # noqa: E402
 import onshore_pipeline.worker  # noqa: E402, F401
+from onshore_pipeline.controls.load import load_controls  # noqa: E402
 from onshore_pipeline.evidence.self_check import check_compiled  # noqa: E402
 from onshore_pipeline.wire.strict import well_formed  # noqa: E402
 
 check_compiled()
 well_formed("logs", b"")
+load_controls()

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 120.0
 SESSION_S: Final = 6  # of members of Kafka's groups, the shortest there is: one that is silent for longer is replaced
+ASK_EVERY_S: Final = 0.25  # how far the log is: the answer costs the store as much as a small batch does
 _CLOCK: Final = Path(__file__).with_name("shifted_clock")
 _NOT_NOW: Final = (ClickHouseError, HTTPError, OSError, StoreUnavailable)
 # Nobody sent the seals of an hour's runs that the sequencer records itself.
@@ -271,7 +272,7 @@ class ChaosStack:
                 return False
 
         try:
-            return wait_until(done, f"{messages} messages", within_s)
+            return wait_until(done, f"{messages} messages", within_s, ASK_EVERY_S)
         except AssertionError:
             waited = time.monotonic() - began
             tails = "\n".join(f"--- {part} ({self._state(part)})\n{self.said(part)[-1500:]}" for part in self.parts)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from chaos_load import Play, load
 from chaos_senders import Sender, compare
+from chaos_stack import ASK_EVERY_S, ChaosStack
 from running_stack import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chaos_stack import ChaosStack
 
 TREE: Final = "everything"
 _SAY_EVERY_S: Final = 15.0
@@ -94,7 +94,7 @@ class RandomKills:
         while self.acknowledged == acknowledged or self.stack.logged() <= max(logged, 0):
             assert time.monotonic() < deadline, "nothing went on"
             self.revive()
-            pause.wait(0.05)
+            pause.wait(ASK_EVERY_S)
 
     @property
     def acknowledged(self) -> int:

@@ -79,12 +79,14 @@ def measured(text: str) -> None:
     print(text)  # noqa: T201 - what it is for
 
 
-def wait_until(condition: Callable[[], object], what: str, within_s: float = _PATIENCE_S) -> float:
+def wait_until(
+    condition: Callable[[], object], what: str, within_s: float = _PATIENCE_S, every_s: float = _LOOK_EVERY_S
+) -> float:
     """Look until `condition` holds; gives the seconds that took."""
     began, pause = time.monotonic(), threading.Event()
     while not condition():
         assert time.monotonic() - began < within_s, f"not within {within_s:g} s: {what}"
-        pause.wait(_LOOK_EVERY_S)
+        pause.wait(every_s)
     return time.monotonic() - began
 
 

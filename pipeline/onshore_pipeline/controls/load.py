@@ -44,6 +44,8 @@ T = TypeVar("T")
 PACKS: Final = Path(__file__).parent / "packs"
 LISTS_FOLDER: Final = "lists"
 _NEVER: Final = Truth(False)
+# By path: the bytes that a control was read from, the names and digests of the lists beside it, and the control.
+_good: dict[Path, tuple[tuple[bytes, frozenset[tuple[str, str]]], Compiled]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,25 @@ def control_set(
 
 
 def read_control(path: Path, lists: Mapping[str, DatedList]) -> tuple[Compiled | None, tuple[ControlError, ...]]:
-    """Read one control with all its problems; there is a control only if there are none."""
+    """Read one control with all its problems; there is a control only if there are none.
+
+    What was read from the same text with the same lists is given again: a change of one file costs the others nothing.
+    """
     try:
         raw = read_file(path)
+    except ControlError as error:
+        return None, (error,)
+    known = (raw, frozenset((name, each.digest) for name, each in lists.items()))
+    if path in _good and _good[path][0] == known:
+        return _good[path][1], ()
+    compiled, wrong = _read(path, raw, lists)
+    if compiled is not None:
+        _good[path] = known, compiled
+    return compiled, wrong
+
+
+def _read(path: Path, raw: bytes, lists: Mapping[str, DatedList]) -> tuple[Compiled | None, tuple[ControlError, ...]]:
+    try:
         source = Source(path, raw)
         fields = source.fields(source.root, CONTROL_FIELDS, "a control")
         control = read_fields(source, fields, hashlib.sha256(raw).hexdigest())
