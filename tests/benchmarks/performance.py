@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -132,16 +133,23 @@ def _run(step: Step, environment: Mapping[str, str], within_s: float, *, small: 
     try:
         printed, said = process.communicate(timeout=within_s)
     except subprocess.TimeoutExpired:
-        process.terminate()  # it ends what it started
-        try:
-            process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+        _end(process)
         return Done(step, why_not=f"was not done after {within_s:.0f} s")
+    except BaseException:
+        _end(process)
+        raise
     if process.returncode:
         return Done(step, why_not=(said.strip().splitlines() or ["no message"])[-1][:300])
     return Done(step, json.loads(printed))
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()  # it ends what it started
+    try:
+        process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
 
 
 @contextlib.contextmanager
@@ -180,6 +188,9 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE, help="where to write")
     parser.add_argument("--keep", type=Path, help="a file for what is measured; what it has is not run again")
     given = parser.parse_args()
+    # A shell that starts it in the background has it ignore SIGINT, and all that it starts.
+    for told in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(told, signal.default_int_handler)
     before = {} if given.small else kept(given.keep, machine())
     done = {}
     for step in STEPS:
@@ -210,4 +221,7 @@ def _keep(path: Path, done: Done) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

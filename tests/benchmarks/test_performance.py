@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
+import performance
 from performance import STEPS, Done, Step, kept, run
 from performance_page import page
 from performance_sections import workers
@@ -37,6 +45,26 @@ def test_a_benchmark_that_fails_stands_in_the_page_with_its_reason() -> None:
 def test_one_that_takes_too_long_is_ended_and_named() -> None:
     slow = run(Step("slow", "onshore bench decode", 0.2), small=False)
     assert slow.why_not == "was not done after 0 s"
+
+
+def test_a_run_that_is_told_to_end_ends_what_it_started(tmp_path: Path) -> None:
+    command = [sys.executable, performance.__file__, "--only", "query", "--page", str(tmp_path / "page.md")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
+        assert running.stderr is not None
+        assert "bench query" in running.stderr.readline()
+        [step] = _started_by(running.pid)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+    assert not step.is_running()
+    assert not (tmp_path / "page.md").exists()
+
+
+def _started_by(pid: int) -> list[psutil.Process]:
+    deadline = time.monotonic() + 30
+    while not (found := psutil.Process(pid).children()):
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.02)
+    return found
 
 
 def test_what_was_measured_stands_against_its_budget() -> None:

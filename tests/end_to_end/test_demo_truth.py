@@ -15,12 +15,50 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EVENTS = 5000
+# Of the deployment's own: the demo knows nothing of it.
+OWN = """\
+id: ACME-01
+version: 1
+title: Nothing moves
+jurisdiction: AU
+instrument: Acme's house rule
+effective_from: 2024-01-01
+effective_to: null
+confidence: policy
+checked_on: 2026-11-28
+kind: review
+severity: low
+outcomes: [success]
+domain: data_movement
+applies: action <> 'delete'
+violated: bytes > 0
+group_by: [tenant]
+needs: the size of what moved
+rationale: Acme wants to see every movement.
+evidence: the event
+remediation: none
+maps_to: []
+examples:
+  - name: something moves
+    event: {action: read, bytes: 1}
+    verdict: violated
+  - name: nothing moves
+    event: {action: read, bytes: 0}
+    verdict: satisfied
+  - name: nobody knows
+    event: {action: read}
+    verdict: undetermined
+    missing: bytes
+"""
 
 
 @pytest.fixture(scope="module")
 def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
     """A stack of this module's own: what the demo plays must not stand between other tests' events."""
-    with running_stack(tmp_path_factory.mktemp("factory"), "--no-dashboard") as stack:
+    own = tmp_path_factory.mktemp("own")
+    (own / "ACME-01.yaml").write_text(OWN)
+    folder = tmp_path_factory.mktemp("factory")
+    with running_stack(folder, "--no-dashboard", ONSHORE_CONTROLS_DIR=str(own)) as stack:
         yield stack
 
 
@@ -54,6 +92,8 @@ def test_the_store_holds_exactly_what_the_demo_planted_whatever_was_played_befor
         for verdict in ("violated", "satisfied", "undetermined")
     }
     assert checked["wrong_windows"] == []
+    assert list(checked["not_compared"]) == ["ACME-01"]
+    assert 0 < checked["not_compared"]["ACME-01"] < EVENTS
     assert sum(checked["windows"].values()) == len(planted)
 
     again = _told(_onshore(factory, "check-truth", str(first)))

@@ -57,6 +57,8 @@ def _show(result: Comparison, truth: Truth, wait: float) -> None:
         typer.echo(f"windows     {right or 'none'} right of {len(truth.windows):,}")
     typer.echo(f"precision   {result.precision:.6g}")
     typer.echo(f"recall      {result.recall:.6g}")
+    for control, verdicts in result.not_compared.items():
+        typer.echo(f"NOTE   {control} does not ship with Onshore: {verdicts:,} verdicts of it are not compared")
     if result.found_events > result.expected_events:
         typer.echo("WRONG  there are more events than were sent: a request was sent again though it had arrived")
     elif result.found_events < result.expected_events:

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from onshore_pipeline.controls.load import shipped_ids
 from onshore_pipeline.errors import OnshoreError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Comparison:
         verdicts: events found by control and verdict.
         wrong_windows: (tenant, control, key) with the expected and the found verdict, '' for none.
         windows: keys found right, by verdict.
+        not_compared: verdicts found of each control that does not ship with Onshore: a demo knows nothing of it.
     """
 
     expected_events: int
@@ -67,6 +69,7 @@ class Comparison:
     verdicts: dict[str, dict[str, int]]
     wrong_windows: tuple[tuple[Window, str, str], ...] = ()
     windows: dict[str, int] = field(default_factory=dict)
+    not_compared: dict[str, int] = field(default_factory=dict)
 
     @property
     def precision(self) -> float:
@@ -106,6 +109,7 @@ class Comparison:
             ],
             "windows": self.windows,
             "controls": self.verdicts,
+            "not_compared": self.not_compared,
             "examples": {"missing": self.missing[:_SHOWN], "spurious": self.spurious[:_SHOWN]},
         }
 
@@ -144,12 +148,19 @@ def compare(reader: Reader, truth: Truth) -> Comparison:
     """Compare what the store holds of the run with what was planted.
 
     Violations are compared event by event; satisfied and undetermined ones by tenant and control, over the messages
-    of the run, which hold no other events.
+    of the run, which hold no other events. Controls of the deployment's own are left out, and counted.
     """
-    windows = windows_found(reader, truth)
-    found = _violations(reader, truth.run) | _violated(windows)
+    ours = shipped_ids()
+    every_window, every_count = windows_found(reader, truth), _counts(reader, truth.run)
+    windows = {window: verdict for window, verdict in every_window.items() if window[1] in ours}
+    counts = {count: events for count, events in every_count.items() if count[1] in ours}
+    others: Counter[str] = Counter()
+    for (_, control, _), events in every_count.items() - counts.items():
+        others[control] += events
+    others.update(control for _, control, _ in every_window.keys() - windows.keys())
+    violations = frozenset(each for each in _violations(reader, truth.run) if each[1] in ours)
+    found = violations | _violated(windows)
     planted = truth.violations | _violated(truth.windows)
-    counts = _counts(reader, truth.run)
     keys = sorted(set(truth.counts) | set(counts))
     wrong = tuple(
         (key, truth.counts.get(key, 0), counts.get(key, 0))
@@ -170,6 +181,7 @@ def compare(reader: Reader, truth: Truth) -> Comparison:
             if windows.get(key, "") != expected
         ),
         windows=dict(Counter(expected for key, expected in truth.windows.items() if windows.get(key) == expected)),
+        not_compared=dict(sorted(others.items())),
     )
 
 

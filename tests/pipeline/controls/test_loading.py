@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from onshore_pipeline.controls import load
 from onshore_pipeline.controls.examples import run_examples
 from onshore_pipeline.controls.load import PACKS, check_controls, load_controls
+from onshore_pipeline.controls.yaml_source import Source
 from onshore_pipeline.domain.control import Clock
 from onshore_pipeline.domain.verdict import Verdict
 from onshore_pipeline.errors import ControlError
@@ -200,6 +202,41 @@ def test_a_deployment_adds_controls_and_lists_to_those_that_ship(tmp_path: Path)
     controls = load_controls(PACKS, tmp_path)
     assert controls.control("NO-TEST-01") in controls.controls
     assert len(controls.executable) == len(load_controls().executable) + 1
+
+
+def test_a_control_is_read_again_once_it_or_a_list_changed_and_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    class Seen(Source):
+        def __init__(self, path: Path, raw: bytes) -> None:
+            read.append(path.name)
+            super().__init__(path, raw)
+
+    monkeypatch.setattr(load, "Source", Seen)
+    one = _write(tmp_path, GOOD, "one.yaml")
+    _write(tmp_path, GOOD.replace("NO-TEST-01", "NO-TEST-02"), "two.yaml")
+
+    def loaded() -> list[str]:
+        read.clear()
+        load_controls(tmp_path)
+        return sorted(read)
+
+    assert loaded() == ["one.yaml", "two.yaml"]
+    assert loaded() == []
+    before = load_controls(tmp_path)
+    one.write_text(GOOD.replace("<> 'NO'", "<> 'SE'"))
+    assert loaded() == ["one.yaml"]
+    assert load_controls(tmp_path).digest != before.digest
+    one.write_text(GOOD.replace("<> 'NO'", "<> 'NO"))
+    with pytest.raises(ControlError):
+        load_controls(tmp_path)
+    one.write_text(GOOD)
+    assert loaded() == ["one.yaml"]
+    assert load_controls(tmp_path).digest == before.digest
+    _write(tmp_path, "member,valid_from,valid_to,source\nSE,,,\n", "lists/nordic.csv")
+    assert loaded() == ["one.yaml", "two.yaml"]
 
 
 def test_the_packs_judge_six_jurisdictions_and_sovereignty_with_citations() -> None:
