@@ -130,10 +130,9 @@ def test_a_full_disk_under_the_store_stops_the_worker_and_dead_letters_nothing(t
             wait_for_more(sender, 20)
             assert len(stack.contents().entries) == committed
             filler.unlink()
-            if not stack.is_alive("worker"):
-                stack.start("worker")
-            if not stack.is_alive("sequencer"):
-                stack.start("sequencer")
+            for part in ("store", "worker", "sequencer"):  # the store ends where it wrote while the disk was filled
+                if not stack.is_alive(part):
+                    stack.start(part)
             wait_for_more(sender)
         report.add("disk full under the store", scenario.worked_off())
 

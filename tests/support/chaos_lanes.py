@@ -34,11 +34,12 @@ _LONGEST_FIRST: Final = (
     "test_random_kills.py",
     "test_failpoints_kafka.py",
     "test_failpoints_tansu_sequencer.py",
+    "test_old_store.py",
     "test_failpoints_tansu.py",
     "test_failpoints_local.py",
     "test_trouble.py",
     "test_trouble_kafka.py",
-    "test_old_store.py",
+    "test_amending.py",
 )
 _LANES: Final = 4
 _LEAVE_WITHIN_S: Final = 60.0

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onshore_pipeline.embedded.credentials import Credentials, Role
+    from onshore_pipeline.embedded.full_disk import Disk
     from onshore_pipeline.embedded.session_pool import Lease, SessionPool
 
 _STATUS_OF_CODE: Final[Mapping[int, int]] = {
@@ -43,16 +44,19 @@ _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _EXCEPTION_TAG_BYTES: Final = 16
 
 
-def build_app(pools: Mapping[Role, SessionPool], credentials: Credentials, spool_folder: Path, port: int) -> Starlette:
+def build_app(
+    pools: Mapping[Role, SessionPool], credentials: Credentials, spool_folder: Path, disk: Disk, port: int
+) -> Starlette:
     """The application: `/`, `/ping`, `/replicas_status`.
 
     Args:
         pools: the engine's sessions for each role.
         credentials: who is who.
         spool_folder: where large request bodies lie while they are read.
+        disk: under the engine.
         port: where the application listens; a request for another host or port is refused.
     """
-    interface = _Interface(pools, credentials, spool_folder)
+    interface = _Interface(pools, credentials, spool_folder, disk)
     hosts = frozenset(f"{host}:{port}" for host in ("127.0.0.1", "localhost", "[::1]"))
 
     async def ping(request: Request) -> Response:
@@ -84,10 +88,13 @@ def _stranger(request: Request, hosts: frozenset[str]) -> Response | None:
 class _Interface:
     """Answers one request after the other; what it holds never changes."""
 
-    def __init__(self, pools: Mapping[Role, SessionPool], credentials: Credentials, spool_folder: Path) -> None:
+    def __init__(
+        self, pools: Mapping[Role, SessionPool], credentials: Credentials, spool_folder: Path, disk: Disk
+    ) -> None:
         self._pools = pools
         self._credentials = credentials
         self._spool_folder = spool_folder
+        self._disk = disk
 
     async def answer(self, request: Request) -> Response:
         """Authenticate, read the body, run the statement, stream the answer."""
@@ -117,7 +124,8 @@ class _Interface:
         started = time.monotonic_ns()
         lease = await self._pools[role].lease()
         try:
-            job = await lease.call(Job, request.method, role, request.headers, arguments, file, self._spool_folder)
+            about = (request.method, role, request.headers, arguments)
+            job = await lease.call(Job, *about, file, self._spool_folder, self._disk)
             chunks, output_format, summary = await lease.call(job.run, lease.session)
         except BaseException as error:
             lease.give_back(usable=isinstance(error, EngineError))

@@ -18,6 +18,9 @@ _MIB: Final = 1 << 20
 # Everything the process may hold, Python included; a query that would pass it fails with code 241.
 MAX_SERVER_BYTES: Final = 2048 * _MIB
 
+# What the engine does not write into: see `full_disk`.
+KEEP_FREE_BYTES: Final = 64 * _MIB
+
 # What a session starts with and returns to after each request. Readers' limits are also upper bounds (see _users).
 SESSION_SETTINGS: Final[Mapping[Role, Mapping[str, str]]] = {
     Role.WRITER: {
@@ -39,6 +42,9 @@ SESSION_SETTINGS: Final[Mapping[Role, Mapping[str, str]]] = {
 _SERVER: Final = """<clickhouse>
   <logger><level>none</level><console>0</console></logger>
   <timezone>UTC</timezone>
+  <storage_configuration><disks><default>
+    <keep_free_space_bytes>{keep_free}</keep_free_space_bytes>
+  </default></disks></storage_configuration>
   <display_name>onshore</display_name>
   <max_server_memory_usage>{max_server_bytes}</max_server_memory_usage>
   <mark_cache_size>{mark_cache}</mark_cache_size>
@@ -107,6 +113,7 @@ def write_config(folder: Path) -> Path:
     server_file.write_text(
         _SERVER.format(
             max_server_bytes=MAX_SERVER_BYTES,
+            keep_free=KEEP_FREE_BYTES,
             mark_cache=64 * _MIB,
             small_cache=16 * _MIB,
             wide_part=512 * _MIB,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import nullcontext
 from typing import IO, TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onshore_pipeline.embedded.engine_session import Session
+    from onshore_pipeline.embedded.full_disk import Disk
 
 # What the interface itself takes; everything else in the URL is a parameter (param_*) or a setting.
 _TRANSPORT: Final = frozenset(
@@ -44,6 +46,7 @@ class Job:
         arguments: Mapping[str, str],
         file: IO[bytes],
         spool_folder: Path,
+        disk: Disk,
     ) -> None:
         """Take a request.
 
@@ -54,12 +57,14 @@ class Job:
             arguments: of the URL.
             file: the body as it came.
             spool_folder: where an INSERT's rows lie while they are read.
+            disk: under the engine; what was written to a full one is not answered for.
 
         Raises:
             EngineError: the body's encoding is unknown, or the form in it cannot be read.
         """
         self._method = method
         self._spool_folder = spool_folder
+        self._disk = disk
         self._role = role
         self._default_format = headers.get("x-clickhouse-format") or arguments.get("default_format") or _DEFAULT_FORMAT
         encoding = headers.get("content-encoding", "").strip().lower()
@@ -88,7 +93,15 @@ class Job:
             EngineError: the request is refused, or the engine failed.
         """
         text = self._before_body + self._in_body
-        self._check(statements.first_word(text[:_FIRST_WORD_WITHIN]))
+        first_word = statements.first_word(text[:_FIRST_WORD_WITHIN])
+        self._check(first_word)
+        began = time.monotonic()
+        answer = self._answer(session, text)
+        if first_word not in STATEMENTS and self._disk.was_full_since(began):
+            raise refusal(243, "NOT_ENOUGH_SPACE", "the store's disk was full meanwhile: nothing is sure to be stored")
+        return answer
+
+    def _answer(self, session: Session, text: bytes) -> tuple[Iterator[bytes], str, dict[str, str]]:
         session.use_settings(self._settings)
         insert = statements.find_insert(text)
         if insert is not None:

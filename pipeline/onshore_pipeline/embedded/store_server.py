@@ -25,6 +25,7 @@ from onshore_pipeline.embedded.clickhouse_http import build_app
 from onshore_pipeline.embedded.credentials import Credentials, Role, load_or_create
 from onshore_pipeline.embedded.engine import Engine
 from onshore_pipeline.embedded.engine_session import EngineError
+from onshore_pipeline.embedded.full_disk import Disk, refuse_full
 from onshore_pipeline.embedded.parent import follow_parent
 from onshore_pipeline.embedded.session_pool import SessionPool
 from onshore_pipeline.errors import OnshoreError, SettingsError
@@ -81,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _own(data_dir), _listen(options.port) as listener:
             credentials = load_or_create(options.credentials)
+            refuse_full(data_dir)
             engine = Engine(data_dir / "engine")
             asyncio.run(_serve(engine, credentials, listener, data_dir / "spool", options.ready_file))
     except (OnshoreError, EngineError) as error:
@@ -152,10 +154,12 @@ async def _serve(
     logging.getLogger("uvicorn.error").addFilter(_NoBrokenAnswers())
     _empty(spool)
     port = int(listener.getsockname()[1])
+    disk = Disk(spool, engine.cut_short)
+    disk.start()
     pools = {role: SessionPool(engine, role, size) for role, size in _SESSIONS.items()}
     server = _Server(
         uvicorn.Config(
-            build_app(pools, credentials, spool, port),
+            build_app(pools, credentials, spool, disk, port),
             http="httptools",
             loop="asyncio",
             ws="none",
@@ -178,6 +182,7 @@ async def _serve(
     server.should_exit = True
     await serving
     stopping.cancel()
+    disk.stop()
     engine.cancel_queries()
     if all([await pool.close(_LAST_QUERIES_S) for pool in pools.values()]):
         engine.close()
