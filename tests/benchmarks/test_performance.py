@@ -50,11 +50,14 @@ def test_one_that_takes_too_long_is_ended_and_named() -> None:
 def test_a_run_that_is_told_to_end_ends_what_it_started(tmp_path: Path) -> None:
     command = [sys.executable, performance.__file__, "--only", "query", "--page", str(tmp_path / "page.md")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as running:
-        assert running.stderr is not None
-        assert "bench query" in running.stderr.readline()
-        [step] = _started_by(running.pid)
-        running.send_signal(signal.SIGINT)
-        assert running.wait(60) == 130
+        try:
+            assert running.stderr is not None
+            assert "bench query" in running.stderr.readline()
+            [step] = _started_by(running.pid)
+            running.send_signal(signal.SIGINT)
+            assert running.wait(60) == 130
+        finally:
+            running.kill()
     assert not step.is_running()
     assert not (tmp_path / "page.md").exists()
 

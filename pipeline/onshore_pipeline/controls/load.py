@@ -170,8 +170,9 @@ def read_control(path: Path, lists: Mapping[str, DatedList]) -> tuple[Compiled |
     except ControlError as error:
         return None, (error,)
     known = (raw, frozenset((name, each.digest) for name, each in lists.items()))
-    if path in _good and _good[path][0] == known:
-        return _good[path][1], ()
+    held = _good.get(path)
+    if held is not None and held[0] == known:
+        return held[1], ()
     compiled, wrong = _read(path, raw, lists)
     if compiled is not None:
         _good[path] = known, compiled

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from onshore_pipeline.embedded.credentials import Role
 from onshore_pipeline.embedded.engine_config import DATABASE, SESSION_SETTINGS, write_config
 from onshore_pipeline.embedded.engine_session import EngineError, Session, set_statement
+from onshore_pipeline.embedded.part_checks import PartChecks, drop_empty_mutations
 from onshore_pipeline.embedded.sql_guard import EngineFunction, ReaderGuard
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ class Engine:
         self._chdb = _import_chdb()
         # Parsing costs a millisecond and dashboards repeat themselves: statement → its canonical spelling.
         self._approved: dict[Role, dict[str, str]] = {role: {} for role in Role}
+        for file in drop_empty_mutations(folder / "data"):
+            sys.stderr.write(f"onshore store: {file} was empty, of a full disk: deleted\n")
         self._address = f"{folder / 'data'}?config-file={write_config(folder)}"
-        self._checker: Any = None
         self._keeper = self._connect()
         self._run(self._keeper, f"CREATE DATABASE IF NOT EXISTS {DATABASE} ENGINE = Atomic")
         listed = self._keeper.query(
@@ -52,25 +54,9 @@ class Engine:
             self._run(connection, "SET profile = 'reader'")
         return Session(connection, role, self._guard, self._approved[role])
 
-    def cut_short(self, since: float) -> list[str]:
-        """Parts written since then (seconds since 1970) whose files are not as they were written, as table/part.
-
-        On one thread at a time. Raises `EngineError`.
-        """
-        if self._checker is None:
-            self._checker = self._connect()
-        listed = self._asked(
-            f"SELECT table, name FROM system.parts WHERE database = '{DATABASE}' AND active"  # noqa: S608 - no text of others
-            f" AND modification_time >= fromUnixTimestamp({int(since)})"
-        )
-        found = []
-        for table, part in (line.split("\t") for line in listed.splitlines()):
-            # One that was merged meanwhile is no part of the table any more.
-            with suppress(EngineError):
-                said = self._asked(f"CHECK TABLE {DATABASE}.`{table}` PART '{part}'")
-                if said.split("\t")[1:2] == ["0"]:
-                    found.append(f"{table}/{part}")
-        return found
+    def part_checks(self) -> PartChecks:
+        """Questions about parts, for one thread; closed before the engine is."""
+        return PartChecks(self._connect)
 
     def cancel_queries(self) -> None:
         """Ask everything that runs to stop."""
@@ -79,19 +65,11 @@ class Engine:
 
     def close(self) -> None:
         """Close the engine; every session must be closed."""
-        if self._checker is not None:
-            self._checker.close()
         self._keeper.close()
 
     def _connect(self) -> Any:  # noqa: ANN401 - chDB has no types
         try:
             return self._chdb.connect(self._address)
-        except Exception as error:
-            raise EngineError(str(error)) from error
-
-    def _asked(self, statement: str) -> str:
-        try:
-            return str(self._checker.query(statement, "TSV").bytes().decode())
         except Exception as error:
             raise EngineError(str(error)) from error
 

@@ -65,6 +65,9 @@ _SERVER: Final = """<clickhouse>
   <merge_tree>
     <fsync_after_insert>1</fsync_after_insert>
     <fsync_part_directory>1</fsync_part_directory>
+    <!-- What a full disk cut short is set aside at the start, however much it is: see `full_disk`. -->
+    <max_suspicious_broken_parts>100000</max_suspicious_broken_parts>
+    <max_suspicious_broken_parts_bytes>{largest_broken}</max_suspicious_broken_parts_bytes>
     <!-- Every row is written again each time its part is merged: wait until more parts can be merged at once. -->
     <merge_selector_base>12</merge_selector_base>
     <!-- No query here joins by them, and they cost 0.5 us of CPU a row. -->
@@ -118,6 +121,7 @@ def write_config(folder: Path) -> Path:
             small_cache=16 * _MIB,
             wide_part=512 * _MIB,
             largest_merge=20 * 1024 * _MIB,
+            largest_broken=1 << 40,
             users_file=escape(str(users_file)),
         ),
         encoding="utf-8",

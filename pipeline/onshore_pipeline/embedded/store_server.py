@@ -41,6 +41,7 @@ _MAX_REQUESTS: Final = 256
 _KEEP_ALIVE_S: Final = 300
 _LAST_REQUESTS_S: Final = 2
 _LAST_QUERIES_S: Final = 1.5
+_LAST_CHECK_S: Final = 1.0
 # It takes its options behind the path, as in a web address.
 _NO_PATH_FOR_THE_ENGINE: Final = frozenset("?&#%")
 _EXIT_COULD_NOT: Final = 2
@@ -154,7 +155,7 @@ async def _serve(
     logging.getLogger("uvicorn.error").addFilter(_NoBrokenAnswers())
     _empty(spool)
     port = int(listener.getsockname()[1])
-    disk = Disk(spool, engine.cut_short)
+    disk = Disk(spool, engine.part_checks())
     disk.start()
     pools = {role: SessionPool(engine, role, size) for role, size in _SESSIONS.items()}
     server = _Server(
@@ -184,7 +185,8 @@ async def _serve(
     stopping.cancel()
     disk.stop()
     engine.cancel_queries()
-    if all([await pool.close(_LAST_QUERIES_S) for pool in pools.values()]):
+    closed = [await pool.close(_LAST_QUERIES_S) for pool in pools.values()]
+    if all(closed) and disk.is_done(_LAST_CHECK_S):
         engine.close()
     else:
         # A statement does not let go, and the interpreter would wait for its thread. Parts are whole on the disk.

@@ -150,7 +150,8 @@ def compare(reader: Reader, truth: Truth) -> Comparison:
     Violations are compared event by event; satisfied and undetermined ones by tenant and control, over the messages
     of the run, which hold no other events. Controls of the deployment's own are left out, and counted.
     """
-    ours = shipped_ids()
+    named = {control for _, control in truth.violations} | {key[1] for key in (*truth.counts, *truth.windows)}
+    ours = shipped_ids() | named
     every_window, every_count = windows_found(reader, truth), _counts(reader, truth.run)
     windows = {window: verdict for window, verdict in every_window.items() if window[1] in ours}
     counts = {count: events for count, events in every_count.items() if count[1] in ours}
