@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,9 @@ def _refused_connections(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """kafka-python leaves the sockets of refused connections to the garbage collector; its log keeps them alive."""
     caplog.set_level(logging.CRITICAL, logger="kafka")
     yield
-    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.hookimpl(wrapper=True)
