@@ -16,10 +16,10 @@ from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.kafka_bounded import BoundedConsumer, DamagedBatch
 from onshore_pipeline.kafka_damage import Damage
 from onshore_pipeline.kafka_entries import KafkaEntryReader, gap_before, held_bytes, message_of, reading_options
-from onshore_pipeline.kafka_membership import OwnName, Rebalances, go_on_joining, member_options
+from onshore_pipeline.kafka_membership import Assignor, GroupWatch, Rebalances, go_on_joining, member_options
 from onshore_pipeline.kafka_positions import LoggedPositions, Owned, Place
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
-from onshore_pipeline.kafka_topics import describe_topics
+from onshore_pipeline.kafka_topics import Topic, describe_topics
 from onshore_pipeline.kafka_transactions import Transactions
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ class KafkaConsumer:
         self._timeout_ms = int(settings.request_timeout_s * 1000)
         self._transactions = Transactions(settings, at)
         self._positions = LoggedPositions(settings)
-        self._rebalances = Rebalances()
+        assignor = Assignor()
+        self._rebalances = Rebalances(assignor)
+        self._topics: dict[str, Topic] = {}  # subscribed to
         self._places: dict[TopicPartition, Place] = {}
         self._waiting: deque[Message] = deque()  # fetched, not yet handed out
         self._waiting_bytes = 0
@@ -58,17 +60,17 @@ class KafkaConsumer:
                 settings,
                 BoundedConsumer,
                 **reading_options(settings) | {"max_partition_fetch_bytes": _FETCH_BYTES_A_PARTITION},
-                **member_options(settings),
+                **member_options(settings, assignor),
             )
         except BaseException:
             self._admin.close()
             raise
-        self._name = OwnName(settings, self._admin, self._consumer.group_metadata)
+        self._watch = GroupWatch(settings, self._admin, self._consumer, assignor)
 
     def poll(self, *, max_messages: int, max_bytes: int, timeout_s: float) -> Polled:
         """Next whole messages. Offsets without a message (deleted, or Kafka's own markers) come back as gaps."""
         deadline = time.monotonic() + timeout_s
-        self._name.check()  # before the next step, which would fence the one that has it now
+        self._watch.check(self._topics)  # before the next step, which would fence the one that has it now
         self._transactions.open()  # ends what an earlier attempt left open, so that the positions are final
         with kafka_errors(self._settings, "poll"):
             while len(self._waiting) < max_messages and self._waiting_bytes < max_bytes:
@@ -109,7 +111,7 @@ class KafkaConsumer:
         """Forget what was polled but not committed; the next poll asks the broker for the positions."""
         self._forget()
         self._rebalances.happened.set()
-        self._name.doubt()
+        self._watch.doubt()
 
     def lag(self) -> tuple[PartitionLag, ...]:
         """How far the group is behind on the partitions that this member owns. Raises `BrokerUnavailable`."""
@@ -154,7 +156,7 @@ class KafkaConsumer:
             self._damage.met(error, may_stop=not self._waiting)  # what is in front of it is handed out first
             time.sleep(_TOP_UP_MS / 1000)
         except FencedInstanceIdError as error:
-            raise self._name.taken() from error
+            raise self._watch.taken() from error
         if self._rebalances.happened.is_set():
             kept = self._take_over()  # what else was fetched may stem from a position that was not checked
             fetched = {source: records for source, records in fetched.items() if source in kept}
@@ -201,10 +203,10 @@ class KafkaConsumer:
     def _subscribed(self) -> bool:
         """Keep the subscription at the event topics that exist; subscribing to others might make them."""
         if time.monotonic() >= self._look_for_topics_at:
-            existing = sorted(describe_topics(self._settings, self._admin, self._settings.topics))
+            self._topics = describe_topics(self._settings, self._admin, self._settings.topics)
             self._look_for_topics_at = time.monotonic() + self._settings.look_for_topics_s
-            if existing and set(existing) != self._consumer.subscription():
-                self._consumer.subscribe(existing, listener=self._rebalances)
+            if self._topics and set(self._topics) != self._consumer.subscription():
+                self._consumer.subscribe(sorted(self._topics), listener=self._rebalances)
         return bool(self._consumer.subscription())
 
     def _take_over(self) -> set[TopicPartition]:

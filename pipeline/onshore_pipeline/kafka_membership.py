@@ -3,36 +3,78 @@
 A member with a name is a static one: when it is restarted within the session's time it gets its partitions back at once
 and nobody else is disturbed; one that is stopped for good keeps them for that time. Rebalances are cooperative: only
 partitions that move are taken away, so that what is under way on the others is committed as if nothing had happened.
+
+Together the two can leave a partition to nobody. One that moves is taken away in a first round and given to its new
+owner in a second one, which the old owner asks for. If that one dies in between, its successor is told what the first
+round left it and asks for nothing; the group is stable, and so is the hole. `GroupWatch` looks for it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
+import structlog
 from kafka import ConsumerRebalanceListener, TopicPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError
+from kafka.protocol.consumer.metadata import ConsumerProtocolSubscription
 
 from onshore_pipeline.errors import NameTaken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from kafka import ConsumerGroupMetadata, KafkaAdminClient, KafkaConsumer
+    from kafka import KafkaAdminClient, KafkaConsumer
 
     from onshore_pipeline.kafka_security import KafkaSettings
+    from onshore_pipeline.kafka_topics import Topic
+
+log = structlog.get_logger()
+
+_STABLE: Final = "Stable"  # a group's state while nobody joins or leaves
 
 
-def member_options(settings: KafkaSettings) -> dict[str, object]:
+class Assignor(CooperativeStickyAssignor):  # type: ignore[misc]  # the library ships no types
+    """The client's cooperative assignor, under its name, with what it lacks: to forget, and to ask for a rebalance."""
+
+    def __init__(self) -> None:
+        """Owns nothing yet."""
+        super().__init__()
+        self._asked = 0
+
+    def forget(self) -> None:
+        """Claim nothing any more: the group gave everything away.
+
+        The client (kafka-python 3.0.12) goes on claiming it, so that the leader waits for it to give back what it does
+        not have.
+        """
+        self.member_assignment = None
+
+    def ask(self) -> None:
+        """Differ from what we last joined with: a member that joins anew as it was does not move the group."""
+        self._asked += 1
+
+    def metadata(self, topics: Iterable[str]) -> ConsumerProtocolSubscription:
+        """What we join with; nobody reads the number in it."""
+        made = super().metadata(topics)
+        return ConsumerProtocolSubscription(
+            version=made.version,
+            topics=made.topics,
+            user_data=str(self._asked).encode() if self._asked else b"",
+            owned_partitions=made.owned_partitions,
+        )
+
+
+def member_options(settings: KafkaSettings, assignor: Assignor) -> dict[str, object]:
     """The keyword arguments that make a consumer a member of the workers' group."""
     return {
         "group_id": settings.group_id,
         "group_instance_id": settings.member or None,
-        "partition_assignment_strategy": (CooperativeStickyAssignor,),
+        "partition_assignment_strategy": (assignor,),
         "session_timeout_ms": int(settings.session_timeout_s * 1000),
-        "heartbeat_interval_ms": int(min(3.0, settings.session_timeout_s / 4) * 1000),
+        "heartbeat_interval_ms": int(_heartbeat_every_s(settings) * 1000),
         "max_poll_interval_ms": int(settings.max_poll_interval_s * 1000),
     }
 
@@ -48,43 +90,61 @@ def go_on_joining(consumer: KafkaConsumer) -> None:
         coordinator.request_rejoin()
 
 
-class OwnName:
-    """Notices that another worker took this one's name in the group.
+class GroupWatch:
+    """Looks at the group from outside, now and then, for what the client is not told or keeps to itself.
 
-    The client is told so by a heartbeat, keeps it to itself and goes on fetching: nothing it reads can be committed.
+    Another worker took our name: a heartbeat tells the client, which goes on fetching what can never be committed.
+    And nobody has a partition: see above.
     """
 
     def __init__(
-        self, settings: KafkaSettings, admin: KafkaAdminClient, membership: Callable[[], ConsumerGroupMetadata]
+        self, settings: KafkaSettings, admin: KafkaAdminClient, consumer: KafkaConsumer, assignor: Assignor
     ) -> None:
-        """`membership` tells as whom the client takes part in the group."""
-        self._settings, self._admin, self._membership = settings, admin, membership
+        """`consumer` is the member, and `assignor` what it joins with."""
+        self._settings, self._admin, self._consumer, self._assignor = settings, admin, consumer, assignor
         self._look_at = 0.0
+        self._unowned: set[TopicPartition] = set()
 
     def doubt(self) -> None:
         """Look with the next `check`, whenever it comes: a commit was refused."""
         self._look_at = 0.0
 
-    def check(self) -> None:
-        """Ask the group, now and then, who has our name; what a broker does not tell is no reason to stop.
+    def check(self, topics: Mapping[str, Topic]) -> None:
+        """Look, if it is time to; what a broker does not tell is no reason to stop. `topics` are those we subscribe to.
 
         Raises `NameTaken`.
         """
-        if not self._settings.member or time.monotonic() < self._look_at:
-            return
-        self._look_at = time.monotonic() + self._settings.look_for_topics_s
-        own = self._membership()
-        if own.generation_id < 0:
+        own = self._consumer.group_metadata()
+        if time.monotonic() < self._look_at or own.generation_id < 0:
             return  # not a member yet: joining would make this one the later of two
+        self._look_at = time.monotonic() + self._settings.look_for_topics_s
         try:
             group = self._admin.describe_groups([self._settings.group_id])[self._settings.group_id]
-            holders = {
-                each["member_id"] for each in group["members"] if each["group_instance_id"] == own.group_instance_id
-            }
-        except (KafkaError, KeyError, ValueError):  # the last where a broker names what the client does not know
+            named = [each for each in group["members"] if each["group_instance_id"] == own.group_instance_id]
+            assigned = {partition for each in group["members"] for partition in _assigned(each)}
+        except (KafkaError, KeyError, TypeError, ValueError):  # the last where a broker names what we do not know
             return
-        if holders and own.member_id not in holders and self._membership().member_id == own.member_id:
+        holders = {each["member_id"] for each in named} if self._settings.member else set()
+        if holders and own.member_id not in holders and self._consumer.group_metadata().member_id == own.member_id:
             raise self.taken()
+        if group["group_state"] == _STABLE:
+            wanted = {
+                TopicPartition(each.name, number) for each in topics.values() for number in range(each.partitions)
+            }
+            self._mend(wanted - assigned)
+
+    def _mend(self, unowned: set[TopicPartition]) -> None:
+        """Ask for a rebalance where a partition had no owner the last time too: it is not just being handed over."""
+        lasting = unowned & self._unowned
+        if lasting:
+            log.warning(
+                "nobody had these partitions", partitions=[f"{each.topic}[{each.partition}]" for each in lasting]
+            )
+            self._assignor.ask()
+            self._consumer._coordinator.request_rejoin()  # noqa: SLF001 - nothing public does
+        if unowned:
+            self._look_at = time.monotonic() + 2 * _heartbeat_every_s(self._settings)  # every member knows by then
+        self._unowned = unowned - lasting
 
     def taken(self) -> NameTaken:
         """What to say, and what to do about it."""
@@ -99,7 +159,8 @@ class OwnName:
 class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # the library ships no types
     """Notes that partitions changed hands; called on the client's own thread, which must not be held up."""
 
-    def __init__(self) -> None:
+    def __init__(self, assignor: Assignor) -> None:
+        self._assignor = assignor
         self.happened = threading.Event()
         self._lock = threading.Lock()
         self._taken: set[TopicPartition] = set()
@@ -128,4 +189,16 @@ class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
 
     def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:
         """The group had given up on us."""
+        self._assignor.forget()
         self.on_partitions_revoked(lost)
+
+
+def _heartbeat_every_s(settings: KafkaSettings) -> float:
+    return min(3.0, settings.session_timeout_s / 4)
+
+
+def _assigned(member: Mapping[str, Any]) -> Iterator[TopicPartition]:
+    """The partitions that a member has, as the broker describes it; nothing before the first assignment."""
+    for topic in (member["member_assignment"] or {"assigned_partitions": ()})["assigned_partitions"]:
+        for number in topic["partitions"]:
+            yield TopicPartition(topic["topic"], number)

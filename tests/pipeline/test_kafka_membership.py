@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import kafka as library
+from kafka import TopicPartition
+from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 
 from onshore_pipeline.broker import Outgoing
 from onshore_pipeline.kafka_broker import KafkaConsumer
 from onshore_pipeline.kafka_entries import reading_options
-from onshore_pipeline.kafka_membership import member_options
+from onshore_pipeline.kafka_membership import Assignor, Rebalances, member_options
 from onshore_pipeline.kafka_producer import KafkaProducer
 from onshore_pipeline.kafka_security import KafkaSettings
 from onshore_pipeline.kafka_topics import ensure_topics
@@ -38,7 +41,7 @@ def test_joining_anew_for_longer_than_one_poll_ends_well(fresh_kafka: str) -> No
     group = uuid4().hex[:8]
     ours = settings(fresh_kafka, "otlp_logs", "otlp_spans", group=group)
     ensure_topics(settings(fresh_kafka, "otlp_logs", group=group), partitions=2)
-    options = reading_options(ours) | member_options(ours) | {"auto_offset_reset": "latest"}
+    options = reading_options(ours) | member_options(ours, Assignor()) | {"auto_offset_reset": "latest"}
     other = library.KafkaConsumer(**options)
     other.subscribe(["otlp_logs"])
     is_over = threading.Event()
@@ -74,3 +77,46 @@ def test_joining_anew_for_longer_than_one_poll_ends_well(fresh_kafka: str) -> No
             goes_on.join(20)
             other.close(autocommit=False)
     assert [message.value for message in came] == [b"of the new topic"]
+
+
+def test_a_partition_whose_owner_died_while_it_was_handed_over_is_worked_on_again(fresh_kafka: str) -> None:
+    group = uuid4().hex[:8]
+    first, second = (replace(settings(fresh_kafka, "otlp_logs", group=group), member=each) for each in ("a", "b"))
+    ensure_topics(first, partitions=2)
+    with closing(KafkaConsumer(second)) as other, closing(KafkaProducer(first)) as producer:
+        with closing(KafkaConsumer(first)) as dies:  # a member with a name does not say good-bye: it is as if killed
+
+            def owned() -> int:
+                dies.poll(max_messages=1, max_bytes=1, timeout_s=0.0)
+                return len(dies._consumer.assignment())  # nothing else tells what it gave away
+
+            wait_until(lambda: owned() == 2, "it has both partitions", every_s=0.01)
+
+            def gave_one_away() -> bool:
+                other.poll(max_messages=1, max_bytes=1, timeout_s=0.0)
+                return owned() == 1
+
+            wait_until(gave_one_away, "it gave one away, which waits for a second round", every_s=0.01)
+        for key in (b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7"):  # for both partitions
+            producer.send("otlp_logs", [Outgoing(key, key=key)])
+        came: set[bytes] = set()
+        with closing(KafkaConsumer(first)) as again:
+
+            def all_came() -> bool:
+                for each in (again, other):
+                    polled = each.poll(max_messages=10, max_bytes=1 << 20, timeout_s=0.1)
+                    came.update(message.value for message in polled.messages)
+                return len(came) == 8
+
+            wait_until(all_came, "both partitions are read", 30)
+
+
+def test_who_lost_its_membership_claims_nothing_when_it_joins_anew() -> None:
+    assignor, owned = Assignor(), TopicPartition("otlp_logs", 0)
+    rebalances = Rebalances(assignor)
+    assignor.on_assignment(ConsumerProtocolAssignment(1, [("otlp_logs", [0])], b""), 3)
+    claimed = ConsumerProtocolSubscription.decode(assignor.metadata({"otlp_logs"}).encode())
+    assert [(each.topic, each.partitions) for each in claimed.owned_partitions] == [("otlp_logs", [0])]
+    rebalances.on_partitions_lost({owned})
+    assert not ConsumerProtocolSubscription.decode(assignor.metadata({"otlp_logs"}).encode()).owned_partitions
+    assert rebalances.took(owned)
