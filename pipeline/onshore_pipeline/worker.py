@@ -36,7 +36,6 @@ from onshore_pipeline.worker_status import Progress, StageClock, StatusFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     import pyarrow as pa
     from clickhouse_connect.driver.client import Client
@@ -65,14 +64,14 @@ class Worker:
         judgement: Judgement | Rules,
         limits: BatchLimits,
         *,
-        status_file: Path | None = None,
+        status: StatusFile | None = None,
         dead_letters: DeadLetterWatch | None = None,
         at: Callable[[str], None] = nowhere,
     ) -> None:
         """Take ready parts; the caller closes them. `at` is told before and after every step (see `failpoints`)."""
         self._consumer, self._client, self._limits = consumer, client, limits
         self._rules = FixedRules(judgement) if isinstance(judgement, Judgement) else judgement
-        self._status, self._texts = StatusFile(status_file), RuleTexts()
+        self._status, self._texts = status or StatusFile(), RuleTexts()
         self._dead_letters = dead_letters or DeadLetterWatch()
         self._at, self._waits = at, Waits()
         self._broken = Event()  # a write failed: nothing behind it is written either

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.worker_reports import FRESH_S, last_report, report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger("worker")
 
 _STATUS_EVERY_S: Final = 1.0
-_FRESH_S: Final = 10.0
 _FORGOTTEN_S: Final = 86_400.0
 
 
@@ -70,20 +69,16 @@ class Progress:
         self.attempts += 1
 
 
-def say_stopped(path: Path, why: str) -> None:
-    """Say that the worker stopped and stays down until a person looked; the rest stays as it was said."""
-    said = json.loads(path.read_text()) if path.exists() else {"lag": []}
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(
-        json.dumps(said | {"at": datetime.now(UTC).isoformat(), "state": "stopped", "stopped_because": why})
-    )
-    part.replace(path)
+def say_stopped(path: Path, name: str, why: str) -> None:
+    """Say that worker `name` stopped and stays down until a person looked; the rest stays as it said it."""
+    told = {"at": datetime.now(UTC).isoformat(), "state": "stopped", "stopped_because": why}
+    report(path, name, last_report(path, name) | told)
 
 
 def is_behind(path: Path) -> bool:
     """Whether messages wait for the worker that reports here, or it has fallen silent; False where none ever did."""
     waiting, silent_s = _waiting(path)
-    return (waiting > 0 or silent_s > _FRESH_S) and silent_s < _FORGOTTEN_S
+    return (waiting > 0 or silent_s > FRESH_S) and silent_s < _FORGOTTEN_S
 
 
 def catches_up(path: Path, records: int) -> bool:
@@ -93,7 +88,7 @@ def catches_up(path: Path, records: int) -> bool:
     while it has read none.
     """
     waiting, silent_s = _waiting(path)
-    if silent_s > _FRESH_S:
+    if silent_s > FRESH_S:
         return False
     try:
         done = json.loads(path.read_text())["progress"]
@@ -115,9 +110,9 @@ def _waiting(path: Path) -> tuple[int, float]:
 class StatusFile:
     """The file for `onshore status` and the dashboard, replaced at most once a second; nothing without a path."""
 
-    def __init__(self, path: Path | None) -> None:
-        """Nothing is written yet."""
-        self._path = path
+    def __init__(self, path: Path | None = None, name: str = "worker") -> None:
+        """Nothing is written yet; `name` is this worker's among those that report there."""
+        self._path, self._name = path, name
         self._due = 0.0
         self._lag: list[dict[str, Any]] = []
 
@@ -130,9 +125,7 @@ class StatusFile:
         with suppress(BrokerUnavailable):
             self._lag = [asdict(partition) for partition in consumer.lag()]
         status = {"at": datetime.now(UTC).isoformat(), "lag": self._lag, "progress": asdict(progress), **state}
-        part = self._path.with_suffix(f".{os.getpid()}.part")
         try:
-            part.write_text(json.dumps(status))
-            part.replace(self._path)
+            report(self._path, self._name, status)
         except OSError as error:  # a full disk must not stop what could still be committed
             log.warning("status not published", reason=str(error))

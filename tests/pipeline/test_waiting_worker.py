@@ -21,6 +21,7 @@ from onshore_pipeline.broker import Outgoing
 from onshore_pipeline.errors import BrokerUnavailable, CommitFenced, StoreUnavailable
 from onshore_pipeline.waits import Waits
 from onshore_pipeline.worker import Worker
+from onshore_pipeline.worker_status import StatusFile
 from running_stack import wait_until
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Running:
         self.consumer = _Counting(consumer or assembly.consumer(pipeline.settings))
         limits = BatchLimits(10, 64 << 20, assess_at_once=1, poll_timeout_s=0.05)
         self.worker = Worker(
-            self.consumer, client or pipeline.client, pipeline.judgement, limits, status_file=self.status_file
+            self.consumer, client or pipeline.client, pipeline.judgement, limits, status=StatusFile(self.status_file)
         )
         self.stop = threading.Event()
         self.answered: list[bool] = []

@@ -26,7 +26,7 @@ from onshore_pipeline.broker import EVENT_TOPICS
 from onshore_pipeline.errors import StoreUnavailable
 from onshore_pipeline.jobs.aggregate import attempts_behind
 from onshore_pipeline.kafka_security import kafka_settings
-from onshore_pipeline.kafka_topics import ensure_topics
+from onshore_pipeline.kafka_topics import admin_client, ensure_topics
 from onshore_pipeline.log_ties import claim_log
 from onshore_pipeline.settings import Settings
 from onshore_pipeline.stack import DataDir, salt_master
@@ -276,7 +276,18 @@ class ChaosStack:
         except AssertionError:
             waited = time.monotonic() - began
             tails = "\n".join(f"--- {part} ({self._state(part)})\n{self.said(part)[-1500:]}" for part in self.parts)
-            raise AssertionError(f"{last} of {messages} messages in the log after {waited:.0f} s\n{tails}") from None
+            raise AssertionError(
+                f"{last} of {messages} messages in the log after {waited:.0f} s\n{self._who_has_what()}\n{tails}"
+            ) from None
+
+    def _who_has_what(self) -> str:
+        """The workers' reports and, on Kafka, their group as the broker sees it."""
+        reports = [f"{file.name}: {file.read_text()}" for file in self.data.worker_status.parent.glob("worker/*.json")]
+        if self.bootstrap:
+            kafka = kafka_settings(self.settings)
+            with admin_client(kafka) as admin:
+                reports.append(f"group: {admin.describe_groups([kafka.group_id])}")
+        return "\n".join(reports)
 
     def _state(self, part: str) -> str:
         code = self.parts[part].poll()

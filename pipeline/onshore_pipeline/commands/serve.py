@@ -55,7 +55,7 @@ def worker(
     from onshore_pipeline.memory import leave_out_pandas
     from onshore_pipeline.rule_texts import InForce, RuleTexts
     from onshore_pipeline.worker import Worker
-    from onshore_pipeline.worker_status import say_stopped
+    from onshore_pipeline.worker_status import StatusFile, say_stopped
 
     leave_out_pandas()
     settings = load_settings({"data_dir": data_dir})
@@ -76,10 +76,12 @@ def worker(
         try:
             _ready(ready_file)
             rules.start(InForce(client, f"worker {socket.gethostname()}:{os.getpid()}", settings.context_dir).tell)
-            worker = Worker(consumer, client, rules, limits, status_file=status, dead_letters=watch, at=at)
+            worker = Worker(
+                consumer, client, rules, limits, status=StatusFile(status, member), dead_letters=watch, at=at
+            )
             answered = worker.run(stop)
         except StaysDown as error:
-            say_stopped(status, str(error))
+            say_stopped(status, member, str(error))
             raise
         finally:
             rules.close()

@@ -1,0 +1,108 @@
+"""What the workers of one data directory say of themselves, each in its own file, and together in one that is read.
+
+Whoever reads, the sequencer, `onshore status` or the dashboard, wants to know what waits for any of them. Nobody locks
+anything: a report is replaced whole, and whoever replaced one writes anew what all of them say.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+Report = dict[str, Any]
+
+FRESH_S: Final = 10.0  # a worker that said nothing for longer is silent
+_FORGOTTEN: Final = timedelta(days=1)
+_HOW_BAD: Final = {"waiting": 1, "stopped": 2}
+
+
+def report(path: Path, name: str, said: Report) -> None:
+    """Replace what worker `name` said, and what all of them say together in `path`. Raises `OSError`."""
+    folder = path.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / f"{name}.json", said)
+    _replace(path, together(_reports(folder) | {name: said}, datetime.now(UTC)))
+
+
+def last_report(path: Path, name: str) -> Report:
+    """What worker `name` said last; nothing waits for one that never did."""
+    return _read(path.with_suffix("") / f"{name}.json") or {"lag": []}
+
+
+def together(reports: Mapping[str, Report], now: datetime) -> Report:
+    """One or several reports, by name, as if one worker with all their partitions had made them.
+
+    Of a partition that two speak of, the later one counts: it changed hands. A silent worker whose partitions others
+    have, or that had none, is gone; one that has some makes all of it as old as its report. What is said of the
+    state is what the one in the worst says.
+    """
+    newest_first = sorted(reports.items(), key=lambda each: _at(each[1]), reverse=True)
+    lag: dict[tuple[str, int], Any] = {}
+    standing: dict[str, Report] = {}
+    for name, said in newest_first:
+        own = {(part["topic"], part["partition"]): part for part in said["lag"]}
+        is_silent = (now - _at(said)).total_seconds() > FRESH_S
+        if own.keys() - lag.keys() or not is_silent or said.get("state") == "stopped":
+            standing[name] = said
+        lag = own | lag
+    standing = standing or dict(newest_first[:1])
+    by_state = sorted(standing.values(), key=lambda said: _HOW_BAD.get(said.get("state", ""), 0))
+    merged: Report = {}
+    for said in by_state:
+        merged |= {key: value for key, value in said.items() if value or key not in merged}
+    at_work = [said for said in standing.values() if said.get("state") != "stopped"] or by_state
+    return merged | {
+        "at": min(map(_at, at_work)).isoformat(),
+        "lag": [lag[source] for source in sorted(lag)],
+        "progress": _sum(said["progress"] for said in by_state if "progress" in said),
+        "workers": sorted(standing),
+    }
+
+
+def _sum(counts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    total: dict[str, Any] = {}
+    for each in counts:
+        for name, count in each.items():
+            total[name] = _sum([total.get(name, {}), count]) if isinstance(count, dict) else total.get(name, 0) + count
+    return total
+
+
+def _at(said: Report) -> datetime:
+    return datetime.fromisoformat(said["at"])
+
+
+def _reports(folder: Path) -> dict[str, Report]:
+    """Every worker's, by name; one from a day ago and older is dropped."""
+    found: dict[str, Report] = {}
+    for file in folder.glob("*.json"):
+        said = _read(file)
+        if said is None or datetime.now(UTC) - _at(said) > _FORGOTTEN:
+            with suppress(OSError):
+                file.unlink()
+        else:
+            found[file.stem] = said
+    return found
+
+
+def _read(file: Path) -> Report | None:
+    """A report; None where it is none, which somebody else wrote or a disk that was full cut short."""
+    try:
+        said: Report = json.loads(file.read_text())
+        datetime.now(UTC) - _at(said)
+        [(part["topic"], part["partition"]) for part in said["lag"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return said
+
+
+def _replace(file: Path, said: Report) -> None:
+    part = file.with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(said))
+    part.replace(file)

@@ -1,0 +1,84 @@
+"""Several workers of one data directory, read as one."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from onshore_pipeline.worker_reports import FRESH_S, Report, last_report, report, together
+from onshore_pipeline.worker_status import is_behind, say_stopped
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def said(ago_s: float, *waiting: tuple[int, int], **more: Any) -> Report:
+    """A report made so many seconds ago, of partitions and how many messages wait in each."""
+    lag = [{"topic": "otlp_logs", "partition": each, "next_offset": 5, "end_offset": 5 + n} for each, n in waiting]
+    return {"at": (NOW - timedelta(seconds=ago_s)).isoformat(), "lag": lag, "state": "working"} | more
+
+
+def waiting(merged: Report) -> dict[int, int]:
+    return {part["partition"]: part["end_offset"] - part["next_offset"] for part in merged["lag"]}
+
+
+def test_what_waits_for_any_of_them_waits() -> None:
+    merged = together({"a": said(0.2, (0, 3)), "b": said(0.1)}, NOW)
+    assert waiting(merged) == {0: 3}
+    assert merged["at"] == (NOW - timedelta(seconds=0.2)).isoformat()
+    assert merged["workers"] == ["a", "b"]
+
+
+def test_of_a_partition_that_changed_hands_the_later_report_counts() -> None:
+    merged = together({"a": said(0.9, (0, 3), (1, 7)), "b": said(0.1, (1, 2))}, NOW)
+    assert waiting(merged) == {0: 3, 1: 2}
+
+
+@pytest.mark.parametrize("others_have_it", [True, False])
+def test_a_silent_worker_is_gone_once_others_have_what_it_had(*, others_have_it: bool) -> None:
+    fresh = said(0.1, (0, 1), (1, 0)) if others_have_it else said(0.1, (1, 0))
+    merged = together({"gone": said(FRESH_S + 5, (0, 9)), "here": fresh}, NOW)
+    assert waiting(merged)[0] == (1 if others_have_it else 9)
+    assert merged["workers"] == (["here"] if others_have_it else ["gone", "here"])
+    assert datetime.fromisoformat(merged["at"]) == NOW - timedelta(seconds=0.1 if others_have_it else FRESH_S + 5)
+
+
+def test_counts_add_up_and_the_worst_state_is_told() -> None:
+    merged = together(
+        {
+            "a": said(1, progress={"messages": 2, "stage_us": {"judge": 5}}, rules_trouble="a.yaml, line 3"),
+            "b": said(1, progress={"messages": 3, "stage_us": {"judge": 1, "seal": 4}}, rules_trouble=""),
+            "c": said(1, state="waiting", waits_for="store", waits_because="refused"),
+        },
+        NOW,
+    )
+    assert merged["progress"] == {"messages": 5, "stage_us": {"judge": 6, "seal": 4}}
+    assert (merged["state"], merged["waits_for"], merged["rules_trouble"]) == ("waiting", "store", "a.yaml, line 3")
+
+
+def test_one_that_stays_down_is_told_of_beside_one_that_works(tmp_path: Path) -> None:
+    path, now = tmp_path / "worker.json", datetime.now(UTC)
+    report(path, "a", said(0, (0, 4)) | {"at": now.isoformat()})
+    say_stopped(path, "a", "its name was taken")
+    report(path, "b", said(0, (1, 0)) | {"at": now.isoformat()})
+    merged = json.loads(path.read_text())
+    assert (merged["state"], merged["stopped_because"], waiting(merged)) == (
+        "stopped", "its name was taken", {0: 4, 1: 0},
+    )  # fmt: skip
+    assert last_report(path, "a")["state"] == "stopped"
+    assert is_behind(path)
+
+
+def test_a_report_that_is_none_or_of_long_ago_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "worker.json"
+    report(path, "old", said(0, (0, 4)) | {"at": (datetime.now(UTC) - timedelta(days=2)).isoformat()})
+    for name, text in (("cut", '{"at": "2026'), ("other", "[]"), ("named", '{"at": "2026-11-28T12:00:00+00:00"}')):
+        (tmp_path / "worker" / f"{name}.json").write_text(text)
+    report(path, "new", said(0, (1, 1)) | {"at": datetime.now(UTC).isoformat()})
+    assert waiting(json.loads(path.read_text())) == {1: 1}
+    assert [each.name for each in (tmp_path / "worker").iterdir()] == ["new.json"]
