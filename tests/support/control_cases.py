@@ -166,6 +166,8 @@ _predicates = st.one_of(
     st.builds(
         "array_contains(home_jurisdictions, {})".format, st.sampled_from(("'AU'", "'JP'", "destination_country"))
     ),
+    st.builds("{} = ALL (categories)".format, _literals | _texts),
+    st.builds("{} = ALL (home_jurisdictions)".format, st.sampled_from(("'AU'", "'JP'", "destination_country"))),
     st.sampled_from((*TRUTHS, "encrypted_at_rest = FALSE", "encrypted_at_rest <> encrypted_in_transit")),
     st.sampled_from(("contradicted('destination')", "contradicted('key')", "TRUE", "FALSE")),
 )

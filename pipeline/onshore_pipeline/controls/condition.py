@@ -144,6 +144,14 @@ class Contains:
 
 
 @dataclass(frozen=True, slots=True)
+class OnlyHolds:
+    """A list holds this text and no other. An empty list is unknown, and so is the answer."""
+
+    column: Column
+    only: Value
+
+
+@dataclass(frozen=True, slots=True)
 class Flag:
     """A boolean column, standing alone."""
 
@@ -178,7 +186,7 @@ class Not:
     condition: Condition
 
 
-Condition = Compare | Among | Like | StartsWith | Contains | Flag | Contradicted | And | Or | Not | Truth
+Condition = Compare | Among | Like | StartsWith | Contains | OnlyHolds | Flag | Contradicted | And | Or | Not | Truth
 
 
 def conjunction(*conditions: Condition) -> Condition:
@@ -226,7 +234,7 @@ def _columns(node: Condition | Value) -> Iterator[Column]:
                 yield from _columns(condition)
         case Not(inner):
             yield from _columns(inner)
-        case Compare(_, left, right) | Arithmetic(_, left, right) | Contains(left, right):
+        case Compare(_, left, right) | Arithmetic(_, left, right) | Contains(left, right) | OnlyHolds(left, right):
             yield from _columns(left)
             yield from _columns(right)
         case Among(value, _) | Like(value, _) | StartsWith(value, _) | Call(_, value) | Flag(value):

@@ -27,6 +27,7 @@ from onshore_pipeline.controls.condition import (
     Instant,
     Like,
     Not,
+    OnlyHolds,
     StartsWith,
     Text,
     Truth,
@@ -142,12 +143,14 @@ class _Reader:
                 raise refuse(node, self._text)
 
     def _compare(self, node: exp.Expr, operator: CompareOperator, left: exp.Expr, right: exp.Expr) -> Condition:
+        if _is_all(left) or _is_all(right):
+            return self._only_holds(node, operator, left, right)
         one, other = self._value(left), self._value(right)
         type_one, type_other = type_of(one), type_of(other)
         if type_one is not type_other:
             raise self._error(node, f"compares {type_one.value} with {type_other.value}: both sides need one type")
         if type_one is Type.LIST:
-            raise self._error(node, "compares lists: ask array_contains(list, text)")
+            raise self._error(node, "compares lists: ask array_contains(list, text) or text = ALL (list)")
         if type_one is Type.BOOLEAN and operator not in {"=", "<>"}:
             raise self._error(node, f"booleans have no order: {operator} cannot compare them")
         if not (columns_in(one) or columns_in(other)):
@@ -213,6 +216,18 @@ class _Reader:
             self._check_word(node.expression, column, needle.value)
         return Contains(column, needle)
 
+    def _only_holds(self, node: exp.Expr, operator: CompareOperator, left: exp.Expr, right: exp.Expr) -> Condition:
+        if operator != "=" or _is_all(left) or len(right.expressions) != 1:
+            raise self._error(node, "write text = ALL (list); for none of a list, NOT array_contains(list, text)")
+        (listed,) = right.expressions
+        column = self._value(listed)
+        if not isinstance(column, Column) or column.type is not Type.LIST:
+            raise self._error(node, "ALL needs a column that is a list of texts")
+        only = self._text_value(left)
+        if isinstance(only, Text):
+            self._check_word(left, column, only.value)
+        return OnlyHolds(column, only)
+
     def _contradicted(self, node: exp.Anonymous) -> Condition:
         arguments = [each.this for each in node.expressions if isinstance(each, exp.Literal) and each.is_string]
         if len(arguments) != 1 or len(node.expressions) != 1 or arguments[0] not in CONTRADICTABLE:
@@ -267,6 +282,10 @@ class _Reader:
     def _error(self, node: exp.Expr, why: str, at: str | None = None) -> LanguageError:
         offset = self._text.find(at) if at else position_of(node)
         return LanguageError(max(0, offset or 0), why)
+
+
+def _is_all(node: exp.Expr) -> bool:
+    return isinstance(node, exp.All) or (isinstance(node, exp.Anonymous) and str(node.this).upper() == "ALL")
 
 
 def _limits(period: Period) -> list[Condition]:

@@ -25,6 +25,7 @@ from onshore_pipeline.controls.condition import (
     Integer,
     Like,
     Not,
+    OnlyHolds,
     Or,
     StartsWith,
     Text,
@@ -56,6 +57,7 @@ class Dialect:
         starts_with: name of the function.
         contains: name of the function.
         size: number of elements of a list.
+        distinct: a list with each of its elements once.
         contradicted: whether an element of `contradictions` begins with the party `{}` and a colon.
         backslashes: whether a backslash in a literal has to be doubled.
     """
@@ -69,6 +71,7 @@ class Dialect:
     starts_with: str
     contains: str
     size: str
+    distinct: str
     contradicted: str
     backslashes: bool
 
@@ -91,6 +94,7 @@ POLARS: Final = Dialect(
     starts_with="STARTS_WITH",
     contains="ARRAY_CONTAINS",
     size="ARRAY_LENGTH({})",
+    distinct="ARRAY_UNIQUE({})",
     contradicted=FLAG_PREFIX + "{}",
     backslashes=False,
 )
@@ -104,6 +108,7 @@ CLICKHOUSE: Final = Dialect(
     starts_with="startsWith",
     contains="has",
     size="length({})",
+    distinct="arrayDistinct({})",
     contradicted="arrayExists(entry -> startsWith(entry, '{}:'), contradictions)",
     backslashes=True,
 )
@@ -126,6 +131,9 @@ def condition_text(node: Condition, dialect: Dialect) -> str:  # noqa: C901, PLR
             return dialect.contradicted.format(party)
         case Contains(column, needle):
             return _contains_text(column, needle, dialect)
+        case OnlyHolds(column, only):
+            different = dialect.size.format(dialect.distinct.format(column.name))
+            return _contains_text(column, only, dialect, f" AND {different} = 1")
         case Compare(operator, left, right):
             return f"({_side(left, right, operator, dialect)} {operator} {_side(right, left, operator, dialect)})"
         case Among(value, texts):
@@ -150,7 +158,7 @@ def quoted(text: str, dialect: Dialect) -> str:
     return "'" + escaped.replace("'", "''") + "'"
 
 
-def _contains_text(column: Column, needle: Value, dialect: Dialect) -> str:
+def _contains_text(column: Column, needle: Value, dialect: Dialect, and_too: str = "") -> str:
     known = f"{dialect.size.format(column.name)} > 0"
     if isinstance(needle, Text):
         wanted = quoted(needle.value, dialect)
@@ -158,7 +166,7 @@ def _contains_text(column: Column, needle: Value, dialect: Dialect) -> str:
         wanted = _value(needle, dialect)
         # Both engines would look for a NULL element.
         known = f"{known} AND {wanted} IS NOT NULL"
-    return f"(CASE WHEN {known} THEN {dialect.contains}({column.name}, {wanted}) END)"
+    return f"(CASE WHEN {known} THEN {dialect.contains}({column.name}, {wanted}){and_too} END)"
 
 
 def _side(value: Value, other: Value, operator: str, dialect: Dialect) -> str:

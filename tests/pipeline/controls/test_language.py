@@ -69,6 +69,15 @@ REFUSED = [
     ("@eea = action", "@eea", "behind IN or NOT IN only"),
     ("destination_country = 'au'", "'au'", "write 'AU'"),
     ("array_contains(home_jurisdictions, 'Japan')", "'Japan'", "alpha-2"),
+    ("'Japan' = ALL (home_jurisdictions)", "'Japan'", "alpha-2"),
+    ("action <> ALL (categories)", "action", "NOT array_contains(list, text)"),
+    ("ALL (categories) = action", "", "text = ALL (list)"),
+    ("action = ALL (categories, categories)", "action", "text = ALL (list)"),
+    ("action = ALL (dataset)", "action", "a list of texts"),
+    ("action = ALL ('x')", "action", "a list of texts"),
+    ("action = ALL (SELECT 1)", "action", "text = ALL (list)"),
+    ("bytes = ALL (categories)", "bytes", "needs a text"),
+    ("action IN (ALL (categories))", "ALL", "text literals"),
     ("key_country_basis = 'infered'", "'infered'", "did you mean inferred?"),
     ("domain IN ('data_movment')", "'data_movment'", "did you mean data_movement?"),
     ("action = 'a' b", "action", "nothing behind it"),
@@ -101,6 +110,13 @@ TEXTS = [
         "array_contains(categories, 'x')",
         "(CASE WHEN ARRAY_LENGTH(categories) > 0 THEN ARRAY_CONTAINS(categories, 'x') END)",
         "(CASE WHEN length(categories) > 0 THEN has(categories, 'x') END)",
+    ),
+    (
+        "'AU' = ALL (home_jurisdictions)",
+        ("(CASE WHEN ARRAY_LENGTH(home_jurisdictions) > 0 THEN ARRAY_CONTAINS(home_jurisdictions, 'AU') AND"
+         " ARRAY_LENGTH(ARRAY_UNIQUE(home_jurisdictions)) = 1 END)"),
+        ("(CASE WHEN length(home_jurisdictions) > 0 THEN has(home_jurisdictions, 'AU') AND"
+         " length(arrayDistinct(home_jurisdictions)) = 1 END)"),
     ),
     (
         "occurred_at >= TIMESTAMP '1970-01-01T00:00:01.000001Z'",
