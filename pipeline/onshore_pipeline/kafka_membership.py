@@ -137,9 +137,8 @@ class GroupWatch:
         """Ask for a rebalance where a partition had no owner the last time too: it is not just being handed over."""
         lasting = unowned & self._unowned
         if lasting:
-            log.warning(
-                "nobody had these partitions", partitions=[f"{each.topic}[{each.partition}]" for each in lasting]
-            )
+            named = sorted(f"{each.topic}[{each.partition}]" for each in lasting)
+            log.warning("partitions without an owner: asking the group to share them out", partitions=named)
             self._assignor.ask()
             self._consumer._coordinator.request_rejoin()  # noqa: SLF001 - nothing public does
         if unowned:

@@ -40,8 +40,8 @@ def together(reports: Mapping[str, Report], now: datetime) -> Report:
     """One or several reports, by name, as if one worker with all their partitions had made them.
 
     Of a partition that two speak of, the later one counts: it changed hands. A silent worker whose partitions others
-    have, or that had none, is gone; one that has some makes all of it as old as its report. What is said of the
-    state is what the one in the worst says.
+    have, or that had none beside others, is gone, stopped or not; one that has some makes all of it as old as its
+    report. What is said of the state is what the one in the worst says.
     """
     newest_first = sorted(reports.items(), key=lambda each: _at(each[1]), reverse=True)
     lag: dict[tuple[str, int], Any] = {}
@@ -49,7 +49,7 @@ def together(reports: Mapping[str, Report], now: datetime) -> Report:
     for name, said in newest_first:
         own = {(part["topic"], part["partition"]): part for part in said["lag"]}
         is_silent = (now - _at(said)).total_seconds() > FRESH_S
-        if own.keys() - lag.keys() or not is_silent or said.get("state") == "stopped":
+        if own.keys() - lag.keys() or not is_silent:
             standing[name] = said
         lag = own | lag
     standing = standing or dict(newest_first[:1])
@@ -57,9 +57,8 @@ def together(reports: Mapping[str, Report], now: datetime) -> Report:
     merged: Report = {}
     for said in by_state:
         merged |= {key: value for key, value in said.items() if value or key not in merged}
-    at_work = [said for said in standing.values() if said.get("state") != "stopped"] or by_state
     return merged | {
-        "at": min(map(_at, at_work)).isoformat(),
+        "at": min(map(_at, by_state)).isoformat(),
         "lag": [lag[source] for source in sorted(lag)],
         "progress": _sum(said["progress"] for said in by_state if "progress" in said),
         "workers": sorted(standing),

@@ -97,7 +97,8 @@ def test_a_partition_whose_owner_died_while_it_was_handed_over_is_worked_on_agai
                 return owned() == 1
 
             wait_until(gave_one_away, "it gave one away, which waits for a second round", every_s=0.01)
-        for key in (b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"7"):  # for both partitions
+        sent = {str(number).encode() for number in range(8)}
+        for key in sorted(sent):  # for both partitions
             producer.send("otlp_logs", [Outgoing(key, key=key)])
         came: set[bytes] = set()
         with closing(KafkaConsumer(first)) as again:
@@ -106,9 +107,10 @@ def test_a_partition_whose_owner_died_while_it_was_handed_over_is_worked_on_agai
                 for each in (again, other):
                     polled = each.poll(max_messages=10, max_bytes=1 << 20, timeout_s=0.1)
                     came.update(message.value for message in polled.messages)
-                return len(came) == 8
+                return len(came) == len(sent)
 
             wait_until(all_came, "both partitions are read", 30)
+            assert came == sent
 
 
 def test_who_lost_its_membership_claims_nothing_when_it_joins_anew() -> None:

@@ -67,11 +67,23 @@ def test_one_that_stays_down_is_told_of_beside_one_that_works(tmp_path: Path) ->
     say_stopped(path, "a", "its name was taken")
     report(path, "b", said(0, (1, 0)) | {"at": now.isoformat()})
     merged = json.loads(path.read_text())
-    assert (merged["state"], merged["stopped_because"], waiting(merged)) == (
-        "stopped", "its name was taken", {0: 4, 1: 0},
-    )  # fmt: skip
+    assert (merged["state"], merged["stopped_because"]) == ("stopped", "its name was taken")
+    assert waiting(merged) == {0: 4, 1: 0}
     assert last_report(path, "a")["state"] == "stopped"
     assert is_behind(path)
+
+
+@pytest.mark.parametrize("others_have_it", [True, False])
+def test_one_that_stopped_is_told_of_until_others_have_what_it_had(*, others_have_it: bool) -> None:
+    stopped = said(FRESH_S + 5, (0, 0), state="stopped", stopped_because="too many dead letters")
+    merged = together({"stopped": stopped, "here": said(0.1, (0 if others_have_it else 1, 0))}, NOW)
+    assert merged["state"] == ("working" if others_have_it else "stopped")
+    assert (NOW - datetime.fromisoformat(merged["at"])).total_seconds() == (0.1 if others_have_it else FRESH_S + 5)
+
+
+def test_one_alone_that_stopped_is_told_of_however_long_ago() -> None:
+    stopped = said(3_600, state="stopped", stopped_because="too many dead letters")
+    assert together({"stopped": stopped, "before": said(7_200)}, NOW)["stopped_because"] == "too many dead letters"
 
 
 def test_a_report_that_is_none_or_of_long_ago_is_dropped(tmp_path: Path) -> None:
