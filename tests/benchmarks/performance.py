@@ -28,6 +28,7 @@ CHECKOUT = Path(__file__).parents[2]
 # The whole of it; what does not fit any more stands in the page as not run.
 WITHIN_S = 60 * 60.0
 PAGE = CHECKOUT / "docs" / "performance.md"
+_TOLD_TO_END = (signal.SIGTERM, signal.SIGINT)
 _SAME = ("processor", "cores", "memory_gib", "system", "python", "libraries", "commit")
 
 
@@ -122,28 +123,43 @@ def run(step: Step, *, small: bool, left_s: float = WITHIN_S) -> Done:
 def _run(step: Step, environment: Mapping[str, str], within_s: float, *, small: bool) -> Done:
     name, *arguments = [*step.command.split(), *(step.small.split() if small else [])]
     start = {"onshore": [sys.executable, "-m", "onshore_pipeline"], "python": [sys.executable]}[name]
-    process = subprocess.Popen(
-        [*start, *arguments],
-        cwd=CHECKOUT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        printed, said = process.communicate(timeout=within_s)
-    except subprocess.TimeoutExpired:
-        _end(process)
-        return Done(step, why_not=f"was not done after {within_s:.0f} s")
-    except BaseException:
-        _end(process)
-        raise
+    with contextlib.ExitStack() as stack:
+        with _held_back():
+            process = subprocess.Popen(
+                [*start, *arguments],
+                cwd=CHECKOUT,
+                env={**os.environ, **environment},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            stack.callback(_end, process)
+        try:
+            printed, said = process.communicate(timeout=within_s)
+        except subprocess.TimeoutExpired:
+            return Done(step, why_not=f"was not done after {within_s:.0f} s")
     if process.returncode:
         return Done(step, why_not=(said.strip().splitlines() or ["no message"])[-1][:300])
     return Done(step, json.loads(printed))
 
 
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Come to a signal afterwards: between a process's start and our knowing of it nobody would end it."""
+    came: list[int] = []
+    before = {told: signal.signal(told, lambda number, _: came.append(number)) for told in _TOLD_TO_END}
+    try:
+        yield
+    finally:
+        for told, handler in before.items():
+            signal.signal(told, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
 def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is not None:
+        return
     process.terminate()  # it ends what it started
     try:
         process.communicate(timeout=30)
@@ -189,7 +205,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a file for what is measured; what it has is not run again")
     given = parser.parse_args()
     # A shell that starts it in the background has it ignore SIGINT, and all that it starts.
-    for told in (signal.SIGTERM, signal.SIGINT):
+    for told in _TOLD_TO_END:
         signal.signal(told, signal.default_int_handler)
     before = {} if given.small else kept(given.keep, machine())
     done = {}

@@ -40,6 +40,8 @@ _HEADERS_BYTES: Final = 65_536  # of a message's limit, kept for its headers
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until told to stop; 0 when it ended as asked, 2 when it could not start (one line on standard error)."""
     options = _parse(arguments)
+    if options.with_parent:
+        follow_parent()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
@@ -53,8 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             grpc_port=options.grpc_port,
             ready_file=options.ready_file,
         )
-        if options.with_parent:
-            follow_parent()
         asyncio.run(serving)
     except OnshoreError as error:
         sys.stderr.write(f"onshore receiver: {error}\n")

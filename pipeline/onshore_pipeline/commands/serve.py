@@ -57,10 +57,10 @@ def worker(
     from onshore_pipeline.worker import Worker
     from onshore_pipeline.worker_status import StatusFile, say_stopped
 
+    _follow(with_parent)
     leave_out_pandas()
     settings = load_settings({"data_dir": data_dir})
     at = at_failpoint(failpoint)
-    stop = _stopped_by_signal(with_parent=with_parent)
     rules = assembly.rules(settings)
     client = assembly.store_client(settings, store_url)
     check = claim_log(settings, client)
@@ -71,6 +71,7 @@ def worker(
     limits = BatchLimits(settings.max_batch_messages, settings.max_batch_mib * 1024 * 1024)
     status = DataDir(settings.data_dir).worker_status
     status.parent.mkdir(parents=True, exist_ok=True)
+    stop = _stopped_by_signal()  # from here on there is a group to leave and work to finish
     with _member(settings) as member:
         consumer = assembly.consumer(settings, member, at, check)
         try:
@@ -102,10 +103,11 @@ def sequencer(
     from onshore_pipeline.memory import leave_out_pandas
     from onshore_pipeline.sequencer_status import say_trouble, status_path
 
+    _follow(with_parent)
     leave_out_pandas()
     settings = load_settings({"data_dir": data_dir})
     at = at_failpoint(failpoint)
-    stop = _stopped_by_signal(with_parent=with_parent)
+    stop = _stopped_by_signal()
     said = status_path(settings)
     while not stop.is_set():
         try:
@@ -213,9 +215,15 @@ def _leading(settings: Settings, stop: threading.Event) -> AbstractContextManage
     return lead_by_group(assembly.kafka(settings), stop)
 
 
-def _stopped_by_signal(*, with_parent: bool) -> threading.Event:
+def _follow(with_parent: bool) -> None:
+    """Begin before anything takes time: whoever has nothing in hand yet is gone at once with its parent."""
     from onshore_pipeline.embedded.parent import follow_parent
 
+    if with_parent:
+        follow_parent()
+
+
+def _stopped_by_signal() -> threading.Event:
     stop = threading.Event()
 
     def leave(*_: object) -> None:
@@ -225,8 +233,6 @@ def _stopped_by_signal(*, with_parent: bool) -> threading.Event:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, leave)
-    if with_parent:
-        follow_parent()
     return stop
 
 
