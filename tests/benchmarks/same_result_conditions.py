@@ -224,6 +224,18 @@ def disagreed(event: Event) -> bool | None:
     return not subjects.isdisjoint({"actor", "source", "destination", "key"})
 
 
+def by_way_of_others(event: Event) -> bool | str | None:
+    """From home to home over a path that is known to cross another country."""
+    start, end, path = event.get(FROM), event.get(TO), event.get("transit_countries")
+    if event["transit_basis"] == "unknown" or (start and end and start != end):
+        return None
+    if not start or not end:
+        return TO if start else FROM
+    if not path:
+        return "transit_countries"
+    return "none" not in path and any(country != start for country in path)
+
+
 def is_no_measurement(action: str) -> bool:
     return action not in {"data.delete", "host.state", "gpu.state"}
 
@@ -272,6 +284,7 @@ RESIDENCY = {
     "SOV-09-01": Condition(among("dns.query"), anything, abroad(TO)),
     "SOV-10-01": Condition(among("backup.write", "data.replicate"), anything, abroad(TO)),
     "SOV-11-01": Condition(COPIES, of("training_data"), abroad(TO)),
+    "SOV-13-01": Condition(whatever, anything, by_way_of_others),
     "SOV-16-01": Condition(moves, anything, nowhere),
     "SOV-24-01": Condition(is_no_measurement, anything, disagreed),
 }

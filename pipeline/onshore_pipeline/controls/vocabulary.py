@@ -9,6 +9,7 @@ from onshore_pipeline.controls.suggestions import did_you_mean
 from onshore_pipeline.domain.event import BASES, DOMAINS, OUTCOMES
 
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_NONE: Final = "none"  # of a list of countries: that there is no such country is known
 _COUNTRY_LISTS: Final = frozenset({"home_jurisdictions", "transit_countries"})
 _COUNTRY_COLUMN = re.compile(r"\w+_country(_candidates)?|actor_nationality")
 _BASIS_COLUMN = re.compile(r"\w+_basis")
@@ -22,7 +23,7 @@ _CLOSED: Final[dict[str, tuple[str, ...]]] = {
 def check_word(column: str, word: str) -> str | None:
     """Why this column can never hold this word; None if it can."""
     if column in _COUNTRY_LISTS or _COUNTRY_COLUMN.fullmatch(column):
-        if _COUNTRY.fullmatch(word):
+        if _COUNTRY.fullmatch(word) or (column in _COUNTRY_LISTS and word == _NONE):
             return None
         hint = f": write {word.upper()!r}" if _COUNTRY.fullmatch(word.upper()) else ""
         return f"{column} holds upper-case ISO 3166 alpha-2 codes, never {word!r}{hint}"

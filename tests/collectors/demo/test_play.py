@@ -103,7 +103,7 @@ def test_check_truth_reads_the_file_as_it_was_meant(tmp_path: Path) -> None:
     assert read.counts == truth.counts
 
 
-@pytest.mark.parametrize("events", [400, 6000, 20_000, 123_457])
+@pytest.mark.parametrize("events", [420, 6000, 20_000, 123_457])
 def test_events_are_shared_out_to_the_last_one_and_everything_happens(events: int) -> None:
     cells = allot(TENANTS, TEMPLATES, events)
     assert sum(cell.events for cell in cells) == events

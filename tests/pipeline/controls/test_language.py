@@ -112,6 +112,11 @@ TEXTS = [
         "(CASE WHEN length(categories) > 0 THEN has(categories, 'x') END)",
     ),
     (
+        "array_contains(transit_countries, 'none')",
+        "(CASE WHEN ARRAY_LENGTH(transit_countries) > 0 THEN ARRAY_CONTAINS(transit_countries, 'none') END)",
+        "(CASE WHEN length(transit_countries) > 0 THEN has(transit_countries, 'none') END)",
+    ),
+    (
         "'AU' = ALL (home_jurisdictions)",
         ("(CASE WHEN ARRAY_LENGTH(home_jurisdictions) > 0 THEN ARRAY_CONTAINS(home_jurisdictions, 'AU') AND"
          " ARRAY_LENGTH(ARRAY_UNIQUE(home_jurisdictions)) = 1 END)"),

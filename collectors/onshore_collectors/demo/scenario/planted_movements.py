@@ -15,6 +15,7 @@ from onshore_collectors.demo.scenario.movements import (
     NO_CATEGORY,
     PARTNER_ABROAD,
     PERSON,
+    SECOND_SITE,
     SG,
     WEIGHTS_AT_HOME,
     moved,
@@ -116,6 +117,19 @@ VIOLATIONS: Final = (
         3,
         {TRANSFER_LAW: SATISFIED, "US-REACH-01": VIOLATED, "SOV-10-01": VIOLATED, "SOV-16-01": SATISFIED},
         *(DONE, CONTRACT, {"cloud.provider": "aws", "cloud.region": "eu-central-1"}),
+    ),
+    moved(
+        "data.replicate",
+        "replica at the second site, by way of another country",
+        2,
+        {
+            TRANSFER_LAW: SATISFIED,
+            "US-REACH-01": SATISFIED,
+            "SOV-10-01": SATISFIED,
+            "SOV-13-01": VIOLATED,
+            "SOV-16-01": SATISFIED,
+        },
+        *(DONE, SECOND_SITE, {"onshore.transit.countries": ("{home}", "{abroad}")}),
     ),
     moved(
         "data.export",
@@ -220,8 +234,8 @@ OPEN_QUESTIONS: Final = (
         "data.replicate",
         "replica of machine data in a bucket that nobody can place",
         2,
-        {"SOV-10-01": UNDETERMINED, "SOV-16-01": VIOLATED},
-        *(DONE, GLOBAL_BUCKET),
+        {"SOV-10-01": UNDETERMINED, "SOV-13-01": UNDETERMINED, "SOV-16-01": VIOLATED},
+        *(DONE, GLOBAL_BUCKET, {"onshore.transit.countries": ("{home}", "{abroad}")}),
         data="machine",
     ),
     moved(
