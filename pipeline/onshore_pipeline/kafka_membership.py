@@ -103,7 +103,8 @@ class GroupWatch:
         """`consumer` is the member, and `assignor` what it joins with."""
         self._settings, self._admin, self._consumer, self._assignor = settings, admin, consumer, assignor
         self._look_at = 0.0
-        self._unowned: set[TopicPartition] = set()
+        self._unowned_since: dict[TopicPartition, float] = {}
+        self._patience_s = _by_then_s(settings)
 
     def doubt(self) -> None:
         """Look with the next `check`, whenever it comes: a commit was refused."""
@@ -117,13 +118,11 @@ class GroupWatch:
         own = self._consumer.group_metadata()
         if time.monotonic() < self._look_at or own.generation_id < 0:
             return  # not a member yet: joining would make this one the later of two
+        group = self._described()
         self._look_at = time.monotonic() + self._settings.look_for_topics_s
-        try:
-            group = self._admin.describe_groups([self._settings.group_id])[self._settings.group_id]
-            named = [each for each in group["members"] if each["group_instance_id"] == own.group_instance_id]
-            assigned = {partition for each in group["members"] for partition in _assigned(each)}
-        except (KafkaError, KeyError, TypeError, ValueError):  # the last where a broker names what we do not know
+        if group is None:
             return
+        named = [each for each in group["members"] if each["group_instance_id"] == own.group_instance_id]
         holders = {each["member_id"] for each in named} if self._settings.member else set()
         if holders and own.member_id not in holders and self._consumer.group_metadata().member_id == own.member_id:
             raise self.taken()
@@ -131,19 +130,45 @@ class GroupWatch:
             wanted = {
                 TopicPartition(each.name, number) for each in topics.values() for number in range(each.partitions)
             }
-            self._mend(wanted - assigned)
+            self._mend(wanted - {partition for each in group["members"] for partition in _assigned(each)})
+        else:  # its partitions are being given out
+            self._unowned_since.clear()
+            self._look_at = time.monotonic() + _by_then_s(self._settings)
+
+    def _described(self) -> dict[str, Any] | None:
+        """The group as its coordinator describes it; None where that cannot be had now."""
+        name = self._settings.group_id
+        try:
+            group: dict[str, Any] = self._admin.describe_groups([name])[name]
+            why = group["error"]
+            for each in group["members"]:
+                set(_assigned(each))
+        except (KafkaError, OSError, KeyError, TypeError, ValueError) as error:  # the last: of a state unknown to it
+            why = repr(error)
+        if not why:
+            return group
+        # The client (kafka-python 3.0.12) asks the first coordinator it was told of for ever.
+        self._admin._manager.cluster._coordinators.clear()  # noqa: SLF001 - nothing public does
+        log.info("the group cannot be looked at", group=name, reason=str(why))
+        return None
 
     def _mend(self, unowned: set[TopicPartition]) -> None:
-        """Ask for a rebalance where a partition had no owner the last time too: it is not just being handed over."""
-        lasting = unowned & self._unowned
+        """Ask for a rebalance where a partition has had no owner for a while: it is not just being handed over."""
+        now = time.monotonic()
+        self._unowned_since = {each: self._unowned_since.get(each, now) for each in unowned}
+        lasting = [each for each, since in self._unowned_since.items() if now - since >= self._patience_s]
         if lasting:
             named = sorted(f"{each.topic}[{each.partition}]" for each in lasting)
             log.warning("partitions without an owner: asking the group to share them out", partitions=named)
             self._assignor.ask()
             self._consumer._coordinator.request_rejoin()  # noqa: SLF001 - nothing public does
+            self._unowned_since.clear()
+            # A rebalance stops everybody's work: one that did not help is not asked for all the time.
+            self._patience_s = min(2 * self._patience_s, max(self._patience_s, self._settings.look_for_topics_s))
         if unowned:
-            self._look_at = time.monotonic() + 2 * _heartbeat_every_s(self._settings)  # every member knows by then
-        self._unowned = unowned - lasting
+            self._look_at = now + _by_then_s(self._settings)
+        else:
+            self._patience_s = _by_then_s(self._settings)
 
     def taken(self) -> NameTaken:
         """What to say, and what to do about it."""
@@ -194,6 +219,11 @@ class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # the librar
 
 def _heartbeat_every_s(settings: KafkaSettings) -> float:
     return min(3.0, settings.session_timeout_s / 4)
+
+
+def _by_then_s(settings: KafkaSettings) -> float:
+    """So long after a rebalance began every member knows of it."""
+    return 2 * _heartbeat_every_s(settings)
 
 
 def _assigned(member: Mapping[str, Any]) -> Iterator[TopicPartition]:

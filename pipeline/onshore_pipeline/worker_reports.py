@@ -7,7 +7,6 @@ anything: a report is replaced whole, and whoever replaced one writes anew what 
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +19,9 @@ Report = dict[str, Any]
 
 FRESH_S: Final = 10.0  # a worker that said nothing for longer is silent
 _FORGOTTEN: Final = timedelta(days=1)
+# A partition that changes hands is nobody's for seconds; one of which nobody speaks for longer may have gone to a
+# worker that reports elsewhere.
+_CARRIED: Final = timedelta(seconds=90)
 _HOW_BAD: Final = {"waiting": 1, "stopped": 2}
 
 
@@ -27,8 +29,8 @@ def report(path: Path, name: str, said: Report) -> None:
     """Replace what worker `name` said, and what all of them say together in `path`. Raises `OSError`."""
     folder = path.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / f"{name}.json", said)
-    _replace(path, together(_reports(folder) | {name: said}, datetime.now(UTC)))
+    _replace(folder / f"{name}.json", name, said)
+    _replace(path, name, together(_reports(folder) | {name: said}, datetime.now(UTC), _read(path)))
 
 
 def last_report(path: Path, name: str) -> Report:
@@ -36,22 +38,28 @@ def last_report(path: Path, name: str) -> Report:
     return _read(path.with_suffix("") / f"{name}.json") or {"lag": []}
 
 
-def together(reports: Mapping[str, Report], now: datetime) -> Report:
+def together(reports: Mapping[str, Report], now: datetime, before: Report | None = None) -> Report:
     """One or several reports, by name, as if one worker with all their partitions had made them.
 
-    Of a partition that two speak of, the later one counts: it changed hands. A silent worker whose partitions others
-    have, or that had none beside others, is gone, stopped or not; one that has some makes all of it as old as its
-    report. What is said of the state is what the one in the worst says.
+    Of a partition that two speak of, what was known later counts: it changed hands. One that nobody speaks of stays for
+    a while as it was `before`, what was said together last: it is being handed over. A silent worker whose partitions
+    others have, or that had none beside others, is gone, stopped or not; one that has some makes all of it as old as
+    its report. What is said of the state is what the one in the worst says.
+
+    `at` says when all of them were alive, `lag_at` when what waits was known of every partition.
     """
-    newest_first = sorted(reports.items(), key=lambda each: _at(each[1]), reverse=True)
+    newest_first = sorted(reports.items(), key=lambda each: known_at(each[1]), reverse=True)
     lag: dict[tuple[str, int], Any] = {}
     standing: dict[str, Report] = {}
     for name, said in newest_first:
-        own = {(part["topic"], part["partition"]): part for part in said["lag"]}
+        own = {_source(part): part | {"at": known_at(said).isoformat()} for part in said["lag"]}
         is_silent = (now - _at(said)).total_seconds() > FRESH_S
         if own.keys() - lag.keys() or not is_silent:
             standing[name] = said
         lag = own | lag
+    for part in before["lag"] if before else ():
+        if now - known_at(part) <= _CARRIED:
+            lag.setdefault(_source(part), part)
     standing = standing or dict(newest_first[:1])
     by_state = sorted(standing.values(), key=lambda said: _HOW_BAD.get(said.get("state", ""), 0))
     merged: Report = {}
@@ -59,10 +67,20 @@ def together(reports: Mapping[str, Report], now: datetime) -> Report:
         merged |= {key: value for key, value in said.items() if value or key not in merged}
     return merged | {
         "at": min(map(_at, by_state)).isoformat(),
+        "lag_at": min(map(known_at, [*by_state, *lag.values()])).isoformat(),
         "lag": [lag[source] for source in sorted(lag)],
         "progress": _sum(said["progress"] for said in by_state if "progress" in said),
         "workers": sorted(standing),
     }
+
+
+def known_at(said: Mapping[str, Any]) -> datetime:
+    """When what waits was known: a broker that does not answer leaves it as it was, in a report that is new."""
+    return datetime.fromisoformat(said.get("lag_at") or said["at"])
+
+
+def _source(part: Mapping[str, Any]) -> tuple[str, int]:
+    return part["topic"], part["partition"]
 
 
 def _sum(counts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -78,30 +96,41 @@ def _at(said: Report) -> datetime:
 
 
 def _reports(folder: Path) -> dict[str, Report]:
-    """Every worker's, by name; one from a day ago and older is dropped."""
+    """Every worker's, by name; one from a day ago and older, or that is none, is dropped."""
     found: dict[str, Report] = {}
     for file in folder.glob("*.json"):
-        said = _read(file)
-        if said is None or datetime.now(UTC) - _at(said) > _FORGOTTEN:
-            with suppress(OSError):
+        with suppress(OSError):  # what cannot be read now may be read later
+            said = _parsed(file.read_bytes())
+            if said is None or datetime.now(UTC) - _at(said) > _FORGOTTEN:
                 file.unlink()
-        else:
-            found[file.stem] = said
+            else:
+                found[file.stem] = said
     return found
 
 
 def _read(file: Path) -> Report | None:
+    """A report; None where there is none."""
+    try:
+        return _parsed(file.read_bytes())
+    except OSError:
+        return None
+
+
+def _parsed(raw: bytes) -> Report | None:
     """A report; None where it is none, which somebody else wrote or a disk that was full cut short."""
     try:
-        said: Report = json.loads(file.read_text())
-        datetime.now(UTC) - _at(said)
-        [(part["topic"], part["partition"]) for part in said["lag"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        said: Report = json.loads(raw)
+        now = datetime.now(UTC)
+        [now - _at(said), now - known_at(said)]
+        [(_source(part), now - known_at(part)) for part in said["lag"] if "at" in part]
+        [_source(part) for part in said["lag"]]
+        _sum([said["progress"]] if "progress" in said else [])
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return said
 
 
-def _replace(file: Path, said: Report) -> None:
-    part = file.with_suffix(f".{os.getpid()}.part")
+def _replace(file: Path, name: str, said: Report) -> None:
+    part = file.with_name(f"{file.name}.{name}.part")  # process ids are the same in two containers
     part.write_text(json.dumps(said))
     part.replace(file)

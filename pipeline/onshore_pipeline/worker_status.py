@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from onshore_pipeline.errors import BrokerUnavailable
-from onshore_pipeline.worker_reports import FRESH_S, last_report, report
+from onshore_pipeline.worker_reports import FRESH_S, known_at, last_report, report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,10 @@ class Progress:
 def say_stopped(path: Path, name: str, why: str) -> None:
     """Say that worker `name` stopped and stays down until a person looked; the rest stays as it said it."""
     told = {"at": datetime.now(UTC).isoformat(), "state": "stopped", "stopped_because": why}
-    report(path, name, last_report(path, name) | told)
+    try:
+        report(path, name, last_report(path, name) | told)
+    except OSError as error:  # a full disk must not hide why
+        log.warning("status not published", reason=str(error))
 
 
 def is_behind(path: Path) -> bool:
@@ -98,10 +101,10 @@ def catches_up(path: Path, records: int) -> bool:
 
 
 def _waiting(path: Path) -> tuple[int, float]:
-    """Messages that wait for the worker, and seconds since it said so; infinitely many where none ever did."""
+    """Messages that wait for the worker, and seconds since it knew; infinitely many where none ever did."""
     try:
         said = json.loads(path.read_text())
-        silent_s = (datetime.now(UTC) - datetime.fromisoformat(said["at"])).total_seconds()
+        silent_s = (datetime.now(UTC) - known_at(said)).total_seconds()
         return sum(part["end_offset"] - part["next_offset"] for part in said["lag"]), silent_s
     except (OSError, ValueError, KeyError, TypeError):
         return 0, math.inf
@@ -115,6 +118,7 @@ class StatusFile:
         self._path, self._name = path, name
         self._due = 0.0
         self._lag: list[dict[str, Any]] = []
+        self._lag_at = ""
 
     def publish(self, consumer: Consumer, progress: Progress, state: Mapping[str, str]) -> None:
         """Replace lag, counts and what the worker waits for, if it is time to; the lag is the last known one."""
@@ -124,7 +128,9 @@ class StatusFile:
         self._due = now + _STATUS_EVERY_S
         with suppress(BrokerUnavailable):
             self._lag = [asdict(partition) for partition in consumer.lag()]
-        status = {"at": datetime.now(UTC).isoformat(), "lag": self._lag, "progress": asdict(progress), **state}
+            self._lag_at = datetime.now(UTC).isoformat()
+        known = {"lag": self._lag, "lag_at": self._lag_at}
+        status = {"at": datetime.now(UTC).isoformat(), **known, "progress": asdict(progress), **state}
         try:
             report(self._path, self._name, status)
         except OSError as error:  # a full disk must not stop what could still be committed

@@ -153,8 +153,8 @@ def _held_back() -> Iterator[None]:
     finally:
         for told, handler in before.items():
             signal.signal(told, handler)
-    if came:
-        raise KeyboardInterrupt
+        if came:
+            raise KeyboardInterrupt
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import otlp_messages as otlp
 from apache_kafka import delete_topics
-from chaos_load import Play, load
+from chaos_load import SMALL, Play, load
 from chaos_stack import ChaosStack, chaos_stack
 from onshore_pipeline import assembly
 from onshore_pipeline.assess import assess_without
@@ -63,7 +63,7 @@ def closed_once(folder: Path, bootstrap: str = "") -> str:
         stack.settle(kills + 2)
         letters = open_letters(stack)
         assert len(letters) == kills + 2
-        play = Play(stack.producer, load(2, events=400))
+        play = Play(stack.producer, load(2, events=SMALL))
         play.send()
         stack.start("worker")  # goes on beside all that
         for point in REPLAYED:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from broker_contents import Contents, local_contents
-from chaos_load import load
+from chaos_load import SMALL, load
 from embedded_pipeline import Pipeline, running_pipeline
 from invariants import complaints
 from onshore_pipeline import assembly
@@ -51,7 +51,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     folder = tmp_path_factory.mktemp("filled")
     with running_pipeline(folder) as pipeline:
         producer = assembly.local_log(pipeline.settings).producer()
-        for messages in load(2, events=400).rounds:
+        for messages in load(2, events=SMALL).rounds:
             for topic, message in messages:
                 producer.send(topic, [message])
         producer.close()
@@ -62,7 +62,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
 
 def test_nothing_is_wrong_with_what_the_pipeline_made(filled: Filled) -> None:
     assert filled.contents.count == len(filled.contents.entries) > 15
-    assert filled.pipeline.one("SELECT count() FROM events_current") > 400
+    assert filled.pipeline.one("SELECT count() FROM events_current") > SMALL
     assert len(filled.contents.dead_letters) == 2
     assert filled.complaints() == ""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apache_kafka import delete_topics
-from chaos_load import Play, load
+from chaos_load import SMALL, Play, load
 from chaos_stack import ChaosStack, chaos_stack
 from onshore_pipeline.failpoints import RESTORE_POINTS
 from onshore_pipeline.jobs.deleting import delete
@@ -45,7 +45,7 @@ def test_a_backup_of_yesterday_is_made_whole_on_apache_kafka(
 
 def made_whole(folder: Path, bootstrap: str = "") -> str:
     with chaos_stack(folder, bootstrap) as stack:
-        play = Play(stack.producer, load(5, events=400))
+        play = Play(stack.producer, load(5, events=SMALL))
         for part in ("worker", "sequencer"):
             stack.start(part)
         backup = yesterday(stack, play)

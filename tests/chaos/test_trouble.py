@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from broker_contents import local_contents
-from chaos_load import Play, load
+from chaos_load import SMALL, Play, load
 from chaos_senders import Sender, compare
 from chaos_stack import ChaosStack, chaos_stack
 from failpoint_matrix import Matrix
@@ -59,7 +59,7 @@ class Scenario:
 @contextmanager
 def sending(stack: ChaosStack, name: str) -> Iterator[Scenario]:
     """A sender sends for as long as the block lasts."""
-    play = Play(stack.producer, load(3, events=400))
+    play = Play(stack.producer, load(3, events=SMALL))
     play.send()
     sender = Sender(name, stack.otlp, 1)
     sender.start()
@@ -172,7 +172,7 @@ def test_a_second_worker_on_the_local_log_leaves_and_takes_over_when_the_first_i
     tmp_path: Path, report: Report
 ) -> None:
     with chaos_stack(tmp_path) as stack:
-        matrix = Matrix(stack, load(4, events=400), checked=False)
+        matrix = Matrix(stack, load(4, events=SMALL), checked=False)
         stack.start("worker")
         stack.start("sequencer")
         matrix.send()
@@ -198,7 +198,7 @@ def test_a_supervisor_that_is_killed_takes_its_parts_along_and_the_next_one_goes
 ) -> None:
     stack = start_stack(tmp_path, "--no-dashboard")
     settings = Settings(data_dir=stack.data_dir)
-    play = Play(lambda: assembly.local_log(settings).producer(), load(3, events=400))
+    play = Play(lambda: assembly.local_log(settings).producer(), load(3, events=SMALL))
     sender = Sender("up", stack.addresses["otlp_http"], 1)
     acknowledged: list[Sender] = []
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apache_kafka import KafkaUnavailable, delete_topics, running_kafka
-from chaos_load import Play, load
+from chaos_load import SMALL, Play, load
 from chaos_senders import Sender, compare
 from chaos_stack import chaos_stack
 from failpoint_matrix import Matrix
@@ -34,7 +34,7 @@ WORKERS = ("worker", "worker-2")
 def apache(kafka_cluster: KafkaCluster, tmp_path: Path) -> Iterator[Matrix]:
     delete_topics(kafka_cluster.bootstrap)
     with chaos_stack(tmp_path, kafka_cluster.bootstrap) as stack:
-        yield Matrix(stack, load(3, events=400), checked=False)
+        yield Matrix(stack, load(3, events=SMALL), checked=False)
 
 
 @pytest.mark.parametrize("point", ["1.after", "3.after", "4.events", "5.before"])
@@ -106,7 +106,7 @@ def test_one_of_three_brokers_that_dies_costs_nothing(tmp_path: Path, report: Re
         ):
             for part in ("receiver", "worker", "sequencer"):
                 stack.start(part)
-            play = Play(stack.producer, load(len(cluster.brokers) + 1, events=400))
+            play = Play(stack.producer, load(len(cluster.brokers) + 1, events=SMALL))
             senders = [Sender(f"three-{number}", stack.otlp, number) for number in range(2)]
             try:
                 for sender in senders:

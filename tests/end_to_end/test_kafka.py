@@ -21,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from cloudtrail_texts import text_of
 from otlp_messages import logs, movement
-from running_stack import MESSAGES, PROTOBUF, RunningStack, command, environment, running_stack, wait_until
+from running_stack import MESSAGES, PROTOBUF, RunningStack, command, environment, run_onshore, running_stack, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -202,10 +202,24 @@ def test_our_own_receiver_and_two_workers_share_that_kafka(
             stack.wait_for_events(f"{mark}-both-%", 40, KAFKA_PATIENCE_S)
             spans = "SELECT count() FROM events_current WHERE body LIKE {body:String}"
             stack.wait_for(spans, 20, KAFKA_PATIENCE_S, body=f"{mark}-%")
+            wait_until(lambda: status_of(stack, tmp_path)["workers"] == 2, "both workers are told of")
+            wait_until(lambda: status_of(stack, tmp_path)["waiting_messages"] == 0, "nothing waits for either")
+            wait_until(lambda: all(reported(stack)), "each has partitions of its own")
+            assert len(reported(stack)) == 2
         finally:
             worker.terminate()
     assert worker.returncode == 0
     assert stack.one(MESSAGES) == 41
+
+
+def status_of(stack: RunningStack, folder: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(run_onshore(folder, "status", "--data-dir", str(stack.data_dir), "--json").stdout)
+    return told
+
+
+def reported(stack: RunningStack) -> list[list[dict[str, Any]]]:
+    """The partitions that each worker speaks of."""
+    return [json.loads(each.read_text())["lag"] for each in (stack.data_dir / "status" / "worker").glob("*.json")]
 
 
 def span(name: str) -> bytes:

@@ -310,11 +310,42 @@ def test_keys_are_made_shown_and_rotated_by_command(tmp_path: Path) -> None:
     assert run_onshore(tmp_path, "keys", "init", "--data-dir", "d").returncode == 2
     rotated = run_onshore(tmp_path, "keys", "rotate", "--data-dir", "d")
     assert "signs beside it until" in rotated.stdout
+    assert (rotated.returncode, rotated.stderr) == (0, "it is not recorded, since --as names nobody\n")
     listed = json.loads(run_onshore(tmp_path, "keys", "show", "--data-dir", "d", "--json").stdout)
     assert len({row["key_id"] for row in listed}) == 4
     path.chmod(0o644)
     refused = run_onshore(tmp_path, "keys", "rotate", "--data-dir", "d")
     assert (refused.returncode, "chmod 600" in refused.stderr) == (2, True)
+
+
+def test_a_rotation_is_sealed_with_who_did_it_and_why(tmp_path: Path) -> None:
+    with running_pipeline(tmp_path / "d") as running:
+        before = KeySource(running.settings)().keys[0].verifier(KeyType.NOTE).key_id.hex()
+        asked = ("keys", "rotate", "--data-dir", "d", "--as", "ana", "--reason", "yearly")
+        done = run_onshore(tmp_path, *asked)
+        assert (done.returncode, done.stderr) == (0, "")
+        new, old = read_keyring(running.settings).keys
+        running.work()
+        running.sequence()
+        rows = running.rows(
+            "SELECT action, actor_id, reason, attributes['onshore.signing_key.id'],"
+            " attributes['onshore.signing_key.ending'] FROM events_current"
+        )
+        assert old.retires is not None
+        assert rows == [
+            (
+                *("signing_key.rotate", "ana", "yearly", new.verifier(KeyType.NOTE).key_id.hex()),
+                f"{before} until {old.retires.isoformat()}",
+            )
+        ]
+
+
+@pytest.mark.parametrize("who", ["ana", " "])
+def test_a_rotation_that_cannot_be_recorded_is_not_done(tmp_path: Path, who: str) -> None:
+    assert run_onshore(tmp_path, "keys", "init", "--data-dir", "d").returncode == 0
+    done = run_onshore(tmp_path, "keys", "rotate", "--data-dir", "d", "--as", who)
+    assert (done.returncode, len(read_keyring(load_settings({"data_dir": tmp_path / "d"})).keys)) == (2, 1)
+    assert "no stack was started" in done.stderr
 
 
 def test_a_passphrase_encrypts_the_key_and_is_asked_for(tmp_path: Path) -> None:

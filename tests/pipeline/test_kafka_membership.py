@@ -122,3 +122,28 @@ def test_who_lost_its_membership_claims_nothing_when_it_joins_anew() -> None:
     rebalances.on_partitions_lost({owned})
     assert not ConsumerProtocolSubscription.decode(assignor.metadata({"otlp_logs"}).encode()).owned_partitions
     assert rebalances.took(owned)
+
+
+def test_who_asks_for_a_rebalance_joins_with_other_words_than_before() -> None:
+    assignor = Assignor()
+    before = assignor.metadata({"otlp_logs"}).encode()
+    assert assignor.metadata({"otlp_logs"}).encode() == before
+    assignor.ask()
+    assert assignor.metadata({"otlp_logs"}).encode() != before
+
+
+def test_a_coordinator_that_moved_is_found_anew(fresh_kafka: str) -> None:
+    group = uuid4().hex[:8]
+    ours = replace(settings(fresh_kafka, "otlp_logs", group=group), member="a")
+    ensure_topics(ours, partitions=1)
+    with closing(KafkaConsumer(ours)) as consumer:
+        known = consumer._admin._manager.cluster._coordinators
+
+        def has_looked() -> bool:
+            consumer.poll(max_messages=1, max_bytes=1, timeout_s=0.05)
+            return bool(known)
+
+        wait_until(has_looked, "it has looked at its group")
+        [(of_group, right)] = known.items()
+        known[of_group] = 99  # as if another broker had led then
+        wait_until(lambda: has_looked() and known.get(of_group) == right, "it asked who leads now", 20)

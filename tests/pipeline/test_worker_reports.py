@@ -94,3 +94,36 @@ def test_a_report_that_is_none_or_of_long_ago_is_dropped(tmp_path: Path) -> None
     report(path, "new", said(0, (1, 1)) | {"at": datetime.now(UTC).isoformat()})
     assert waiting(json.loads(path.read_text())) == {1: 1}
     assert [each.name for each in (tmp_path / "worker").iterdir()] == ["new.json"]
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_why_a_worker_stops(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    say_stopped(tmp_path / "file" / "worker.json", "a", "too many dead letters")
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_what_was_known_later_counts_not_what_was_said_later() -> None:
+    cut_off = said(0, (0, 0), lag_at=(NOW - timedelta(seconds=30)).isoformat())
+    merged = together({"cut off": cut_off, "has it": said(0.5, (0, 10_000))}, NOW)
+    assert waiting(merged) == {0: 10_000}
+    assert merged["at"] == (NOW - timedelta(seconds=0.5)).isoformat()
+    assert merged["lag_at"] == (NOW - timedelta(seconds=30)).isoformat()
+
+
+@pytest.mark.parametrize(("ago_s", "is_told"), [(5, True), (91, False)])
+def test_a_partition_that_nobody_speaks_of_stays_for_a_while(ago_s: float, *, is_told: bool) -> None:
+    before = together({"a": said(ago_s, (0, 7), (1, 0))}, NOW - timedelta(seconds=ago_s))
+    merged = together({"a": said(0, (1, 0))}, NOW, before)
+    assert waiting(merged) == ({0: 7, 1: 0} if is_told else {1: 0})
+    assert merged["lag_at"] == (NOW - timedelta(seconds=ago_s if is_told else 0)).isoformat()
+    again = together({"a": said(0, (0, 2), (1, 0))}, NOW, merged)
+    assert waiting(again) == {0: 2, 1: 0}
+
+
+@pytest.mark.parametrize("progress", [None, "many", {"messages": "many"}, {"stage_us": {"judge": None}}])
+def test_a_report_whose_counts_are_none_ends_no_worker(tmp_path: Path, progress: object) -> None:
+    path, now = tmp_path / "worker.json", datetime.now(UTC).isoformat()
+    report(path, "a", said(0, progress={"messages": 2}, at=now))
+    (path.with_suffix("") / "b.json").write_text(json.dumps(said(0, (1, 3), progress=progress, at=now)))
+    report(path, "a", said(0, progress={"messages": 3}, at=now))
+    assert json.loads(path.read_text())["progress"] == {"messages": 3}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from onshore_collectors.demo.play import requests_of
 from onshore_collectors.demo.scenario import TEMPLATES, TENANTS
-from onshore_collectors.demo.schedule import allot
+from onshore_collectors.demo.schedule import allot, fewest_events
 from onshore_collectors.demo.truth import Truth
 from onshore_pipeline.actions import Action, encoded
 from onshore_pipeline.broker import ACTIONS_TOPIC, TENANT_HEADER, Outgoing
@@ -77,6 +77,9 @@ class Play:
 
     def __str__(self) -> str:
         return f"{self.load.truth.events:,} planted events, precision and recall 1.0"
+
+
+SMALL: Final = fewest_events(TENANTS, TEMPLATES)  # events of a play in which everything happens once
 
 
 def load(rounds: int, *, events: int = 1500, seed: int = 1) -> Load:

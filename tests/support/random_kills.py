@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from chaos_load import Play, load
+from chaos_load import SMALL, Play, load
 from chaos_senders import Sender, compare
 from chaos_stack import ASK_EVERY_S, ChaosStack
 from running_stack import measured
@@ -61,7 +61,7 @@ class RandomKills:
         victims = [*self.parts, "store", TREE, *self.more]
         began = said = time.monotonic()
         rounds = kills // _KILLS_A_ROUND + 1
-        self._play = Play(self.stack.producer, load(rounds, events=400 + 50 * rounds))
+        self._play = Play(self.stack.producer, load(rounds, events=SMALL + 50 * rounds))
         for part in self.parts:
             self.stack.start(part, wait=False)
         self._all_ready()

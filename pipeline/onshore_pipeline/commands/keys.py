@@ -13,6 +13,7 @@ from onshore_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from onshore_pipeline.evidence.keyring import Keyring
+    from onshore_pipeline.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The keys that sign heads: make, replace, show", add_completion=False)
 
@@ -41,15 +42,24 @@ def rotate(
     data_dir: DataDirOption = None,
     overlap_days: Annotated[float, typer.Option(min=0.0, max=3650.0, help="So long the old key signs, too")] = 30.0,
     passphrase_file: PassphraseOption = None,
+    who: Annotated[str, typer.Option("--as", metavar="PERSON", help="Who does this; it is recorded")] = "",
+    reason: Annotated[str, typer.Option(help="Why; it is recorded")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Put a new key in front; the old one signs beside it for a while. A sequencer that runs takes it by itself."""
+    """Put a new key in front; the old one signs beside it for a while. A sequencer that runs takes it by itself.
+
+    With --as it is recorded first, as an action (`signing_key.rotate`); where that cannot be done, no key is replaced.
+    """
     from onshore_pipeline.signing_key import key_path, read_keyring, write_keyring
 
     settings = load_settings({"data_dir": data_dir, "signing_key_passphrase_file": passphrase_file})
     keyring = read_keyring(settings).rotated(datetime.now(UTC), timedelta(days=overlap_days))
+    if who:
+        _record(settings, keyring, who, reason)
     write_keyring(settings, keyring)
     _say(keyring, str(key_path(settings)), as_json=as_json)
+    if not who:
+        typer.echo("it is not recorded, since --as names nobody", err=True)
 
 
 @app.command("show")
@@ -70,6 +80,22 @@ def show(data_dir: DataDirOption = None, passphrase_file: PassphraseOption = Non
         for key in parse_verifier_keys(text)
     ]
     typer.echo(json.dumps(rows))
+
+
+def _record(settings: Settings, keyring: Keyring, who: str, reason: str) -> None:
+    """By the ids that heads are signed under: the new key's, and of each that ends until when it signs."""
+    from onshore_pipeline.actions import Action
+    from onshore_pipeline.assembly import DEFAULT_TENANT
+    from onshore_pipeline.commands.acting import record
+    from onshore_pipeline.evidence.signed_note import KeyType
+
+    new, *ending = ((key.verifier(KeyType.NOTE).key_id.hex(), key.retires) for key in keyring.keys)
+    until = ", ".join(
+        f"{key_id} until {retires.isoformat(timespec='seconds')}" for key_id, retires in ending if retires is not None
+    )
+    told = {"onshore.signing_key.id": new[0], "onshore.signing_key.name": keyring.name}
+    told |= {"onshore.signing_key.ending": until} if until else {}
+    record(settings, Action("signing_key.rotate", DEFAULT_TENANT, who, reason, told))
 
 
 def _say(keyring: Keyring, path: str, *, as_json: bool) -> None:

@@ -150,7 +150,7 @@ def _overdue_holds(reader: Reader) -> int:
 def _worker(settings: Settings) -> dict[str, Any]:
     path = DataDir(settings.data_dir).worker_status
     if not path.exists():
-        return {"worker": "never heard of", "waiting_messages": 0, "worker_silent_s": 0, **_NO_WAIT}
+        return {"worker": "never heard of", "workers": 0, "waiting_messages": 0, "worker_silent_s": 0, **_NO_WAIT}
     said = json.loads(path.read_text())
     waiting = sum(part["end_offset"] - part["next_offset"] for part in said["lag"])
     now = datetime.now(UTC)
@@ -159,6 +159,7 @@ def _worker(settings: Settings) -> dict[str, Any]:
     state = "silent" if silent_s >= _FRESH_S else "waiting" if waits else "running"
     return {
         "worker": "stopped" if stopped else state,
+        "workers": len(said.get("workers", [""])),  # a report of before there were several is one worker's
         "worker_stopped_because": said["stopped_because"] if stopped else "",
         "waiting_messages": waiting,
         "worker_silent_s": int(silent_s),

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
+
+from onshore_pipeline.worker_reports import known_at
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,12 +51,12 @@ def watermark(client: Client, status: Path | None, *, caught_up: bool, before_ns
 
 
 def _said(status: Path | None) -> tuple[int, list[tuple[str, int]]] | None:
-    """When the worker reported, and in which partitions messages waited."""
+    """When the worker knew what waits, and in which partitions messages waited."""
     if status is None:
         return None
     try:
         said = json.loads(status.read_text())
-        at = datetime.fromisoformat(said["at"]).timestamp()
+        at = known_at(said).timestamp()
         behind = [part for part in said["lag"] if part["end_offset"] > part["next_offset"]]
         return int(at * 1e9), [(str(part["topic"]), int(part["partition"])) for part in behind]
     except (OSError, ValueError, KeyError, TypeError):

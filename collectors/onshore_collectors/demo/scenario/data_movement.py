@@ -11,7 +11,7 @@ How the expectations follow from the controls' texts:
 * US-REACH-01 judges copies, replicas, backups and exports of personal data by the country that controls the owner of
   the destination, AU-APP8-03 reads of Australian personal data by where the reader sits.
 * SOV-10-01 judges backups and replicas, SOV-03-01 index builds, SOV-06-01 telemetry, SOV-02-01 weights, by destination;
-  of weights that are read from a store of objects also by who asked. SOV-13-01 judges what goes from home to home where
+  of weights that are read from a store of objects also by who asked. SOV-13-01 judges what stays in one country where
   somebody says which countries the path crosses.
 * What was denied, failed or deleted moved nothing. An outcome that is not known leaves every control that would apply
   undetermined.
