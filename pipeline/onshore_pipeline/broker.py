@@ -233,7 +233,10 @@ class Consumer(Protocol):
         ...
 
     def lag(self) -> tuple[PartitionLag, ...]:
-        """How far the group is behind, for every partition of the topics read by this member."""
+        """How far the group is behind, for every partition of the topics read by this member.
+
+        Raises `BrokerUnavailable`, also while it is not settled which partitions are this member's.
+        """
         ...
 
     def close(self) -> None:

@@ -114,7 +114,12 @@ class KafkaConsumer:
         self._watch.doubt()
 
     def lag(self) -> tuple[PartitionLag, ...]:
-        """How far the group is behind on the partitions that this member owns. Raises `BrokerUnavailable`."""
+        """How far the group is behind on the partitions that this member owns.
+
+        Raises `BrokerUnavailable`, also while it is not settled which ones those are.
+        """
+        if self._rebalances.happened.is_set() or self._consumer.group_metadata().generation_id < 0:
+            raise BrokerUnavailable(f"Kafka at {self._settings.servers}: partitions are changing hands")
         sources = sorted(self._places)
         with kafka_errors(self._settings, "look at the ends"):
             ends = self._consumer.end_offsets(sources, timeout_ms=self._timeout_ms) if sources else {}

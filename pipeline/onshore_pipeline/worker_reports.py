@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Report = dict[str, Any]
 
+NEVER: Final = datetime.fromtimestamp(0, UTC).isoformat()  # known at, of what was not yet
 FRESH_S: Final = 10.0  # a worker that said nothing for longer is silent
 _FORGOTTEN: Final = timedelta(days=1)
 # A partition that changes hands is nobody's for seconds; one of which nobody speaks for longer may have gone to a
@@ -35,7 +36,7 @@ def report(path: Path, name: str, said: Report) -> None:
 
 def last_report(path: Path, name: str) -> Report:
     """What worker `name` said last; nothing waits for one that never did."""
-    return _read(path.with_suffix("") / f"{name}.json") or {"lag": []}
+    return _read(path.with_suffix("") / f"{name}.json") or {"at": NEVER, "lag": []}
 
 
 def together(reports: Mapping[str, Report], now: datetime, before: Report | None = None) -> Report:
@@ -52,14 +53,14 @@ def together(reports: Mapping[str, Report], now: datetime, before: Report | None
     lag: dict[tuple[str, int], Any] = {}
     standing: dict[str, Report] = {}
     for name, said in newest_first:
-        own = {_source(part): part | {"at": known_at(said).isoformat()} for part in said["lag"]}
+        own = _parts(said)
         is_silent = (now - _at(said)).total_seconds() > FRESH_S
         if own.keys() - lag.keys() or not is_silent:
             standing[name] = said
         lag = own | lag
-    for part in before["lag"] if before else ():
+    for source, part in _parts(before).items() if before else ():
         if now - known_at(part) <= _CARRIED:
-            lag.setdefault(_source(part), part)
+            lag.setdefault(source, part)
     standing = standing or dict(newest_first[:1])
     by_state = sorted(standing.values(), key=lambda said: _HOW_BAD.get(said.get("state", ""), 0))
     merged: Report = {}
@@ -67,7 +68,7 @@ def together(reports: Mapping[str, Report], now: datetime, before: Report | None
         merged |= {key: value for key, value in said.items() if value or key not in merged}
     return merged | {
         "at": min(map(_at, by_state)).isoformat(),
-        "lag_at": min(map(known_at, [*by_state, *lag.values()])).isoformat(),
+        "lag_at": min(map(known_at, [*lag.values()] or by_state)).isoformat(),
         "lag": [lag[source] for source in sorted(lag)],
         "progress": _sum(said["progress"] for said in by_state if "progress" in said),
         "workers": sorted(standing),
@@ -79,8 +80,10 @@ def known_at(said: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(said.get("lag_at") or said["at"])
 
 
-def _source(part: Mapping[str, Any]) -> tuple[str, int]:
-    return part["topic"], part["partition"]
+def _parts(said: Report) -> dict[tuple[str, int], Any]:
+    """What waits in each partition, and `at` which time that was known."""
+    at = known_at(said).isoformat()
+    return {(part["topic"], part["partition"]): {"at": at} | part for part in said["lag"]}
 
 
 def _sum(counts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -122,8 +125,7 @@ def _parsed(raw: bytes) -> Report | None:
         said: Report = json.loads(raw)
         now = datetime.now(UTC)
         [now - _at(said), now - known_at(said)]
-        [(_source(part), now - known_at(part)) for part in said["lag"] if "at" in part]
-        [_source(part) for part in said["lag"]]
+        [now - known_at(part) for part in _parts(said).values()]
         _sum([said["progress"]] if "progress" in said else [])
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

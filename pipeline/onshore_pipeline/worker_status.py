@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from onshore_pipeline.errors import BrokerUnavailable
-from onshore_pipeline.worker_reports import FRESH_S, known_at, last_report, report
+from onshore_pipeline.worker_reports import FRESH_S, NEVER, known_at, last_report, report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,17 +71,27 @@ class Progress:
 
 def say_stopped(path: Path, name: str, why: str) -> None:
     """Say that worker `name` stopped and stays down until a person looked; the rest stays as it said it."""
-    told = {"at": datetime.now(UTC).isoformat(), "state": "stopped", "stopped_because": why}
+    last = last_report(path, name)
+    known = {"lag": last["lag"], "lag_at": known_at(last).isoformat()}
+    _report(path, name, last | known | {"at": _now(), "state": "stopped", "stopped_because": why})
+
+
+def _report(path: Path, name: str, said: dict[str, Any]) -> None:
+    """Report, or log why not: a full disk, or what lies there, must not stop a worker or hide why it stops."""
     try:
-        report(path, name, last_report(path, name) | told)
-    except OSError as error:  # a full disk must not hide why
-        log.warning("status not published", reason=str(error))
+        report(path, name, said)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("status not published", reason=repr(error))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def is_behind(path: Path) -> bool:
     """Whether messages wait for the worker that reports here, or it has fallen silent; False where none ever did."""
-    waiting, silent_s = _waiting(path)
-    return (waiting > 0 or silent_s > FRESH_S) and silent_s < _FORGOTTEN_S
+    waiting, known_s, said_s = _waiting(path)
+    return (waiting > 0 or known_s > FRESH_S) and said_s < _FORGOTTEN_S
 
 
 def catches_up(path: Path, records: int) -> bool:
@@ -90,8 +100,8 @@ def catches_up(path: Path, records: int) -> bool:
     What waits is counted in messages; they are taken to hold as many records as those that it has read, and to be many
     while it has read none.
     """
-    waiting, silent_s = _waiting(path)
-    if silent_s > FRESH_S:
+    waiting, known_s, _ = _waiting(path)
+    if known_s > FRESH_S:
         return False
     try:
         done = json.loads(path.read_text())["progress"]
@@ -100,25 +110,26 @@ def catches_up(path: Path, records: int) -> bool:
         return False
 
 
-def _waiting(path: Path) -> tuple[int, float]:
-    """Messages that wait for the worker, and seconds since it knew; infinitely many where none ever did."""
+def _waiting(path: Path) -> tuple[int, float, float]:
+    """Messages that wait for the worker, seconds since it knew, and since it said so; no end of them where none did."""
     try:
         said = json.loads(path.read_text())
-        silent_s = (datetime.now(UTC) - known_at(said)).total_seconds()
-        return sum(part["end_offset"] - part["next_offset"] for part in said["lag"]), silent_s
+        now = datetime.now(UTC)
+        known_s, said_s = ((now - at).total_seconds() for at in (known_at(said), datetime.fromisoformat(said["at"])))
+        return sum(part["end_offset"] - part["next_offset"] for part in said["lag"]), known_s, said_s
     except (OSError, ValueError, KeyError, TypeError):
-        return 0, math.inf
+        return 0, math.inf, math.inf
 
 
 class StatusFile:
     """The file for `onshore status` and the dashboard, replaced at most once a second; nothing without a path."""
 
     def __init__(self, path: Path | None = None, name: str = "worker") -> None:
-        """Nothing is written yet; `name` is this worker's among those that report there."""
+        """Nothing is written yet; `name` is this worker's among those that report there, and was its predecessor's."""
         self._path, self._name = path, name
         self._due = 0.0
-        self._lag: list[dict[str, Any]] = []
-        self._lag_at = ""
+        last = last_report(path, name) if path is not None else {"at": NEVER, "lag": []}
+        self._known = {"lag": last["lag"], "lag_at": known_at(last).isoformat()}
 
     def publish(self, consumer: Consumer, progress: Progress, state: Mapping[str, str]) -> None:
         """Replace lag, counts and what the worker waits for, if it is time to; the lag is the last known one."""
@@ -126,12 +137,7 @@ class StatusFile:
         if self._path is None or now < self._due:
             return
         self._due = now + _STATUS_EVERY_S
+        asked_at = _now()
         with suppress(BrokerUnavailable):
-            self._lag = [asdict(partition) for partition in consumer.lag()]
-            self._lag_at = datetime.now(UTC).isoformat()
-        known = {"lag": self._lag, "lag_at": self._lag_at}
-        status = {"at": datetime.now(UTC).isoformat(), **known, "progress": asdict(progress), **state}
-        try:
-            report(self._path, self._name, status)
-        except OSError as error:  # a full disk must not stop what could still be committed
-            log.warning("status not published", reason=str(error))
+            self._known = {"lag": [asdict(partition) for partition in consumer.lag()], "lag_at": asked_at}
+        _report(self._path, self._name, {"at": _now(), **self._known, "progress": asdict(progress), **state})

@@ -227,7 +227,7 @@ def disagreed(event: Event) -> bool | None:
 def by_way_of_others(event: Event) -> bool | str | None:
     """From home to home over a path that is known to cross another country."""
     start, end, path = event.get(FROM), event.get(TO), event.get("transit_countries")
-    if event["transit_basis"] == "unknown" or (start and end and start != end):
+    if event.get("transit_basis", "unknown") == "unknown" or (start and end and start != end):
         return None
     if not start or not end:
         return TO if start else FROM

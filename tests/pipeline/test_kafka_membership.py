@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import kafka as library
+import pytest
 from kafka import TopicPartition
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 
 from onshore_pipeline.broker import Outgoing
+from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.kafka_broker import KafkaConsumer
 from onshore_pipeline.kafka_entries import reading_options
 from onshore_pipeline.kafka_membership import Assignor, Rebalances, member_options
@@ -130,6 +132,27 @@ def test_who_asks_for_a_rebalance_joins_with_other_words_than_before() -> None:
     assert assignor.metadata({"otlp_logs"}).encode() == before
     assignor.ask()
     assert assignor.metadata({"otlp_logs"}).encode() != before
+
+
+def test_what_waits_is_not_known_while_it_is_not_settled_whose_it_is(fresh_kafka: str) -> None:
+    ours = settings(fresh_kafka, "otlp_logs", group=uuid4().hex[:8])
+    ensure_topics(ours, partitions=1)
+    with closing(KafkaConsumer(ours)) as consumer:
+
+        def is_known() -> bool:
+            try:
+                return len(consumer.lag()) == 1
+            except BrokerUnavailable:
+                consumer.poll(max_messages=1, max_bytes=1, timeout_s=0.05)
+                return False
+
+        with pytest.raises(BrokerUnavailable, match="changing hands"):
+            consumer.lag()  # nobody's member yet
+        wait_until(is_known, "it has the partition")
+        consumer.rewind()
+        with pytest.raises(BrokerUnavailable, match="changing hands"):
+            consumer.lag()
+        wait_until(is_known, "it has looked where it stands")
 
 
 def test_a_coordinator_that_moved_is_found_anew(fresh_kafka: str) -> None:

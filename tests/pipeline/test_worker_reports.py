@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from onshore_pipeline.worker_reports import FRESH_S, Report, last_report, report, together
-from onshore_pipeline.worker_status import is_behind, say_stopped
+from onshore_pipeline.broker import PartitionLag
+from onshore_pipeline.errors import BrokerUnavailable
+from onshore_pipeline.jobs.windowed_time import watermark
+from onshore_pipeline.worker_reports import FRESH_S, NEVER, Report, last_report, report, together
+from onshore_pipeline.worker_status import Progress, StatusFile, catches_up, is_behind, say_stopped
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from clickhouse_connect.driver.client import Client
+
+    from onshore_pipeline.broker import Consumer
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -107,7 +114,9 @@ def test_what_was_known_later_counts_not_what_was_said_later() -> None:
     merged = together({"cut off": cut_off, "has it": said(0.5, (0, 10_000))}, NOW)
     assert waiting(merged) == {0: 10_000}
     assert merged["at"] == (NOW - timedelta(seconds=0.5)).isoformat()
-    assert merged["lag_at"] == (NOW - timedelta(seconds=30)).isoformat()
+    assert merged["lag_at"] == (NOW - timedelta(seconds=0.5)).isoformat()  # the one that is cut off has nothing to add
+    alone = together({"cut off": cut_off}, NOW)
+    assert (alone["at"], alone["lag_at"]) == (NOW.isoformat(), (NOW - timedelta(seconds=30)).isoformat())
 
 
 @pytest.mark.parametrize(("ago_s", "is_told"), [(5, True), (91, False)])
@@ -127,3 +136,50 @@ def test_a_report_whose_counts_are_none_ends_no_worker(tmp_path: Path, progress:
     (path.with_suffix("") / "b.json").write_text(json.dumps(said(0, (1, 3), progress=progress, at=now)))
     report(path, "a", said(0, progress={"messages": 3}, at=now))
     assert json.loads(path.read_text())["progress"] == {"messages": 3}
+
+
+def test_what_a_version_of_before_wrote_is_read(tmp_path: Path) -> None:
+    path, now = tmp_path / "worker.json", datetime.now(UTC)
+    path.write_text(json.dumps(said(0, (0, 7)) | {"at": now.isoformat()}))  # its parts have no time
+    report(path, "a", said(0, (1, 2)) | {"at": now.isoformat()})
+    assert waiting(json.loads(path.read_text())) == {0: 7, 1: 2}
+
+
+class CutOff:
+    """A member that is cut off from its broker."""
+
+    def lag(self) -> tuple[PartitionLag, ...]:
+        raise BrokerUnavailable("nobody answers")
+
+
+class Reads:
+    """A member of which seven messages wait."""
+
+    def lag(self) -> tuple[PartitionLag, ...]:
+        return (PartitionLag("otlp_logs", 0, 5, 12),)
+
+
+def test_who_is_cut_off_reports_what_it_knew_and_when(tmp_path: Path) -> None:
+    path, log = tmp_path / "worker.json", cast("Client", None)
+    never = cast("Consumer", CutOff())
+    StatusFile(path, "a").publish(never, Progress(), {})
+    assert json.loads(path.read_text())["lag_at"] == NEVER
+    far_ns = 10**18
+    assert watermark(log, path, caught_up=True, before_ns=1, now_ns=far_ns) == 1  # nothing is known to be read
+    StatusFile(path, "a").publish(cast("Consumer", Reads()), Progress(), {})
+    known = json.loads(path.read_text())["lag_at"]
+    StatusFile(path, "a").publish(never, Progress(), {})  # its successor, under its name
+    again = json.loads(path.read_text())
+    assert (again["lag_at"], waiting(again)) == (known, {0: 7})
+    assert again["at"] > known
+
+
+def test_what_is_known_from_long_ago_holds_time_back(tmp_path: Path) -> None:
+    path, now = tmp_path / "worker.json", datetime.now(UTC)
+    long_ago = now - timedelta(seconds=60)
+    path.write_text(json.dumps(said(0, (0, 0), lag_at=long_ago.isoformat(), at=now.isoformat())))
+    now_ns = int(now.timestamp() * 1e9)
+    reached = watermark(cast("Client", None), path, caught_up=True, before_ns=0, now_ns=now_ns)
+    assert reached == int(long_ago.timestamp() * 1e9) - 15 * 10**9
+    assert is_behind(path)
+    assert not catches_up(path, 0)

@@ -9,6 +9,7 @@ from typing import Any, Final
 MOST_BEHIND: Final = 10_000
 _LOG_BEHIND_S: Final = 30
 _PUT_OFF_S: Final = 60
+_KNOWN_WITHIN_S: Final = 30
 _RETENTION_LATE: Final = timedelta(minutes=10)
 _WITNESSED_WITHIN: Final = timedelta(hours=26)  # once a day, and a little late
 
@@ -39,6 +40,10 @@ def _pressure(report: dict[str, Any]) -> list[str]:
     elif report["worker"] != "running":
         words = f": {report['worker_stopped_because']}" if report.get("worker_stopped_because") else ""
         found.append(f"the worker is {report['worker']} ({report['worker_silent_s']} s){words}")
+    elif (known_s := report.get("waiting_known_s") or 0) > _KNOWN_WITHIN_S:
+        found.append(
+            f"what waits is known as of {known_s:,} s ago: no worker here reads some partition, or Kafka is silent"
+        )
     if report["receiver"] == "does not answer":
         found.append("the receiver does not answer")
     if report["put_off_s"] is not None and report["put_off_s"] <= _PUT_OFF_S:

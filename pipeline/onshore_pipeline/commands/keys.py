@@ -49,6 +49,7 @@ def rotate(
     """Put a new key in front; the old one signs beside it for a while. A sequencer that runs takes it by itself.
 
     With --as it is recorded first, as an action (`signing_key.rotate`); where that cannot be done, no key is replaced.
+    A key that is recorded and could not be written signs nothing.
     """
     from onshore_pipeline.signing_key import key_path, read_keyring, write_keyring
 

@@ -16,6 +16,7 @@ from onshore_pipeline.errors import BrokerUnavailable, SettingsError
 from onshore_pipeline.sequencer_status import last_words, status_path
 from onshore_pipeline.settings import Settings, load_settings
 from onshore_pipeline.stack import DataDir, running_stack, store_address
+from onshore_pipeline.worker_reports import NEVER, known_at
 
 if TYPE_CHECKING:
     from onshore_pipeline.store.reader import Reader
@@ -150,7 +151,8 @@ def _overdue_holds(reader: Reader) -> int:
 def _worker(settings: Settings) -> dict[str, Any]:
     path = DataDir(settings.data_dir).worker_status
     if not path.exists():
-        return {"worker": "never heard of", "workers": 0, "waiting_messages": 0, "worker_silent_s": 0, **_NO_WAIT}
+        unheard = {"workers": 0, "waiting_messages": 0, "waiting_known_s": None, "worker_silent_s": 0}
+        return {"worker": "never heard of", **unheard, **_NO_WAIT}
     said = json.loads(path.read_text())
     waiting = sum(part["end_offset"] - part["next_offset"] for part in said["lag"])
     now = datetime.now(UTC)
@@ -162,12 +164,18 @@ def _worker(settings: Settings) -> dict[str, Any]:
         "workers": len(said.get("workers", [""])),  # a report of before there were several is one worker's
         "worker_stopped_because": said["stopped_because"] if stopped else "",
         "waiting_messages": waiting,
+        "waiting_known_s": _known_s(said, now),
         "worker_silent_s": int(silent_s),
         "worker_waits_for": said["waits_for"] if waits else "",
         "worker_waits_because": said["waits_because"] if waits else "",
         "rules_trouble": said.get("rules_trouble", ""),
         "worker_waits_s": int((now - datetime.fromisoformat(said["waits_since"])).total_seconds()) if waits else 0,
     }
+
+
+def _known_s(said: dict[str, Any], now: datetime) -> int | None:
+    """How old the count of what waits is; None where there is none yet."""
+    return None if said.get("lag_at") == NEVER else int((now - known_at(said)).total_seconds())
 
 
 def _receiver(settings: Settings) -> dict[str, Any]:
