@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from onshore_dashboard.queries import RATE_STEP_SECONDS, RATE_WINDOW, seconds
+from onshore_pipeline.worker_reports import NEVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -184,11 +185,12 @@ def events_per_second(series: list[tuple[int, float]]) -> float:
 
 
 def waiting_messages(status: Mapping[str, Any] | None) -> int | None:
-    """How many messages the worker has still to read; None when it has not said.
+    """How many messages the worker has still to read; None when it has not said, or does not know yet.
 
-    Takes its status file: {"lag": [{"topic", "partition", "next_offset", "end_offset"}], "at": ISO time}.
+    Takes its status file: {"lag": [{"topic", "partition", "next_offset", "end_offset"}], "lag_at": ISO time, "at": the
+    same}.
     """
-    if status is None or not isinstance(status.get("lag"), list):
+    if status is None or not isinstance(status.get("lag"), list) or status.get("lag_at") == NEVER:
         return None
     pairs = [(part.get("next_offset"), part.get("end_offset")) for part in status["lag"] if isinstance(part, dict)]
     known = [(start, end) for start, end in pairs if isinstance(start, int) and isinstance(end, int)]
@@ -196,12 +198,13 @@ def waiting_messages(status: Mapping[str, Any] | None) -> int | None:
 
 
 def status_time(status: Mapping[str, Any] | None) -> datetime | None:
-    """When the worker wrote its status file; None when it does not say so with a time zone."""
+    """When the worker knew what waits; None when it does not say so with a time zone."""
+    said = status or {}
     try:
-        written = datetime.fromisoformat(str((status or {}).get("at")))
+        known = datetime.fromisoformat(str(said.get("lag_at") or said.get("at")))
     except ValueError:
         return None
-    return written if written.tzinfo else None
+    return known if known.tzinfo else None
 
 
 def merge_heard(long_ago: pl.DataFrame, just_now: pl.DataFrame, now: datetime) -> pl.DataFrame:

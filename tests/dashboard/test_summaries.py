@@ -15,6 +15,7 @@ from onshore_dashboard.queries import RATE_STEP_SECONDS, seconds
 from onshore_pipeline.controls.load import load_controls
 from onshore_pipeline.domain.advice import what_to_send
 from onshore_pipeline.domain.event import EVENT_COLUMNS
+from onshore_pipeline.worker_reports import NEVER
 
 NOW = datetime(2026, 11, 21, 12, 0, 7, tzinfo=UTC)
 COUNTS = st.integers(0, 10**9)
@@ -163,6 +164,13 @@ def test_lag_is_known_only_when_every_partition_says_so(status: dict[str, Any] |
 @pytest.mark.parametrize("at", [None, "yesterday", "2026-11-21T12:00:00"])
 def test_a_status_without_a_time_zone_has_no_time(at: str | None) -> None:
     assert summaries.status_time({"at": at}) is None
+
+
+def test_what_waits_is_as_old_as_the_worker_s_knowledge_of_it() -> None:
+    status = {"at": "2026-11-29T12:00:00+00:00", "lag_at": "2026-11-29T11:00:00+00:00", "lag": []}
+    assert summaries.status_time(status) == datetime(2026, 11, 29, 11, tzinfo=UTC)
+    assert summaries.waiting_messages(status) == 0
+    assert summaries.waiting_messages(status | {"lag_at": NEVER}) is None
 
 
 def _heard(*rows: tuple[str, str, datetime]) -> pl.DataFrame:

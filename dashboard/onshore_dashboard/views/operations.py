@@ -111,13 +111,13 @@ def _tiles(
 
 def _lag_tile(now: datetime) -> Tile:
     status = session.worker_status()
-    waiting, written = summaries.waiting_messages(status), summaries.status_time(status)
+    waiting, known = summaries.waiting_messages(status), summaries.status_time(status)
     if waiting is None:
         return Tile("Waiting messages", NOTHING, "not known here: no worker reports to this dashboard", "unsure")
     if status is not None and status.get("state") == "stopped":
         return Tile("Waiting messages", number(waiting), "the worker stopped: see `onshore status`", "bad")
-    if written is None or now - written > timedelta(seconds=30):
-        return Tile("Waiting messages", number(waiting), f"the worker last said so {ago(written, now)}", "late")
+    if known is None or now - known > timedelta(seconds=30):
+        return Tile("Waiting messages", number(waiting), f"the worker last knew it {ago(known, now)}", "late")
     return Tile("Waiting messages", number(waiting), "not read by the worker yet", "good" if waiting == 0 else "")
 
 
