@@ -16,7 +16,14 @@ from onshore_pipeline.failpoints import nowhere
 from onshore_pipeline.kafka_bounded import BoundedConsumer, DamagedBatch
 from onshore_pipeline.kafka_damage import Damage
 from onshore_pipeline.kafka_entries import KafkaEntryReader, gap_before, held_bytes, message_of, reading_options
-from onshore_pipeline.kafka_membership import Assignor, GroupWatch, Rebalances, go_on_joining, member_options
+from onshore_pipeline.kafka_membership import (
+    Assignor,
+    GroupWatch,
+    Rebalances,
+    go_on_joining,
+    is_joining,
+    member_options,
+)
 from onshore_pipeline.kafka_positions import LoggedPositions, Owned, Place
 from onshore_pipeline.kafka_security import KafkaSettings, client_options, connected, kafka_errors
 from onshore_pipeline.kafka_topics import Topic, describe_topics
@@ -118,7 +125,7 @@ class KafkaConsumer:
 
         Raises `BrokerUnavailable`, also while it is not settled which ones those are.
         """
-        if self._rebalances.happened.is_set() or self._consumer.group_metadata().generation_id < 0:
+        if self._rebalances.happened.is_set() or is_joining(self._consumer):
             raise BrokerUnavailable(f"Kafka at {self._settings.servers}: partitions are changing hands")
         sources = sorted(self._places)
         with kafka_errors(self._settings, "look at the ends"):

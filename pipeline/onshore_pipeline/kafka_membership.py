@@ -90,6 +90,11 @@ def go_on_joining(consumer: KafkaConsumer) -> None:
         coordinator.request_rejoin()
 
 
+def is_joining(consumer: KafkaConsumer) -> bool:
+    """Whether it is no member, or one that does not know yet what it is given: the generation is told before that."""
+    return bool(consumer._coordinator.rejoining) or consumer.group_metadata().generation_id < 0  # noqa: SLF001 - as above
+
+
 class GroupWatch:
     """Looks at the group from outside, now and then, for what the client is not told or keeps to itself.
 
@@ -122,7 +127,7 @@ class GroupWatch:
         self._look_at = time.monotonic() + self._settings.look_for_topics_s
         if group is None:
             return
-        named = [each for each in group["members"] if each["group_instance_id"] == own.group_instance_id]
+        named = [each for each in group["members"] if each.get("group_instance_id") == own.group_instance_id]
         holders = {each["member_id"] for each in named} if self._settings.member else set()
         if holders and own.member_id not in holders and self._consumer.group_metadata().member_id == own.member_id:
             raise self.taken()
@@ -141,8 +146,8 @@ class GroupWatch:
         try:
             group: dict[str, Any] = self._admin.describe_groups([name])[name]
             why = group["error"]
-            for each in group["members"]:
-                set(_assigned(each))
+            for each in group["members"]:  # what is read of it below
+                each["member_id"], group["group_state"], set(_assigned(each))
         except (KafkaError, OSError, KeyError, TypeError, ValueError) as error:  # the last: of a state unknown to it
             why = repr(error)
         if not why:

@@ -17,7 +17,7 @@ from onshore_pipeline.broker import Outgoing
 from onshore_pipeline.errors import BrokerUnavailable
 from onshore_pipeline.kafka_broker import KafkaConsumer
 from onshore_pipeline.kafka_entries import reading_options
-from onshore_pipeline.kafka_membership import Assignor, Rebalances, member_options
+from onshore_pipeline.kafka_membership import Assignor, Rebalances, go_on_joining, member_options
 from onshore_pipeline.kafka_producer import KafkaProducer
 from onshore_pipeline.kafka_security import KafkaSettings
 from onshore_pipeline.kafka_topics import ensure_topics
@@ -48,9 +48,13 @@ def test_joining_anew_for_longer_than_one_poll_ends_well(fresh_kafka: str) -> No
     other.subscribe(["otlp_logs"])
     is_over = threading.Event()
 
+    def poll_other() -> None:
+        go_on_joining(other)  # else the client forgets that it joins, here too, and claims for ever what it had
+        other.poll(timeout_ms=100)
+
     def polls() -> None:
         while not is_over.is_set():
-            other.poll(timeout_ms=100)
+            poll_other()
 
     with closing(KafkaConsumer(ours)) as consumer, closing(KafkaProducer(ours)) as producer:
         came: list[Message] = []
@@ -61,7 +65,7 @@ def test_joining_anew_for_longer_than_one_poll_ends_well(fresh_kafka: str) -> No
 
         def both_are_members() -> bool:
             poll()
-            other.poll(timeout_ms=100)
+            poll_other()
             return len(other.assignment()) == 1
 
         wait_until(both_are_members, "the partitions are shared")

@@ -132,7 +132,7 @@ def test_a_worker_commits_poison_and_leaves_when_it_is_told_to(fresh_kafka: str,
 WORKER_THAT_HANGS: Final = """
 import signal, sys, time
 from onshore_pipeline.commands import serve
-serve._stopped_by_signal(with_parent=False)
+serve._stopped_by_signal()
 print("ready", flush=True)
 while True:  # as a client's loop that never ends
     pass

@@ -13,7 +13,7 @@ import threading
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import structlog
 import typer
@@ -25,10 +25,14 @@ from onshore_pipeline.settings import Settings, load_settings
 from onshore_pipeline.stack import DataDir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from clickhouse_connect.driver.client import Client
+
+    from onshore_pipeline.controls.load import ControlSet
     from onshore_pipeline.failpoints import At
+    from onshore_pipeline.jobs.retention import RetentionJob
 
 ReadyFile = Annotated[Path | None, typer.Option(help="Written when the part can be used")]
 StoreUrl = Annotated[str | None, typer.Option("--store-url", help="The embedded store's address", hidden=True)]
@@ -48,6 +52,7 @@ def worker(
     failpoint: FailpointOption = None,
 ) -> None:
     """Run one member of the consumer group until SIGTERM; exit 3 when it stops for a person to look."""
+    _follow(with_parent)
     from onshore_pipeline import assembly, dead_letter_history
     from onshore_pipeline.batches import BatchLimits
     from onshore_pipeline.log_check import refuse_older_log
@@ -57,7 +62,6 @@ def worker(
     from onshore_pipeline.worker import Worker
     from onshore_pipeline.worker_status import StatusFile, say_stopped
 
-    _follow(with_parent)
     leave_out_pandas()
     settings = load_settings({"data_dir": data_dir})
     at = at_failpoint(failpoint)
@@ -100,10 +104,10 @@ def sequencer(
     failpoint: FailpointOption = None,
 ) -> None:
     """Copy the evidence log into the store, roll up, measure coverage, sweep, until SIGTERM; others stand by."""
+    _follow(with_parent)
     from onshore_pipeline.memory import leave_out_pandas
     from onshore_pipeline.sequencer_status import say_trouble, status_path
 
-    _follow(with_parent)
     leave_out_pandas()
     settings = load_settings({"data_dir": data_dir})
     at = at_failpoint(failpoint)
@@ -138,62 +142,19 @@ def _await_tie(settings: Settings, store_url: str | None, stop: threading.Event)
 def _sequence(settings: Settings, store_url: str | None, over: threading.Event, said: Path, at: At) -> None:
     """Copy and keep for as long as it is our turn."""
     from onshore_pipeline import assembly
-    from onshore_pipeline.batches import MOST_RECORDS
-    from onshore_pipeline.commands.acting import record
-    from onshore_pipeline.context.expected_sources import read_register
-    from onshore_pipeline.findings.standing import folders
-    from onshore_pipeline.jobs.context_changes import ContextChanges
-    from onshore_pipeline.jobs.control_run_seals import RunSeals
-    from onshore_pipeline.jobs.finding_states import FindingStates
     from onshore_pipeline.jobs.keep import keep
-    from onshore_pipeline.jobs.measure import Measurer
-    from onshore_pipeline.jobs.retention import RetentionJob
-    from onshore_pipeline.jobs.telling import FINDINGS, REGISTRIES, Telling
-    from onshore_pipeline.jobs.windowed import Windows
     from onshore_pipeline.sequencer import Sequencer
     from onshore_pipeline.sequencer_status import say_trouble
-    from onshore_pipeline.worker_status import catches_up, is_behind
 
-    client = assembly.store_client(settings, store_url)
-    reader = assembly.entry_reader(settings)
-    worker_status = DataDir(settings.data_dir).worker_status
-    measurer = Measurer(client, lambda: read_register(settings.context_dir), is_behind=lambda: is_behind(worker_status))
-    in_force = assembly.controls_in_force(settings)
-    windows = Windows(client, lambda: in_force().windowed, worker_status, at=at)
     with contextlib.ExitStack() as stack:
-        stack.callback(client.close)
-        stack.callback(reader.close)
-        read = stack.enter_context(contextlib.closing(assembly.store_reader(settings, store_url)))
-        producer = stack.enter_context(contextlib.closing(assembly.producer(settings)))
-        # A SIEM reads Kafka; where there is none, nobody would read the topic.
-        send = producer.send if settings.kafka_bootstrap_servers else None
-        where = folders(settings.context_dir, settings.data_dir)
-        software = f"onshore {metadata.version('onshore')}"
-        states = Telling(FINDINGS, FindingStates(read, client, where, in_force, send, software), settings)
-        runs = RunSeals(
-            client,
-            lambda: contextlib.closing(assembly.message_reader(settings)),
-            lambda: contextlib.closing(assembly.recorder(settings)),
-            lambda: bool(in_force().windowed),
-            at=at,
-        )
-        registries = Telling(REGISTRIES, ContextChanges(read, producer.send, assembly.DEFAULT_TENANT), settings)
-        retention = RetentionJob(
-            settings,
-            lambda: (assembly.store_client(settings, store_url), assembly.store_reader(settings, store_url)),
-            lambda action: record(settings, action),
-            at,
-        )
-        stack.callback(retention.close)
+        client = stack.enter_context(contextlib.closing(assembly.store_client(settings, store_url)))
+        reader = stack.enter_context(contextlib.closing(assembly.entry_reader(settings)))
+        jobs = _jobs(settings, store_url, client, stack, at)
         while not over.is_set():
             try:
                 sequencer = Sequencer(reader, client, at)
                 heads = assembly.head_keeper(settings, client, sequencer.log_id, at)
-                keep(
-                    sequencer, client, over, measurer=measurer, windows=windows, heads=heads, states=states,
-                    runs=runs, registries=registries, retention=retention, status_file=said,
-                    catching_up=lambda: catches_up(worker_status, MOST_RECORDS), at=at,
-                )  # fmt: skip
+                keep(sequencer, client, over, heads=heads, status_file=said, at=at, **jobs)
                 heads.close()
             except (StoreUnavailable, BrokerUnavailable) as error:
                 say_trouble(said, error)
@@ -202,6 +163,79 @@ def _sequence(settings: Settings, store_url: str | None, over: threading.Event, 
             except OnshoreError as error:
                 say_trouble(said, error)
                 raise
+
+
+def _jobs(
+    settings: Settings, store_url: str | None, client: Client, stack: contextlib.ExitStack, at: At
+) -> dict[str, Any]:
+    """What is done beside sequencing, by its name in `keep`; `stack` closes what they need."""
+    from onshore_pipeline import assembly
+    from onshore_pipeline.batches import MOST_RECORDS
+    from onshore_pipeline.context.expected_sources import read_register
+    from onshore_pipeline.jobs.control_run_seals import RunSeals
+    from onshore_pipeline.jobs.measure import Measurer
+    from onshore_pipeline.jobs.windowed import Windows
+    from onshore_pipeline.worker_status import catches_up, is_behind
+
+    worker_status, in_force = DataDir(settings.data_dir).worker_status, assembly.controls_in_force(settings)
+    return {
+        "measurer": Measurer(
+            client, lambda: read_register(settings.context_dir), is_behind=lambda: is_behind(worker_status)
+        ),
+        "windows": Windows(client, lambda: in_force().windowed, worker_status, at=at),
+        "runs": RunSeals(
+            client,
+            lambda: contextlib.closing(assembly.message_reader(settings)),
+            lambda: contextlib.closing(assembly.recorder(settings)),
+            lambda: bool(in_force().windowed),
+            at=at,
+        ),
+        "catching_up": lambda: catches_up(worker_status, MOST_RECORDS),
+        **_telling(settings, store_url, client, stack, in_force),
+        "retention": _retention(settings, store_url, stack, at),
+    }
+
+
+def _telling(
+    settings: Settings,
+    store_url: str | None,
+    client: Client,
+    stack: contextlib.ExitStack,
+    in_force: Callable[[], ControlSet],
+) -> dict[str, Any]:
+    """Who tells where findings stand, and what changed in the registries."""
+    from onshore_pipeline import assembly
+    from onshore_pipeline.findings.standing import folders
+    from onshore_pipeline.jobs.context_changes import ContextChanges
+    from onshore_pipeline.jobs.finding_states import FindingStates
+    from onshore_pipeline.jobs.telling import FINDINGS, REGISTRIES, Telling
+
+    read = stack.enter_context(contextlib.closing(assembly.store_reader(settings, store_url)))
+    producer = stack.enter_context(contextlib.closing(assembly.producer(settings)))
+    # A SIEM reads Kafka; where there is none, nobody would read the topic.
+    send = producer.send if settings.kafka_bootstrap_servers else None
+    where = folders(settings.context_dir, settings.data_dir)
+    software = f"onshore {metadata.version('onshore')}"
+    return {
+        "states": Telling(FINDINGS, FindingStates(read, client, where, in_force, send, software), settings),
+        "registries": Telling(REGISTRIES, ContextChanges(read, producer.send, assembly.DEFAULT_TENANT), settings),
+    }
+
+
+def _retention(settings: Settings, store_url: str | None, stack: contextlib.ExitStack, at: At) -> RetentionJob:
+    """Who deletes what is due."""
+    from onshore_pipeline import assembly
+    from onshore_pipeline.commands.acting import record
+    from onshore_pipeline.jobs.retention import RetentionJob
+
+    job = RetentionJob(
+        settings,
+        lambda: (assembly.store_client(settings, store_url), assembly.store_reader(settings, store_url)),
+        lambda action: record(settings, action),
+        at,
+    )
+    stack.callback(job.close)
+    return job
 
 
 def _leading(settings: Settings, stop: threading.Event) -> AbstractContextManager[threading.Event]:
