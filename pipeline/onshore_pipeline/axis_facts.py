@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from onshore_pipeline.context.csv_table import Row
 
+AS_PATH: Final = "network.transit.as_path"
+"""The attribute with the numbers of the networks on the way, comma-separated, from source to destination."""
+
 _ENTRY: Final = """
 SELECT lower(JSONExtractString(entry, 'context')) AS context FROM evidence_log
 WHERE topic_id = {topic:UUID} AND partition = {partition:UInt32} AND offset = {offset:UInt64}
@@ -108,6 +111,31 @@ def stated_of(store: Store, event: Mapping[str, Any], digest: str) -> dict[tuple
                 version = file["version"] or file["sha256"][:12]
                 said[subject, axis] = Stated(countries, f"{file['name']}:{row.line}", version)
     return said
+
+
+def carriers_of(store: Store, as_path: str, occurred: datetime | str | None, digest: str) -> tuple[str, ...]:
+    """Whose networks carried an event's data, as a source tells their numbers and these registries their operators.
+
+    Args:
+        store: as its reader.
+        as_path: the attribute `AS_PATH`; '' where no source told one.
+        occurred: when, as `stated_of` reads it.
+        digest: as `context_of` gives it.
+
+    Raises:
+        StoreUnavailable: the store did not answer.
+        ContextError: a registry's text cannot be read by this release.
+    """
+    from onshore_pipeline.context.owners import OWN, REFERENCE, operators
+    from onshore_pipeline.context.shipped import shipped_countries
+
+    numbers = [each.strip() for each in as_path.split(",") if each.strip().isdecimal()]
+    if not numbers:
+        return ()
+    names = [f"{where}operators" for where in (OWN, REFERENCE)]
+    files = store.frame(_TEXTS, {"digest": digest, "names": names}).rows(named=True) if digest else []
+    texts = {each["name"]: str(each["content"]).encode() for each in files}
+    return tuple(operators(texts, numbers, _day(occurred), shipped_countries()))
 
 
 def _owner_of(

@@ -10,7 +10,7 @@ import pytest
 import otlp_messages as otlp
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
-from onshore_pipeline.axis_facts import context_of, files_of, stated_of
+from onshore_pipeline.axis_facts import carriers_of, context_of, files_of, stated_of
 from onshore_pipeline.domain.axes import Stated, axes_of
 from onshore_pipeline.store.reader import Reader
 
@@ -25,6 +25,9 @@ ENTITIES = """# version: 7
 - {name: Vault Pty, country: AU, control_country: US, valid_from: 2020-01-01}
 - {name: Vault Pty, country: AU, control_country: AU, valid_to: 2019-12-31}
 """
+OPERATORS = (
+    "asn,operator,parent_country,valid_from,valid_to\n64500,Acme Net,MY,2020-01-01,\n64500,Old Net,AU,,2019-12-31\n"
+)
 FACILITIES = "facility,country,administered_from\nSIN1,SG,IN AU\nMEL1,AU,\n"
 
 
@@ -34,6 +37,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     (folder / "context").mkdir()
     (folder / "context" / "entities.yaml").write_text(ENTITIES)
     (folder / "context" / "facilities.csv").write_text(FACILITIES)
+    (folder / "context" / "operators.csv").write_text(OPERATORS)
     with running_pipeline(folder / "data") as running:
         running.settings = running.settings.model_copy(update={"context_dir": folder / "context"})
         running.judgement = assembly.judgement(running.settings)
@@ -163,3 +167,18 @@ def test_a_party_s_owner_is_told_by_the_row_that_says_so(pipeline: Pipeline, eve
     assert parent.source.startswith("reference/providers.csv:")
     assert told["source", "ultimate parent's country"].source == "registries and reference data"
     assert "own/entities.yaml:6" in told["source", "governing-law reach"].source
+
+
+def test_whose_networks_carried_it_is_told_beside_the_way_and_never_as_where(
+    pipeline: Pipeline, event: dict[str, Any]
+) -> None:
+    named, occurred = digest(pipeline, event), event["occurred_at"]
+    told = carriers_of(reader(pipeline), "64500,15169, 4200000001,15169,x", occurred, named)
+    assert told == ("AS64500 Acme Net (MY)", "AS15169 Google (US)", "AS4200000001 (of unknown operator)")
+    assert carriers_of(reader(pipeline), "64500", "2019-05-01 00:00:00", named) == ("AS64500 Old Net (AU)",)
+    assert carriers_of(reader(pipeline), "64500", occurred, "") == ("AS64500 (of unknown operator)",)
+    assert carriers_of(reader(pipeline), "", occurred, named) == ()
+    way = [axis for axis in axes_of({}, named, carriers=told) if axis.axis == "transit path"]
+    assert {axis.values for axis in way} == {()}
+    assert {axis.subject for axis in way if axis.note} == {"source", "destination"}
+    assert {axis.note for axis in way if axis.note} == {f"carried by {', '.join(told)}"}

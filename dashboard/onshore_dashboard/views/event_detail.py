@@ -12,7 +12,7 @@ from onshore_dashboard.geometry import country_name
 from onshore_dashboard.markup import Column, Html, chip, facts, table, text
 from onshore_dashboard.views.address import named_finding, parse_count, parse_id, show_nothing
 from onshore_dashboard.views.finding_list import plain
-from onshore_pipeline.axis_facts import context_of, files_of, stated_of
+from onshore_pipeline.axis_facts import AS_PATH, carriers_of, context_of, files_of, stated_of
 from onshore_pipeline.domain.axes import AXES, SUBJECTS, Axis, axes_of
 from onshore_pipeline.domain.event import EVENT_COLUMNS, PARTIES
 
@@ -95,7 +95,9 @@ def _axes(event: dict[str, str | None]) -> Html:
     message = (str(event["topic_id"]), int(event["kafka_partition"] or 0), int(event["kafka_offset"] or 0))
     digest = context_of(session.CALM, *message, str(event["attempt_id"]))
     stated, files = stated_of(session.CALM, event, digest), files_of(session.CALM, digest)
-    told = axes_of({**event, **listed}, digest, stated, files)
+    as_path = str(json.loads(event["attributes"] or "{}").get(AS_PATH, ""))
+    carriers = carriers_of(session.CALM, as_path, event["occurred_at"], digest)
+    told = axes_of({**event, **listed}, digest, stated, files, carriers)
     by_axis = ((name, *(_axis(axis, digest) for axis in told if axis.axis == name)) for name in AXES)
     columns = (Column("Axis"), *(Column(subject.capitalize()) for subject in SUBJECTS))
     return table(columns, by_axis, "Seven axes", "")

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from onshore_pipeline.axis_facts import context_of, files_of, stated_of
+from onshore_pipeline.axis_facts import AS_PATH, carriers_of, context_of, files_of, stated_of
 from onshore_pipeline.commands.dead_letters import reader_of
 from onshore_pipeline.commands.event_proof import prove
 from onshore_pipeline.commands.options import DataDirOption, JsonOption
@@ -34,6 +34,7 @@ _COLUMNS: Final = ", ".join(
     (
         "toString(event_id) AS id, occurred_at, kafka_partition, kafka_offset",
         "toString(topic_id) AS topic, toString(attempt_id) AS attempt",
+        f"toValidUTF8(toString(attributes['{AS_PATH}'])) AS as_path",
         *(f"toValidUTF8(toString({name})) AS `{name}_`" for name in _WORDS),
         *(f"arrayMap(each -> toValidUTF8(each), CAST({name}, 'Array(String)')) AS `{name}_`" for name in _LISTS),
     )
@@ -67,7 +68,8 @@ def show(
         raise OnshoreError(f"{asked}: no such event is committed; one that just arrived takes a few seconds")
     row = rows[0]
     digest = context_of(reader, row["topic"], row["kafka_partition"], row["kafka_offset"], row["attempt"])
-    axes = axes_of(row, digest, stated_of(reader, row, digest), files_of(reader, digest))
+    carriers = carriers_of(reader, row["as_path"], row["occurred_at"], digest)
+    axes = axes_of(row, digest, stated_of(reader, row, digest), files_of(reader, digest), carriers)
     if as_json:
         told = {**_plain(row), "context_digest": digest, "axes": [asdict(axis) for axis in axes]}
         typer.echo(json.dumps(told, ensure_ascii=False))

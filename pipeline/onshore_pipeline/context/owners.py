@@ -16,7 +16,7 @@ from onshore_pipeline.context.registries import is_usable
 from onshore_pipeline.context.shipped import reference_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date
 
     from onshore_pipeline.context.countries import Countries
@@ -84,6 +84,27 @@ def owner(files: Mapping[str, bytes], name: str, day: date | None, countries: Co
     if len({each.controlled for each in registered}) > 1:
         registered = []
     return next(iter((*called, *runs, *registered)), None)
+
+
+def operators(files: Mapping[str, bytes], numbers: Iterable[str], day: date | None, countries: Countries) -> list[str]:
+    """Who runs networks: `AS15169 Google (US)`, with the country of the ultimate parent; the user's rows before ours.
+
+    Args:
+        files: texts of `SETS` by their names in a context; of them the operators are read.
+        numbers: of autonomous systems, decimal; each is told once, in this order.
+        day: the user's rows count on it; None is an unknown day.
+        countries: how countries are written.
+
+    Raises:
+        ContextError: a file cannot be read by this release.
+    """
+    known: dict[str, str] = {}
+    for file in _files(files, "operators"):
+        for row in on_day(_dated(file, files[file], countries), day):
+            if is_usable(row):
+                country = countries.of(row, _BESIDE["operators"]) or "owner unknown"
+                known.setdefault(row.require("asn").strip(), f"{row.require('operator')} ({country})")
+    return [f"AS{number} {known.get(number, '(of unknown operator)')}" for number in dict.fromkeys(numbers)]
 
 
 def _owner(file: str, row: Row, countries: Countries) -> Owner:

@@ -18,7 +18,7 @@ from onshore_pipeline.domain import provenance
 from onshore_pipeline.domain.event import PARTIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from onshore_pipeline.domain.provenance import Origin
 
@@ -30,6 +30,7 @@ AXES: Final = (
 REGISTRATION: Final = "registration"
 """Where an organisation is registered, which registries state beside the axes."""
 
+_ENDS: Final = ("source", "destination")
 _STRENGTH: Final = ("attested", "observed", "asserted", "inferred", "unknown")
 _ADMINISTRATION: Final = ("admin.", "access.", "config.", "key.rotate")
 _REGISTRIES: Final = "registries and reference data"
@@ -80,6 +81,7 @@ def axes_of(
     context_digest: str,
     stated: Mapping[tuple[str, str], Stated] | None = None,
     files: Mapping[str, str] | None = None,
+    carriers: Sequence[str] = (),
 ) -> list[Axis]:
     """The seven axes of actor, source, destination and key, in that order.
 
@@ -88,8 +90,9 @@ def axes_of(
         context_digest: of the registries that the event was located with, as its log entry names it.
         stated: by subject and axis, what these registries say beside that (`axis_facts.stated_of`).
         files: versions of these registries by file (`axis_facts.files_of`).
+        carriers: whose networks are on the way (`axis_facts.carriers_of`); that says who carried it, not where.
     """
-    said = _Said(event, context_digest, stated or {}, files or {})
+    said = _Said(event, context_digest, stated or {}, files or {}, carriers)
     return [axis for subject in SUBJECTS for axis in said.of(subject)]
 
 
@@ -102,8 +105,10 @@ class _Said:
         context_digest: str,
         stated: Mapping[tuple[str, str], Stated],
         files: Mapping[str, str],
+        carriers: Sequence[str],
     ) -> None:
         self._event, self._context, self._stated, self._files = event, context_digest, stated, files
+        self._carriers = carriers
         self._sender = str(event.get("source_format") or "sender")
         self._from = provenance.read(event.get("provenance"))
 
@@ -227,9 +232,10 @@ class _Said:
         return replace(told, source=source, version=", ".join(versions) or (self._context if by_files else ""))
 
     def _transit(self, subject: str) -> Axis:
-        """The countries on the way; a key does not travel."""
+        """The countries on the way, and whose networks carried it; a key does not travel."""
         values = () if subject == "key" else tuple(self._event.get("transit_countries") or ())
-        return self._told(subject, AXES[6], values, str(self._event.get("transit_basis") or "unknown"))
+        carried = f"carried by {', '.join(self._carriers)}" if self._carriers and subject in _ENDS else ""
+        return self._told(subject, AXES[6], values, str(self._event.get("transit_basis") or "unknown"), carried)
 
     def _values(self, column: str) -> tuple[str, ...]:
         value = self._event.get(column)
