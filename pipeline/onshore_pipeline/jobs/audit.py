@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.jobs.audit_log import Seen, audit_heads, audit_log
+from onshore_pipeline.jobs.audit_outside import foreign_entries, hidden_attempts, unknown_attempts
 from onshore_pipeline.jobs.audit_portions import audit_events
 from onshore_pipeline.jobs.audit_problem import Problem
 from onshore_pipeline.jobs.audit_rollups import audit_rollups
@@ -15,12 +16,11 @@ from onshore_pipeline.jobs.audit_runs import SealedRuns, audit_runs
 from onshore_pipeline.jobs.audit_states import Waivers
 from onshore_pipeline.jobs.audit_tombstones import Tombstones
 from onshore_pipeline.jobs.incomplete import incomplete
-from onshore_pipeline.jobs.sweep import FACT_TABLES
-from onshore_pipeline.store.connect import store_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import datetime
+    from uuid import UUID
 
     from clickhouse_connect.driver.client import Client
 
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from onshore_pipeline.jobs.incomplete import Incomplete
 
 MOST_NAMED: Final = 1_000
-
-# Rows that no entry names and no attempt under way could have written.
-_UNKNOWN: Final = """
-SELECT DISTINCT attempt_id FROM {table} WHERE attempt_id NOT IN (SELECT attempt_id FROM attempts)
-    AND attempt_id NOT IN (SELECT assumeNotNull(attempt_id) FROM evidence_log WHERE attempt_id IS NOT NULL) LIMIT 100
-"""
 
 
 @dataclass(slots=True)
@@ -104,7 +98,7 @@ def audit(
 
     with ThreadPoolExecutor(1) as beside:
         # What the store compares by itself, while it would wait for this process to make leaves again.
-        unknown = beside.submit(lambda: list(_unknown(client)))
+        unknown = beside.submit(lambda: [*unknown_attempts(client), *hidden_attempts(client)])
         differing = beside.submit(lambda: incomplete(client))
         rollups = beside.submit(lambda: list(audit_rollups(client, done.wait)))
         runs = beside.submit(lambda: list(audit_runs(client, since, until, done.runs)))
@@ -112,7 +106,9 @@ def audit(
             done.entries = 0
             done.add(audit_log(client, reader, entries))
         told("heads", 0, None)
-        done.add(audit_heads(client, keys, journal, witnesses, done.seen))
+        covered: dict[UUID, int] = {}
+        done.add(audit_heads(client, keys, journal, witnesses, done.seen, covered))
+        done.add(foreign_entries(client, reader.log_id if reader is not None else None, covered))
         tombstones, rules = Tombstones(client, master), SealedRules(client)
         done.add(audit_events(client, master, since, until, events, tombstones, rules))
         done.add(_deletions(tombstones))
@@ -131,15 +127,6 @@ def _deletions(tombstones: Tombstones) -> Iterator[Problem]:
     for doubt in tombstones.doubts():
         place = {"deletion": str(doubt.deletion)}
         yield Problem("deletion" if doubt.is_checked else "uncheckable", f"deletion {doubt.deletion}", doubt.why, place)
-
-
-def _unknown(client: Client) -> Iterator[Problem]:
-    for table in FACT_TABLES:
-        with store_errors():
-            rows = client.query(_UNKNOWN.replace("{table}", table)).result_rows
-        for (attempt,) in rows:
-            place = {"attempt": str(attempt), "table": table}
-            yield Problem("inserted", f"{table}, attempt {attempt}", "rows of an attempt that nobody made", place)
 
 
 def _incomplete(differing: Iterable[Incomplete], done: Audited) -> Iterator[Problem]:

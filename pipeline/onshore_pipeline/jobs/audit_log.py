@@ -188,10 +188,11 @@ def audit_heads(
     journal: HeadJournal,
     witnesses: Collection[VerifierKey] = (),
     seen: Seen | None = None,
+    covered: dict[UUID, int] | None = None,
 ) -> Iterator[Problem]:
     """Problems of signed heads and of cosignatures: forged, altered, or of another log than the store has.
 
-    `seen` is told of every cosignature of the newest log that holds.
+    `seen` is told of every cosignature of the newest log that holds, `covered` how far heads of each log reach.
 
     Raises:
         StoreUnavailable: try again later.
@@ -219,6 +220,8 @@ def audit_heads(
         newest = head.origin
         by_log.setdefault(UUID(head.origin.rpartition("/")[2]), []).append((head.size, _HEAD, head))
     yield from _cosigned(client, witnesses, by_log, seen or Seen(), newest)
+    if covered is not None:
+        covered |= {log_id: max(size for size, _, _ in heads) for log_id, heads in by_log.items()}
     for log_id, heads in by_log.items():
         yield from _of_log(client, log_id, heads)
 

@@ -14,8 +14,8 @@ class Problem:
     """Something that is not as it was sealed.
 
     Attributes:
-        what: altered, missing, inserted, verdicts, violation, deletion, facts, log, head, rollup, state, runs or
-            uncheckable.
+        what: altered, missing, inserted, verdicts, violation, deletion, facts, hidden, log, head, rollup, state,
+            runs or uncheckable.
         where: the exact place, for people.
         why: what is wrong there.
         place: the same for programs.
