@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import zipfile
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,8 @@ from onshore_pipeline.rule_texts import keep_controls
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from onshore_pipeline.jobs.export import Exported
 
 KEYRING = Keyring((SigningKey(bundles.NAME, bundles.KEY, datetime(2026, 11, 26, tzinfo=UTC)),))
 REGISTERED = exporting.registers(
@@ -289,13 +292,52 @@ def test_an_export_that_a_control_forbids_is_not_written(sealed: Pipeline, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_bundle_is_recorded_before_it_is_complete_and_none_is_left_without_record(
+    sealed: Pipeline, tmp_path: Path
+) -> None:
+    target, seen = tmp_path / "b.zip", []
+
+    def record(made: Exported) -> None:
+        [part] = [each for each in tmp_path.iterdir() if each.is_file()]
+        seen.append((made.manifest_sha256, zipfile.is_zipfile(part), target.exists()))
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        exporting.export_to(sealed, target, KEYRING, with_document=False, record=record)
+    assert list(tmp_path.iterdir()) == []
+    made = exporting.export_to(sealed, target, KEYRING, with_document=False, record=record)
+    assert seen == [(made.manifest_sha256, False, False)] * 2
+    good(target)
+
+
+def test_what_leaves_is_recorded_of_every_tenant_whose_it_is(tmp_path: Path) -> None:
+    with running_pipeline(tmp_path / "data") as pipeline:
+        for tenant in ("zeta", "acme"):
+            pipeline.send("otlp_logs", [otlp.logs([otlp.movement()], at_ns=[NOW_NS])], tenant=tenant)
+        pipeline.work()
+        pipeline.sequence()
+        keep_controls(pipeline.client, pipeline.judgement.controls)
+        exporting.sign(pipeline, KEYRING)
+        with closing(assembly.recorder(pipeline.settings)) as recorder:
+            made = exporting.export_to(
+                pipeline, tmp_path / "b.zip", KEYRING, with_document=False,
+                record=lambda told: record_export(recorder, told.event, told.tenants, exporting.FIRST, digest="ab"),
+            )  # fmt: skip
+        assert made.tenants == ("acme", "zeta")
+        pipeline.work()
+        pipeline.sequence()
+        told = "SELECT tenant FROM events WHERE action = 'evidence.export' ORDER BY tenant"
+        assert pipeline.rows(told) == [("acme",), ("zeta",)]
+
+
 def test_what_another_export_would_have_moved_is_not_in_its_record(tmp_path: Path) -> None:
     told = {"categories": ["jp_controlled_technology"], "home_jurisdictions": ["JP"], "destination_country": "US"}
     who = {"tenant": "default", "actor_id": "Kim Lee", "reason": "Request 17", "destination_id": "Somebody"}
     with running_pipeline(tmp_path / "data") as pipeline:
         pipeline.send("otlp_logs", [otlp.logs([otlp.movement()], at_ns=[NOW_NS])])
         with closing(assembly.recorder(pipeline.settings)) as recorder:
-            record_export(recorder, told | who, exporting.FIRST, digest=None)
+            record_export(recorder, told | who, [who["tenant"]], exporting.FIRST, digest=None)
         pipeline.work()
         pipeline.sequence()
         keep_controls(pipeline.client, pipeline.judgement.controls)
@@ -318,7 +360,7 @@ def test_redaction_of_all_that_is_personal_cures_it_and_pseudonyms_do_not(sealed
     [
         ({"basis": "because I like it"}, "has no row of it that is in force on 2026-11-26"),
         ({"basis": "contract"}, "has no row of it that is in force on 2026-11-26"),
-        ({"basis": "consent", "country": "US"}, "surely covers this transfer to US"),
+        ({"basis": "consent", "country": "US"}, "surely covers this transfer of tenant default to US"),
         ({"basis": "consent", "registered": exporting.registers()}, "there is no register of transfer bases"),
         ({"approval": "nobody-1"}, "has none of this id"),
         ({"approval": "nobody-1", "registered": exporting.registers()}, "there is no register of approvals"),

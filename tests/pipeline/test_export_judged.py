@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,18 +21,51 @@ from onshore_pipeline.jobs.export_judged import (
     violated,
 )
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 REGISTER = exporting.registers(
     approvals="approval,approved_by,valid_to\nA-1,the board,2026-11-26\nA-2,the board,2026-11-25\n",
     transfer_bases="basis,source,destination,dataset\nbcr,acme,,\nscc,,OAIC,\ndsa,,,patients\n",
 )
 
+OF_ONE_TENANT = """
+id: OWN-01
+version: 1
+title: Nothing of zeta's leaves
+jurisdiction: AU
+instrument: A contract
+effective_from: 2024-01-01
+confidence: policy
+checked_on: 2026-11-21
+kind: violation
+severity: low
+outcomes: [success]
+domain: data_movement
+applies: action = 'data.export'
+violated: tenant = 'zeta' AND destination_country <> 'AU'
+group_by: [tenant]
+needs: something
+rationale: something
+evidence: something
+remediation: something
+maps_to: []
+examples:
+  - {name: it leaves, event: {action: data.export, tenant: zeta, destination_country: CN}, verdict: violated}
+  - {name: it stays, event: {action: data.export, tenant: zeta, destination_country: AU}, verdict: satisfied}
+  - name: nobody knows
+    event: {action: data.export, tenant: zeta}
+    verdict: undetermined
+    missing: destination_country
+"""
+
 
 def movement(
     *, profile: str, categories: tuple[str, ...], homes: tuple[str, ...], other_homes: tuple[str, ...], basis: str = ""
 ) -> Movement:
     return Movement(
-        tenant="acme", recipient="OAIC", recipient_country="CN", person="Kim Lee", reason="Request 17",
+        tenants=("acme",), recipient="OAIC", recipient_country="CN", person="Kim Lee", reason="Request 17",
         categories=categories, homes=homes, other_homes=other_homes, redacted=frozenset(PROFILES[profile]),
         pseudonymous=profile == "pseudonymous", basis=basis or None, approval=None, events=1,
     )  # fmt: skip
@@ -59,14 +93,32 @@ def test_a_basis_covers_what_its_row_says(basis: str, covers: bool) -> None:  # 
     asked = movement(profile="full", categories=("personal",), homes=("AU",), other_homes=(), basis=basis)
     event = movement_event(asked, NOW)
     if covers:
-        refuse_unregistered(event, REGISTER)
+        refuse_unregistered(event, REGISTER, asked.tenants)
     else:
         with pytest.raises(OnshoreError, match=f"--basis {basis}: the register"):
-            refuse_unregistered(event, REGISTER)
+            refuse_unregistered(event, REGISTER, asked.tenants)
+
+
+def test_a_basis_of_one_tenant_covers_nothing_of_another() -> None:
+    asked = movement(profile="full", categories=("personal",), homes=("AU",), other_homes=(), basis="bcr")
+    event = movement_event(asked, NOW)
+    refuse_unregistered(event, REGISTER, ["acme"])
+    with pytest.raises(OnshoreError, match="surely covers this transfer of tenant zeta to CN"):
+        refuse_unregistered(event, REGISTER, ["acme", "zeta"])
+
+
+def test_of_what_a_control_says_about_several_tenants_the_worst_counts(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(OF_ONE_TENANT)
+    controls = load_controls(tmp_path)
+    event = movement_event(movement(profile="full", categories=(), homes=("AU",), other_homes=()), NOW)
+    for tenants in (["acme", "zeta"], ["zeta", "acme"]):
+        said = {each.control: each.verdict for each in judged(event, controls, tenants)}
+        assert said["OWN-01"] == "violated"
+    assert {each.control: each.verdict for each in judged(event, controls, ["acme"])}["OWN-01"] == "satisfied"
 
 
 def blocking(asked: Movement) -> set[str]:
-    return {each.control for each in violated(judged(movement_event(asked, NOW), load_controls()))}
+    return {each.control for each in violated(judged(movement_event(asked, NOW), load_controls(), asked.tenants))}
 
 
 def test_closing_people_cures_what_is_personal_and_nothing_else() -> None:

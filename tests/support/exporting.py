@@ -101,6 +101,7 @@ def export_to(
     registered: Registered = NOTHING_REGISTERED,
     stamp: Callable[[bytes], bytes] | None = None,
     with_document: bool = True,
+    record: Callable[[Exported], object] = lambda _: None,
     **scope: Any,
 ) -> Exported:
     """The bundle of what was sealed from `since` to `until`."""
@@ -116,7 +117,7 @@ def export_to(
         return export(
             reader, request, newest_head(reader), controls=pipeline.judgement.controls, keyring=keyring,
             salt_master=pipeline.judgement.salt_master, target=target, stamp=stamp, registered=registered,
-            where=folders(pipeline.settings.context_dir, pipeline.settings.data_dir),
+            where=folders(pipeline.settings.context_dir, pipeline.settings.data_dir), record=record,
         )  # fmt: skip
     finally:
         reader.close()

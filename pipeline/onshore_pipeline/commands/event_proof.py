@@ -98,11 +98,11 @@ def _recorded(settings: Settings, export_id: UUID, proved: Callable[[], ProvenEv
         try:
             made = proved()
         except ExportBlocked as blocked:
-            record_export(recorder, blocked.event, export_id, digest=None)
+            record_export(recorder, blocked.event, blocked.tenants, export_id, digest=None)
             typer.echo(f"onshore: {blocked}", err=True)
             raise typer.Exit(_WRONG) from None
         # Recorded first: an event that nothing records must not go out.
-        record_export(recorder, made.event, export_id, digest=hashlib.sha256(made.lines).hexdigest())
+        record_export(recorder, made.event, made.tenants, export_id, digest=hashlib.sha256(made.lines).hexdigest())
         return made
 
 

@@ -106,23 +106,21 @@ def _made(
     check_compiled()
     head = _head(reader, request, wait_s)
     with closing(assembly.recorder(settings)) as recorder, _Bar() as bar:
+
+        def record(made: Exported) -> None:
+            record_export(recorder, made.event, made.tenants, request.export_id, digest=made.manifest_sha256)
+
         try:
-            made = export(
+            return export(
                 reader, request, head, controls=controls, keyring=read_keyring(settings),
                 salt_master=salt_master(settings), target=out, stamp=_stamp(settings),
                 where=folders(settings.context_dir, settings.data_dir), progress=bar.show,
-                registered=assembly.registered(settings),
+                registered=assembly.registered(settings), record=record,
             )  # fmt: skip
         except ExportBlocked as blocked:
-            record_export(recorder, blocked.event, request.export_id, digest=None)
+            record_export(recorder, blocked.event, blocked.tenants, request.export_id, digest=None)
             typer.echo(f"onshore: {blocked}", err=True)
             raise typer.Exit(_WRONG) from None
-        try:
-            record_export(recorder, made.event, request.export_id, digest=made.manifest_sha256)
-        except OnshoreError:
-            out.unlink(missing_ok=True)  # a bundle that nothing records must not go out
-            raise
-    return made
 
 
 def _stamp(settings: Settings) -> Callable[[bytes], bytes] | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from onshore_pipeline.evidence.verify_standalone import Part, container_end
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 _BLOCK: Final = 1 << 20
@@ -29,8 +29,11 @@ class BundleFile:
     content: bytes | Path
 
 
-def write_container(target: Path, files: Sequence[BundleFile]) -> None:
+def write_container(target: Path, files: Sequence[BundleFile], before_end: Callable[[], object] = lambda: None) -> None:
     """Write the container, whole or not at all: it gets its name when it is complete and durable.
+
+    `before_end` is called when all but its end is written: what it raises leaves nothing, and a process that is killed
+    before it returned leaves no container.
 
     Files that lie on disk are used up: their blocks are given back while they are copied, so that a bundle takes its
     own size of disk, not twice that, and then they are deleted.
@@ -39,6 +42,7 @@ def write_container(target: Path, files: Sequence[BundleFile]) -> None:
     try:
         with unfinished.open("wb") as out:
             parts = [_write(out, each) for each in files]
+            before_end()
             out.write(container_end(parts, out.tell()))
             out.flush()
             os.fsync(out.fileno())

@@ -67,6 +67,7 @@ class ProvenEvent:
         opened: how many values of each column, and keys of each map.
         verdicts: what the controls say about handing it over.
         event: the movement that it is.
+        tenants: whose data that is.
     """
 
     lines: bytes
@@ -74,6 +75,7 @@ class ProvenEvent:
     opened: dict[str, int]
     verdicts: tuple[ExportVerdict, ...]
     event: dict[str, Any]
+    tenants: tuple[str, ...]
 
 
 def find_event(reader: Reader, head: KnownHead, event_id: str) -> SealedEvent | None:
@@ -132,7 +134,7 @@ def prove_event(
         EvidenceAltered: the store does not hold what was sealed.
         OnshoreError: something that was asked for cannot be opened, because it repeats what stays closed.
     """
-    verdicts, event = judge_export(reader, request, head, controls, registered)
+    verdicts, event, tenants = judge_export(reader, request, head, controls, registered)
     rows = sealed_rows(reader, [found.entry.told], salt_master)
     lines = seal.lines(rows.events, rows.attributes, rows.resource_attributes, rows.messages)
     row, position, hashes = _place(reader, found, rows, lines)
@@ -146,9 +148,8 @@ def prove_event(
     in_log = prove_inclusion(reader, head, found.entry.index)
     proof = str(TlogProof(found.entry.index, in_log, parse_note(head.note), extra)).encode()
     handed = [lines[row], *([opening] if opened else [])]
-    return ProvenEvent(
-        "".join(f"{line}\n" for line in handed).encode(), proof, opened, verdicts, event | {"item_count": 1}
-    )
+    moved = event | {"item_count": 1}
+    return ProvenEvent("".join(f"{line}\n" for line in handed).encode(), proof, opened, verdicts, moved, tenants)
 
 
 def _place(

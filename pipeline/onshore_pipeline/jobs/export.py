@@ -48,12 +48,13 @@ class ExportBlocked(OnshoreError):
 
     Attributes:
         event: the event that the export would have been.
+        tenants: whose data it would have moved.
     """
 
-    def __init__(self, why: str, event: dict[str, Any]) -> None:
+    def __init__(self, why: str, event: dict[str, Any], tenants: tuple[str, ...]) -> None:
         """Say which control, and what cures it."""
         super().__init__(why)
-        self.event = event
+        self.event, self.tenants = event, tenants
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Exported:
     entries: int
     verdicts: tuple[ExportVerdict, ...]
     event: dict[str, Any]
+    tenants: tuple[str, ...]
     manifest_sha256: str
     warnings: tuple[str, ...] = ()
 
@@ -108,8 +110,8 @@ def judge_export(
     head: KnownHead,
     controls: ControlSet,
     registered: Registered = NOTHING_REGISTERED,
-) -> tuple[tuple[ExportVerdict, ...], dict[str, Any]]:
-    """Judge the export; the verdicts and the event that it is.
+) -> tuple[tuple[ExportVerdict, ...], dict[str, Any], tuple[str, ...]]:
+    """Judge the export: the verdicts, the event that it is, and whose data moves.
 
     Raises:
         ExportBlocked: a control is violated, or what should allow it is not in the registries; what cures it is named.
@@ -122,12 +124,13 @@ def judge_export(
         " groupUniqArrayArrayIf(home_jurisdictions, is_data) AS homes,"
         " groupUniqArrayArrayIf(home_jurisdictions, is_data AND (empty(categories)"
         " OR NOT hasAll({personal:Array(String)}, categories))) AS other_homes,"
-        f" count() AS events, min(tenant) AS first_tenant FROM events_current WHERE {ASKED_ROWS}"
+        " count() AS events, arraySort(groupUniqArray(toString(tenant))) AS tenants"
+        f" FROM events_current WHERE {ASKED_ROWS}"
     )
     records = {"actions": ACTIONS_TOPIC, "exports": [EXPORTED, REFUSED]}
     row = reader.rows(sql, asked | records | {"personal": list(PERSONAL_CATEGORIES)})[0]
     movement = Movement(
-        tenant=(request.scope.tenants or (str(row["first_tenant"] or "default"),))[0],
+        tenants=tuple(row["tenants"]) or request.scope.tenants or ("default",),
         recipient=request.recipient,
         recipient_country=request.recipient_country,
         person=request.person,
@@ -144,14 +147,14 @@ def judge_export(
     event = movement_event(movement, request.at)
     try:
         event["approval_by"] = approver(request.approval, registered, request.at)
-        refuse_unregistered(event, registered)
+        refuse_unregistered(event, registered, movement.tenants)
     except OnshoreError as error:
-        raise ExportBlocked(f"{error}. Nothing was written", event) from None
-    verdicts = judged(event, controls)
+        raise ExportBlocked(f"{error}. Nothing was written", event, movement.tenants) from None
+    verdicts = judged(event, controls, movement.tenants)
     broken = violated(verdicts)
     if broken:
-        raise ExportBlocked(_blocked(broken, request), event)
-    return verdicts, event
+        raise ExportBlocked(_blocked(broken, request), event, movement.tenants)
+    return verdicts, event, movement.tenants
 
 
 def _known(words: Sequence[str] | set[str]) -> tuple[str, ...]:
@@ -183,17 +186,19 @@ def export(
     registered: Registered = NOTHING_REGISTERED,
     stamp: Callable[[bytes], bytes] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    record: Callable[[Exported], object] = lambda _: None,
 ) -> Exported:
     """Write the bundle to `target`, up to the signed head `head`.
 
     `where` has people's keys, which say whose waivers count; `registered` has bases and approvals;
-    `stamp` has an authority say that the head's note exists; `progress` is told how many entries are done, of how many.
+    `stamp` has an authority say that the head's note exists; `progress` is told how many entries are done, of how many;
+    `record` is called before the bundle is complete, since one that nothing records must not go out.
 
     Raises:
         ExportBlocked: see `judge_export`.
         EvidenceAltered: the store does not hold what was sealed.
     """
-    verdicts, event = judge_export(reader, request, head, controls, registered)
+    verdicts, event, tenants = judge_export(reader, request, head, controls, registered)
     span = span_of(reader, request.scope, head)
     if span.end > head.head.size:
         raise OnshoreError(
@@ -207,12 +212,12 @@ def export(
         if stamp is not None:
             files.append(BundleFile(STAMP, stamp(head.note)))
         manifest = standalone.canonical(made.manifest(files, verdicts, event))
-        write_container(target, [*_signed(manifest, request, keyring), *files])
-    unseen = len(made.versions_without_text)
-    warnings = (f"{unseen} control versions have no text in the store",) if unseen else ()
-    return Exported(
-        made.counts.events, made.counts.entries, verdicts, event, hashlib.sha256(manifest).hexdigest(), warnings
-    )
+        unseen = len(made.versions_without_text)
+        warnings = (f"{unseen} control versions have no text in the store",) if unseen else ()
+        digest = hashlib.sha256(manifest).hexdigest()
+        exported = Exported(made.counts.events, made.counts.entries, verdicts, event, tenants, digest, warnings)
+        write_container(target, [*_signed(manifest, request, keyring), *files], lambda: record(exported))
+    return exported
 
 
 def _signed(manifest: bytes, request: Request, keyring: Keyring) -> list[BundleFile]:

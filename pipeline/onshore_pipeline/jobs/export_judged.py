@@ -16,13 +16,14 @@ from onshore_pipeline.event_frame import POLARS_TYPES
 from onshore_pipeline.evidence.redaction import PERSONAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from onshore_pipeline.controls.load import ControlSet
 
 _COLUMNS: Final = tuple(column for column in EVENT_COLUMNS if column.kind not in {Kind.TEXT_MAP, Kind.DIGEST})
 _NONE: Final = "none"
+_FROM_BEST: Final = ("not_applicable", "satisfied", "undetermined", "violated")
 # What closing people takes away. Not `us_bulk_sensitive` and its like: their rules hold for data without names, too.
 PERSONAL_CATEGORIES: Final = ("eu_personal", "personal")
 NOTHING_REGISTERED: Final = Registered()
@@ -33,7 +34,7 @@ class Movement:
     """What the export moves, and on what ground.
 
     Attributes:
-        tenant: whose data it is; of several, the first.
+        tenants: whose data it is, at least one; the first stands for them in the event.
         recipient, recipient_country: to whom and where.
         person: who exports.
         reason: why.
@@ -46,7 +47,7 @@ class Movement:
         events: how many.
     """
 
-    tenant: str
+    tenants: tuple[str, ...]
     recipient: str
     recipient_country: str
     person: str
@@ -88,10 +89,10 @@ def approver(approval: str | None, registered: Registered, at: datetime) -> str:
     return given_by or _NONE
 
 
-def refuse_unregistered(event: Mapping[str, Any], registered: Registered) -> None:
+def refuse_unregistered(event: Mapping[str, Any], registered: Registered, tenants: Iterable[str]) -> None:
     """A basis counts as one of a movement anywhere does: where the register has it, on that day, for that recipient.
 
-    The source is the tenant, and the countries where the data is at home.
+    The source is the tenant, each of `tenants` for itself, and the countries where the data is at home.
 
     Raises:
         OnshoreError: it does not.
@@ -105,18 +106,19 @@ def refuse_unregistered(event: Mapping[str, Any], registered: Registered) -> Non
             f"--basis {basis}: there is no register of transfer bases, so nothing says that it is one; write"
             " transfer_bases.csv (docs/registries.md)"
         )
-    told = {
-        "source_entity": event["tenant"], "source_country": _several(event["home_jurisdictions"]),
-        "destination_entity": event["destination_id"], "destination_country": event["destination_country"],
-        "dataset": event["dataset"], "categories": _several(event["categories"]),
-    }  # fmt: skip
-    text = FIELD.join([str(day), *(told[name].lower() for name in rules.columns)])
-    if not rules.allows(basis.lower(), text):
-        raise OnshoreError(
-            f"--basis {basis}: the register of transfer bases has no row of it that is in force on {day} and surely"
-            f" covers this transfer to {event['destination_country']} ({event['destination_id']}); correct"
-            " transfer_bases.csv, or name a basis that it has"
-        )
+    for tenant in tenants:
+        told = {
+            "source_entity": tenant, "source_country": _several(event["home_jurisdictions"]),
+            "destination_entity": event["destination_id"], "destination_country": event["destination_country"],
+            "dataset": event["dataset"], "categories": _several(event["categories"]),
+        }  # fmt: skip
+        text = FIELD.join([str(day), *(told[name].lower() for name in rules.columns)])
+        if not rules.allows(basis.lower(), text):
+            raise OnshoreError(
+                f"--basis {basis}: the register of transfer bases has no row of it that is in force on {day} and surely"
+                f" covers this transfer of tenant {tenant} to {event['destination_country']}"
+                f" ({event['destination_id']}); correct transfer_bases.csv, or name a basis that it has"
+            )
 
 
 def _several(words: Sequence[str]) -> str:
@@ -149,7 +151,7 @@ def movement_event(movement: Movement, at: datetime) -> dict[str, Any]:
     """
     categories = [each for each in movement.categories if movement.is_personal or each not in PERSONAL_CATEGORIES]
     return {
-        "tenant": movement.tenant,
+        "tenant": movement.tenants[0],
         "domain": "data_movement",
         "action": "data.export",
         "outcome": "success",
@@ -172,29 +174,39 @@ def movement_event(movement: Movement, at: datetime) -> dict[str, Any]:
     }
 
 
-def judged(event: Mapping[str, Any], controls: ControlSet) -> tuple[ExportVerdict, ...]:
-    """What every control that applies says, by control."""
+def judged(event: Mapping[str, Any], controls: ControlSet, tenants: Sequence[str]) -> tuple[ExportVerdict, ...]:
+    """What every control that applies says, by control: of what it says about each tenant's data, the worst."""
     basis = {column.name: "unknown" for column in _COLUMNS if column.name.endswith("_basis") and column.required}
     row = basis | dict(event)
     frame = pl.DataFrame(
         {
             column.name: pl.Series(
                 [row.get(column.name, [] if column.kind is Kind.WORDS else None)], dtype=POLARS_TYPES[column.kind]
-            )
+            ).new_from_index(0, len(tenants))
             for column in _COLUMNS
         }
-    ).with_columns(row=pl.lit(0, pl.UInt32), message=pl.lit(0, pl.UInt32))
+    )
+    frame = frame.with_columns(
+        pl.Series("tenant", tenants, dtype=frame.schema["tenant"]),
+        row=pl.int_range(len(tenants), dtype=pl.UInt32),
+        message=pl.lit(0, pl.UInt32),
+    )
     counted = judge(frame, controls).counts
-    said = []
+    worst: dict[str, ExportVerdict] = {}
     for control_id, version, verdict, missing in counted.select(
         "control_id", "control_version", "verdict", "missing"
     ).iter_rows():
         control = controls.control(control_id)
         assert control is not None
-        said.append(
-            ExportVerdict(control_id, version, control.kind, verdict, missing or "", control.title, control.remediation)
+        said = ExportVerdict(
+            control_id, version, control.kind, verdict, missing or "", control.title, control.remediation
         )
-    return tuple(sorted(said, key=lambda each: each.control))
+        worst[control_id] = max(said, worst.get(control_id, said), key=_badness)
+    return tuple(each for _, each in sorted(worst.items()))
+
+
+def _badness(said: ExportVerdict) -> tuple[int, str]:
+    return _FROM_BEST.index(said.verdict), said.missing
 
 
 def violated(verdicts: Sequence[ExportVerdict]) -> tuple[ExportVerdict, ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from onshore_pipeline.actions import Action, Recorded, record_action
+from onshore_pipeline.actions import Action, record_action
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from uuid import UUID
 
     from onshore_pipeline.broker import Recorder
@@ -26,8 +26,10 @@ _NAMES: Final = {
 }
 
 
-def record_export(recorder: Recorder, event: Mapping[str, Any], export_id: UUID, *, digest: str | None) -> Recorded:
-    """Record what an export moved; without a manifest's digest it was refused, and nothing was written.
+def record_export(
+    recorder: Recorder, event: Mapping[str, Any], tenants: Iterable[str], export_id: UUID, *, digest: str | None
+) -> None:
+    """Record what an export moved, of each tenant; without a manifest's digest it was refused, and nothing was written.
 
     Raises:
         OnshoreError, BrokerUnavailable: as `record_action`.
@@ -37,7 +39,8 @@ def record_export(recorder: Recorder, event: Mapping[str, Any], export_id: UUID,
     if digest:
         said["onshore.object.digest"] = f"sha256:{digest}"
     name = EXPORTED if digest else REFUSED
-    return record_action(recorder, Action(name, event["tenant"], event["actor_id"], event["reason"], said))
+    for tenant in tenants:
+        record_action(recorder, Action(name, tenant, event["actor_id"], event["reason"], said))
 
 
 def _text(value: object) -> str:
