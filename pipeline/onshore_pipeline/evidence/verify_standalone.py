@@ -1140,6 +1140,7 @@ class Tally:
         self.events = self.sealed_events = self.withheld = self.records = self.dead = self.messages = 0
         self.without_verdicts = self.deleted = self.tombstones = 0
         self.violating: dict[str, int] = {}  # of shown events, by control
+        self.withheld_violating: dict[str, int] = {}  # of those that are not shown, as their verdicts say
         self.actions: list[Deed] = []
         self.opened: dict[str, int] = {}
         self.verdicts: dict[Any, int] = {}
@@ -1163,6 +1164,7 @@ class Tally:
             (self.opened, other.opened),
             (self.verdicts, other.verdicts),
             (self.violating, other.violating),
+            (self.withheld_violating, other.withheld_violating),
         )
         for mine, theirs in counts:
             for key, count in theirs.items():
@@ -1674,10 +1676,12 @@ def check_verdicts(entry: Entry, lines: Any, shown: Any, controls: Collection[st
             named[value["control"], value["version"]] = named.get((value["control"], value["version"]), 0) + 1
             if value["record_index"] in shown:
                 tally.violating[value["control"]] = tally.violating.get(value["control"], 0) + 1
-            elif (is_whole or value["control"] in controls) and value["record_index"] not in deleted:
-                raise Altered(
-                    9, f"event {value['record_index']} of {entry.name} violates {value['control']} and is left out"
-                )
+            elif value["record_index"] not in deleted:
+                if is_whole or value["control"] in controls:
+                    raise Altered(
+                        9, f"event {value['record_index']} of {entry.name} violates {value['control']} and is left out"
+                    )
+                tally.withheld_violating[value["control"]] = tally.withheld_violating.get(value["control"], 0) + 1
         elif value.keys() == _COUNT_MEMBERS:
             count = count_of(value["events"], 9, "a count")
             for name in ("source_format", "verdict", "missing"):
@@ -1855,6 +1859,9 @@ def _sentences(scope: Scope, entries: list[Entry], heads: Heads, tally: Tally, h
         said.append(f"Nothing that was sealed there is left out: {tally.events} events, {tally.dead} dead letters.")
     else:
         said.append(f"Nothing of the shown messages is left out: {tally.events} events, {tally.dead} dead letters.")
+    if tally.withheld_violating:
+        named = (f"{control} ({count})" for control, count in sorted(tally.withheld_violating.items()))
+        said.append(f"Sealed verdicts say that withheld events violate: {', '.join(named)[:400]}.")
     if tally.deleted:
         said.append(f"{tally.deleted} events of these messages were deleted: their leaves stand for them.")
     if hidden:
@@ -2257,8 +2264,15 @@ def _said(deed: dict[str, Any]) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}([0-9]{3})?)?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
 def _nanoseconds(text: str) -> int:
     """A time with its zone, since 1970. Raises `ValueError`."""
+    if not _TIME.fullmatch(text):  # what every Python from 3.9 on reads alike
+        raise ValueError(f"{text!r} is no time")
     at = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return (at - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1) * 1000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -105,29 +106,84 @@ def flipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("flipped") / "flipped.zip"
 
 
-WHOLE = GOOD.read_bytes()
+KEPT = [bundles.GOLDEN / version / "good.zip" for version in ("v1", "v2", "v2-people")]
+BYTES = {each.parent.name: each.read_bytes() for each in KEPT}
 
 
-@settings(max_examples=int(os.environ.get("ONSHORE_FLIPS", "150")), deadline=None)
-@given(st.integers(0, 8 * len(WHOLE) - 1))
-def test_no_single_bit_can_be_flipped(flipped: Path, bit: int) -> None:
-    raw = bytearray(WHOLE)
-    raw[bit // 8] ^= 1 << bit % 8
+def refused(flipped: Path, version: str, place: int, bit: int) -> None:
+    """A bundle with one bit changed is no good one; its key is the one that checks it whole."""
+    raw = bytearray(BYTES[version])
+    raw[place] ^= 1 << bit
     flipped.write_bytes(raw)
     with pytest.raises(standalone.Problem):
-        standalone.verify(str(flipped), standalone.parse_keys(bundles.KEYS))
+        standalone.verify(str(flipped), standalone.parse_keys(KEYS[version]))
 
 
-def test_no_bit_of_the_container_and_the_signature_can_be_flipped(flipped: Path) -> None:
+KEYS = {each.parent.name: (each.parent / "operator.vkey").read_text() for each in KEPT}
+
+
+@pytest.mark.parametrize("version", BYTES)
+def test_no_single_bit_can_be_flipped(flipped: Path, version: str) -> None:
+    @settings(max_examples=int(os.environ.get("ONSHORE_FLIPS", "100")), deadline=None)
+    @given(st.integers(0, len(BYTES[version]) - 1), st.integers(0, 7))
+    def flip(place: int, bit: int) -> None:
+        refused(flipped, version, place, bit)
+
+    flip()
+
+
+@pytest.mark.parametrize("version", BYTES)
+def test_no_bit_of_the_container_and_the_signature_can_be_flipped(flipped: Path, version: str) -> None:
     """Every byte of the first headers, the envelope and the directory's beginning and end, one bit each."""
-    with_name = WHOLE.index(b"manifest.dsse.json")
-    places = [*range(64), *range(with_name - 30, with_name + 900, 7), *range(len(WHOLE) - 120, len(WHOLE))]
-    for place in places:
-        raw = bytearray(WHOLE)
-        raw[place] ^= 1 << place % 8
-        flipped.write_bytes(raw)
-        with pytest.raises(standalone.Problem):
-            standalone.verify(str(flipped), standalone.parse_keys(bundles.KEYS))
+    whole = BYTES[version]
+    with_name = whole.index(b"manifest.dsse.json")
+    for place in [*range(64), *range(with_name - 30, with_name + 900, 7), *range(len(whole) - 120, len(whole))]:
+        refused(flipped, version, place, place % 8)
+
+
+@pytest.mark.parametrize("version", BYTES)
+def test_a_flipped_bit_ends_the_command_with_1_or_2(tmp_path: Path, version: str) -> None:
+    raw = bytearray(BYTES[version])
+    raw[len(raw) // 2] ^= 1
+    (tmp_path / "bad.zip").write_bytes(raw)
+    assert said_by_both(tmp_path / "bad.zip")[0] in {1, 2}
+
+
+PYTHONS = [sys.executable, *(f"python3.{minor}" for minor in (9, 10, 12, 13, 14))]
+
+
+def runs(python: str) -> bool:
+    try:
+        return subprocess.run([python, "-I", "-c", ""], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("python", [each for each in PYTHONS if runs(each)])
+@pytest.mark.parametrize("bundle", KEPT, ids=BYTES)
+def test_every_python_of_this_machine_says_the_same(python: str, bundle: Path) -> None:
+    asked = [str(VERIFIER), str(bundle), "--key", str(bundle.parent / "operator.vkey")]
+    told = [
+        subprocess.run([each, "-I", *asked], capture_output=True, text=True, check=False)
+        for each in (sys.executable, python)
+    ]
+    assert (told[1].returncode, told[1].stdout, told[1].stderr) == (0, told[0].stdout, "")
+
+
+def test_the_verifier_is_written_for_python_3_9() -> None:
+    """What the language had then; and times are read alike since: `fromisoformat` takes more from 3.11 on."""
+    ast.parse(VERIFIER.read_text(), feature_version=(3, 9))
+    for good in ("2026-11-26T08:00:00Z", "2026-11-26T08:00:00.125+00:00", "2026-11-26T18:00:00.000001+10:00"):
+        assert standalone._nanoseconds(good) // 10**18 == 1
+    for other in (
+        "2026-11-26",
+        "20261126T080000Z",
+        "2026-11-26T08:00:00",
+        "2026-11-26T08:00:00.5Z",
+        "2026-W48-4T08:00:00Z",
+    ):
+        with pytest.raises(ValueError, match="no time"):
+            standalone._nanoseconds(other)
 
 
 def cosigned(note: bytes, at: int = 1_800_000_000) -> bytes:
@@ -177,6 +233,7 @@ def test_a_message_with_an_event_left_out_is_good_and_said_to_be_partial(tmp_pat
     assert code == 0, text
     assert "Nothing that was sealed there is left out" not in text
     assert "2 events are shown; 1 are withheld: what they are is not proved." in text
+    assert "Sealed verdicts say that withheld events violate: AU-APP8-01 (1)." in text
 
 
 def _one_withheld(folder: Path) -> Path:
