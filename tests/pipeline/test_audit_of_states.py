@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import otlp_messages as otlp
-from auditing import act, altered
+from auditing import act, altered, waive
 from embedded_pipeline import Pipeline, running_pipeline
 from exporting import reader_of
 from onshore_pipeline.actions import Action
 from onshore_pipeline.controls.load import load_controls
-from onshore_pipeline.findings import life, waivers
+from onshore_pipeline.findings import life
 from onshore_pipeline.findings.standing import Folders
 from onshore_pipeline.jobs.audit_states import Waivers, audit_states
 from onshore_pipeline.jobs.finding_states import FindingStates
-from recorded import OMAR, PEOPLE, RINA
+from recorded import RINA
 from running_stack import run_onshore
 
 if TYPE_CHECKING:
@@ -39,7 +37,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
             running.send("otlp_logs", [otlp.logs([otlp.movement()])], tenant=tenant)
         running.work()
         running.sequence()
-        _waive(running)
+        waive(running, "waiving")
         finding = running.one("SELECT toString(finding_id) FROM findings WHERE tenant = 'working'")
         act(running, Action(life.ASSIGN, "working", RINA, "", {life.FINDING_ID: finding, life.OWNER: "omar"}))
         tell(running)
@@ -55,25 +53,6 @@ def tell(pipeline: Pipeline) -> None:
     with closing(reader_of(pipeline)) as store:
         controls = load_controls()
         assert FindingStates(store, pipeline.client, folders(pipeline), lambda: controls, None, "onshore 1").look()
-
-
-def _waive(pipeline: Pipeline) -> None:
-    keys = pipeline.settings.data_dir / "people_keys"
-    keys.mkdir()
-    for name, key in PEOPLE.items():
-        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        (keys / f"{name}.pem").write_bytes(public)
-    until = datetime.now(UTC) + timedelta(days=30)
-    statement = waivers.statement_of(
-        {
-            "id": "w-1", "tenant": "waiving", "control": "AU-APP8-01", "where": {}, "reason": "agreed",
-            "proposed_by": RINA, "expires": until.isoformat(),
-        }
-    )  # fmt: skip
-    for action, who in ((waivers.PROPOSE, RINA), (waivers.APPROVE, OMAR)):
-        signature = base64.b64encode(PEOPLE[who].sign(waivers.signed_text(action, statement))).decode()
-        told = {waivers.WAIVER_ID: "w-1", waivers.STATEMENT: statement, waivers.SIGNATURE: signature}
-        act(pipeline, Action(action, "waiving", who, "the auditor agreed", told))
 
 
 def found(pipeline: Pipeline, where: Folders | None = None) -> tuple[list[Problem], Waivers]:

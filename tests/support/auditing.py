@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from exporting import reader_of
 from onshore_pipeline import assembly
 from onshore_pipeline.actions import Action, record_action
+from onshore_pipeline.findings import waivers
 from onshore_pipeline.head_journal import HeadJournal
 from onshore_pipeline.jobs.audit import Audited, audit
 from onshore_pipeline.jobs.retention import Sealer
 from onshore_pipeline.signing_key import KeySource, journal_path
 from onshore_pipeline.stack import salt_master
+from recorded import OMAR, PEOPLE, RINA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,3 +73,23 @@ def sealing(pipeline: Pipeline) -> Callable[[Tombstone], None]:
             Sealer(reader, lambda action: act(pipeline, action), "ana")(tombstone)
 
     return seal
+
+
+def waive(pipeline: Pipeline, tenant: str) -> None:
+    """One person proposes and another approves that findings of AU-APP8-01 wait for 30 days."""
+    keys = pipeline.settings.data_dir / "people_keys"
+    keys.mkdir()
+    for name, key in PEOPLE.items():
+        public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        (keys / f"{name}.pem").write_bytes(public)
+    until = datetime.now(UTC) + timedelta(days=30)
+    statement = waivers.statement_of(
+        {
+            "id": "w-1", "tenant": tenant, "control": "AU-APP8-01", "where": {}, "reason": "agreed",
+            "proposed_by": RINA, "expires": until.isoformat(),
+        }
+    )  # fmt: skip
+    for action, who in ((waivers.PROPOSE, RINA), (waivers.APPROVE, OMAR)):
+        signature = base64.b64encode(PEOPLE[who].sign(waivers.signed_text(action, statement))).decode()
+        told = {waivers.WAIVER_ID: "w-1", waivers.STATEMENT: statement, waivers.SIGNATURE: signature}
+        act(pipeline, Action(action, tenant, who, "the auditor agreed", told))
