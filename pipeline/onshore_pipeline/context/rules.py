@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from onshore_pipeline.context.checks import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from onshore_pipeline.context.countries import Countries
     from onshore_pipeline.context.csv_table import Row
@@ -21,8 +22,7 @@ Answer = tuple[str | None, str | None, datetime | None]
 NOTHING_KNOWN: Final[Answer] = (None, None, None)
 NO_SUCH: Final[Answer] = (NONE, NONE, None)
 _CACHED: Final = 65_536
-FIELD: Final = "\x1f"
-UNKNOWN: Final = "\x00"
+DAY: Final = "day"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +49,18 @@ class Rules:
         """Take what is asked of events.
 
         Args:
-            columns: of an event, in the order of the texts that `match` takes.
+            columns: of an event, that the rules ask for.
             known_by: of each of these groups one column must be known before the absence of a rule says 'none'.
             rules: in the order in which they stand.
         """
         self.columns = tuple(columns)
-        self._known_by = [[self.columns.index(name) for name in group] for group in known_by]
+        self._known_by = known_by
         self._rules = sorted(rules, key=lambda rule: -len(rule.demands))
         self.is_dated = any((rule.first, rule.last) != (date.min, date.max) for rule in self._rules)
         self.match = lru_cache(_CACHED)(self._match)
 
     def _match(self, text: str) -> Answer:
-        """What the rules say about an event: the day, then `columns`, apart by `FIELD`; `UNKNOWN` is unknown.
+        """What the rules say about an event, a JSON object of its `DAY` and `columns`: texts, lists of them, or null.
 
         The first rule that surely fits; nothing where one might; 'none' where none does and all parties are known.
         """
@@ -71,7 +71,7 @@ class Rules:
             if fits:
                 return rule.answer
             might = might or fits is None
-        if might or not all(any(values[at] != UNKNOWN for at in group) for group in self._known_by):
+        if might or not all(any(values[name] for name in group) for group in self._known_by):
             return NOTHING_KNOWN
         return NO_SUCH
 
@@ -81,27 +81,25 @@ class Rules:
         fits = {self._fits(rule, values, day) for rule in self._rules if rule.answer[0] == wanted}
         return True if True in fits else None if None in fits else False
 
-    def _fits(self, rule: Rule, values: Sequence[str], day: date | None) -> bool | None:
+    def _fits(self, rule: Rule, values: Mapping[str, Collection[str]], day: date | None) -> bool | None:
         on_day = rule.first <= day <= rule.last if day is not None else None
         if day is None and (rule.first, rule.last) == (date.min, date.max):
             on_day = True
-        answers = [on_day, *(_holds(values[self.columns.index(name)], wanted) for name, wanted in rule.demands)]
+        answers = [on_day, *(wanted in values[name] if values[name] else None for name, wanted in rule.demands)]
         if False in answers:
             return False
         return None if None in answers else True
 
 
-def _told(text: str) -> tuple[date | None, list[str]]:
-    """The day and the columns' values of an event."""
-    day, *values = text.split(FIELD)
-    return date.fromisoformat(day) if day != UNKNOWN else None, values
-
-
-def _holds(value: str, wanted: str) -> bool | None:
-    """Whether a column has the value, or has it among several, which are each ended by a `;`."""
-    if value == UNKNOWN:
-        return None
-    return wanted in value.split(";") if value.endswith(";") else value == wanted
+def _told(text: str) -> tuple[date | None, dict[str, set[str]]]:
+    """The day and the columns' values of an event, in lower case: one of a text, none of what is unknown."""
+    columns = json.loads(text)
+    day = columns.pop(DAY)
+    listed = {name: [value] if isinstance(value, str) else value or () for name, value in columns.items()}
+    return (
+        date.fromisoformat(day) if day is not None else None,
+        {name: {value.lower() for value in values} for name, values in listed.items()},
+    )
 
 
 _PARTY: Final = ("source_entity", "source_country", "destination_entity", "destination_country")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from onshore_pipeline.context.registered import Registered
-from onshore_pipeline.context.rules import FIELD, UNKNOWN
+from onshore_pipeline.context.rules import DAY
 from onshore_pipeline.controls.engine import judge
 from onshore_pipeline.domain.event import EVENT_COLUMNS, Kind
 from onshore_pipeline.errors import OnshoreError
@@ -106,21 +107,16 @@ def refuse_unregistered(event: Mapping[str, Any], registered: Registered) -> Non
             " transfer_bases.csv (docs/registries.md)"
         )
     told = {
-        "source_entity": event["tenant"], "source_country": _several(event["home_jurisdictions"]),
+        DAY: str(day), "source_entity": event["tenant"], "source_country": event["home_jurisdictions"],
         "destination_entity": event["destination_id"], "destination_country": event["destination_country"],
-        "dataset": event["dataset"], "categories": _several(event["categories"]),
+        "dataset": event["dataset"], "categories": event["categories"],
     }  # fmt: skip
-    text = FIELD.join([str(day), *(told[name].lower() for name in rules.columns)])
-    if not rules.allows(basis.lower(), text):
+    if not rules.allows(basis.lower(), json.dumps(told)):
         raise OnshoreError(
             f"--basis {basis}: the register of transfer bases has no row of it that is in force on {day} and surely"
             f" covers this transfer to {event['destination_country']} ({event['destination_id']}); correct"
             " transfer_bases.csv, or name a basis that it has"
         )
-
-
-def _several(words: Sequence[str]) -> str:
-    return "".join(f"{word};" for word in words) or UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

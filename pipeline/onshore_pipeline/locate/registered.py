@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.context.rules import FIELD, UNKNOWN
+from onshore_pipeline.context.rules import DAY
 from onshore_pipeline.distinct import by_distinct, looked_up
 from onshore_pipeline.locate.weights import registered_weights, with_weights
 
@@ -119,8 +119,8 @@ def _approvals(events: pl.DataFrame, approvals: Rules, context: Context) -> list
 def _matched(events: pl.DataFrame, asks: pl.Series, rules: Rules) -> pl.DataFrame:
     """What the rules say about the events that ask: id, by, ends; null about the others."""
     day = pl.col("occurred_at").dt.date().cast(pl.String) if rules.is_dated else pl.lit(None, pl.String)
-    fields = [day, *(_field(name) for name in rules.columns)]
-    texts = pl.concat_str([field.fill_null(UNKNOWN) for field in fields], separator=FIELD)
+    # JSON keeps apart what no separator would: a sender chooses every byte of these texts.
+    texts = pl.struct(day.alias(DAY), *(_field(name) for name in rules.columns)).struct.json_encode()
     keys = events.select(pl.when(asks).then(texts).alias("key")).to_series()
 
     def answer(distinct: pl.Series) -> pl.DataFrame:
@@ -130,11 +130,8 @@ def _matched(events: pl.DataFrame, asks: pl.Series, rules: Rules) -> pl.DataFram
 
 
 def _field(name: str) -> pl.Expr:
-    """A column as rules take it: in lower case, several values each ended by a `;`."""
-    if name != "categories":
-        return pl.col(name).str.to_lowercase()
-    listed = pl.col(name).list.join(";").str.to_lowercase() + ";"
-    return pl.when(pl.col(name).list.len() > 0).then(listed)
+    """A column as rules take it."""
+    return pl.col(name).list.drop_nulls() if name == "categories" else pl.col(name)
 
 
 def _or(sent: pl.Series, registered: pl.Series) -> pl.Series:

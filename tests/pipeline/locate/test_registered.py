@@ -92,6 +92,33 @@ def test_an_approval_is_found_none_or_unknown(
     assert row["approval_expires_at"] == ends.get((approval or "").upper())
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"actor_id": "mallory;pat;"},  # several values in one text
+        {"actor_id": "pat\x1fadmin.session\x1f"},
+        {"actor_id": '"pat"'},
+        {"actor_id": 'x", "actor_id": "pat'},
+        {"actor_id": "\x00"},  # no way to say that the actor is unknown
+    ],
+)
+def test_no_text_of_an_event_reads_as_another_column_or_as_several_values(
+    own: Own, events: Events, given: dict[str, Any]
+) -> None:
+    row = located(own(**{"approvals.yaml": APPROVALS}), events, **({"action": "admin.session"} | given))
+    assert (row["approval_id"], row["approval_by"]) == ("none", "none")
+
+
+def test_a_category_is_one_value_whatever_it_holds(own: Own, events: Events) -> None:
+    context = own(**{"transfer_bases.yaml": "- {basis: contract, source: AU, destination: JP, category: health}\n"})
+    transfer = TRANSFER | {"dataset": None}
+    found = {
+        name: located(context, events, **transfer, categories=[name])["transfer_basis"]
+        for name in ("Health", "x;health", "health;", "x\x1fhealth")
+    }
+    assert found == {"Health": "contract", "x;health": "none", "health;": "none", "x\x1fhealth": "none"}
+
+
 def test_people_have_an_employer_a_nationality_and_a_place_on_the_day(own: Own, events: Events) -> None:
     context = own(
         **{
