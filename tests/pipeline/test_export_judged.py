@@ -22,7 +22,8 @@ from onshore_pipeline.jobs.export_judged import (
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 REGISTER = exporting.registers(
-    approvals="approval,approved_by,valid_to\nA-1,the board,2026-11-26\nA-2,the board,2026-11-25\n",
+    approvals="approval,approved_by,valid_from,valid_to\nA-1,the board,,2026-11-26\nA-2,the board,,2026-11-25\n"
+    "A-4,the new board,2026-11-01,2027-10-31\nA-4,the old board,,2026-10-31\n",
     transfer_bases="basis,source,destination,dataset\nbcr,acme,,\nscc,,OAIC,\ndsa,,,patients\n",
 )
 
@@ -39,6 +40,7 @@ def movement(
 
 def test_who_gave_it_is_what_the_register_says() -> None:
     assert approver("A-1", REGISTER, NOW) == "the board"
+    assert approver("a-4", REGISTER, NOW) == "the new board"
     assert approver(None, NOTHING_REGISTERED, NOW) == "none"
 
 

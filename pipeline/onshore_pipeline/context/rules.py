@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -55,9 +56,14 @@ class Rules:
         """
         self.columns = tuple(columns)
         self._known_by = known_by
-        self._rules = sorted(rules, key=lambda rule: -len(rule.demands))
-        self.is_dated = any((rule.first, rule.last) != (date.min, date.max) for rule in self._rules)
+        rules = list(rules)
+        self.rules = sorted(rules, key=lambda rule: -len(rule.demands))
+        self._by_id: dict[str, list[Rule]] = defaultdict(list)
+        for rule in rules:
+            self._by_id[(rule.answer[0] or "").lower()].append(rule)
+        self.is_dated = any((rule.first, rule.last) != (date.min, date.max) for rule in self.rules)
         self.match = lru_cache(_CACHED)(self._match)
+        self.cited = lru_cache(_CACHED)(self._cited)
 
     def _match(self, text: str) -> Answer:
         """What the rules say about an event, a JSON object of its `DAY` and `columns`: texts, lists of them, or null.
@@ -66,7 +72,7 @@ class Rules:
         """
         day, values = _told(text)
         might = False
-        for rule in self._rules:
+        for rule in self.rules:
             fits = self._fits(rule, values, day)
             if fits:
                 return rule.answer
@@ -75,10 +81,27 @@ class Rules:
             return NOTHING_KNOWN
         return NO_SUCH
 
+    def _cited(self, text: str) -> Answer:
+        """What the rule says whose id an event names, told as `match` is told, its `approval_id`; nothing of others."""
+        day, values = _told(text)
+        rule = next((self.named(name, day) for name in values["approval_id"]), None)
+        return rule.answer if rule is not None else NOTHING_KNOWN
+
+    def named(self, name: str, day: date | None) -> Rule | None:
+        """The rule of an id, in any case, on a day; else the one that ended last before it, else the newest."""
+        rules = self._by_id.get(name.lower())
+        if rules is None:
+            return None
+        if day is None:
+            return rules[-1]
+        on_day = (rule for rule in rules if rule.first <= day <= rule.last)
+        ended = max((rule for rule in rules if rule.last < day), key=lambda rule: rule.last, default=rules[-1])
+        return next(on_day, ended)
+
     def allows(self, wanted: str, text: str) -> bool | None:
         """Whether a rule whose answer is `wanted` fits an event, told as `match` is told; None: one might."""
         day, values = _told(text)
-        fits = {self._fits(rule, values, day) for rule in self._rules if rule.answer[0] == wanted}
+        fits = {self._fits(rule, values, day) for rule in self._by_id.get(wanted.lower(), ())}
         return True if True in fits else None if None in fits else False
 
     def _fits(self, rule: Rule, values: Mapping[str, Collection[str]], day: date | None) -> bool | None:
@@ -134,15 +157,12 @@ def approval_rules(rows: Iterable[Dated], countries: Countries) -> Rules:
             if each.row.get(name)
         )
         demands = (*plain, *_party(each.row, "destination", countries), *_data(each.row))
-        rules.append(Rule(demands, approval_answer(each), each.first, each.last))
+        # The moment behind the last day.
+        ends = None if each.last == date.max else datetime.combine(each.last + timedelta(days=1), time(), UTC)
+        answer = (each.row.require("approval"), each.row.require("approved_by"), ends)
+        rules.append(Rule(demands, answer, each.first, each.last))
     columns = ("actor_id", "action", "destination_entity", "destination_country", "dataset", "categories")
     return Rules(columns, (("actor_id",), ("action",)), rules)
-
-
-def approval_answer(each: Dated) -> Answer:
-    """An approval's id, who gave it, and the moment behind its last day."""
-    ends = None if each.last == date.max else datetime.combine(each.last + timedelta(days=1), time(), UTC)
-    return each.row.require("approval"), each.row.require("approved_by"), ends
 
 
 def _party(row: Row, side: str, countries: Countries) -> tuple[tuple[str, str], ...]:

@@ -75,15 +75,15 @@ def approver(approval: str | None, registered: Registered, at: datetime) -> str:
     """
     if approval is None:
         return _NONE
-    if registered.approvals_by_id is None:
+    if registered.approvals is None:
         raise OnshoreError(
             f"--approval {approval}: there is no register of approvals, so nobody is known to have given it; write"
             " approvals.csv (docs/registries.md)"
         )
-    known = registered.approvals_by_id.get(approval.lower())
+    known = registered.approvals.named(approval, at.date())
     if known is None:
         raise OnshoreError(f"--approval {approval}: the register of approvals has none of this id")
-    _, given_by, ends = known
+    _, given_by, ends = known.answer
     if ends is not None and ends <= at:
         raise OnshoreError(f"--approval {approval}: it ended on {ends:%Y-%m-%d}")
     return given_by or _NONE

@@ -92,6 +92,35 @@ def test_an_approval_is_found_none_or_unknown(
     assert row["approval_expires_at"] == ends.get((approval or "").upper())
 
 
+RENEWED = (
+    "- {approval: A1, approved_by: Lee, valid_from: 2026-05-01, valid_to: 2026-06-30}\n"
+    "- {approval: A1, approved_by: Kim, valid_to: 2026-03-31}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("day", "by", "ends"),
+    [
+        (datetime(2026, 6, 1, tzinfo=UTC), "Lee", datetime(2026, 7, 1, tzinfo=UTC)),
+        (datetime(2026, 3, 31, 23, tzinfo=UTC), "Kim", datetime(2026, 4, 1, tzinfo=UTC)),
+        (datetime(2026, 4, 15, tzinfo=UTC), "Kim", datetime(2026, 4, 1, tzinfo=UTC)),  # it had ended
+        (datetime(2026, 8, 1, tzinfo=UTC), "Lee", datetime(2026, 7, 1, tzinfo=UTC)),
+        (None, "Kim", datetime(2026, 4, 1, tzinfo=UTC)),
+    ],
+)
+def test_an_approval_that_an_event_names_is_the_one_of_its_day_else_the_last_that_ended(
+    own: Own, events: Events, day: datetime | None, by: str, ends: datetime
+) -> None:
+    row = located(own(**{"approvals.yaml": RENEWED}), events, approval_id="a1", occurred_at=day)
+    assert (row["approval_id"], row["approval_by"], row["approval_expires_at"]) == ("a1", by, ends)
+
+
+def test_an_approval_that_begins_later_says_who_will_give_it(own: Own, events: Events) -> None:
+    context = own(**{"approvals.yaml": "- {approval: A1, approved_by: Lee, valid_from: 2026-07-01}\n"})
+    row = located(context, events, approval_id="A1")
+    assert (row["approval_by"], row["approval_expires_at"]) == ("Lee", None)
+
+
 @pytest.mark.parametrize(
     "given",
     [
