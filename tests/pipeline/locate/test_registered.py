@@ -197,6 +197,15 @@ def test_a_key_is_where_its_registry_or_its_own_name_says(own: Own, events: Even
     assert rows[2]["contradictions"] == ["key:registered=AU,resource=ap-northeast-1"]
 
 
+def test_a_key_in_a_region_of_several_countries_is_asserted_whatever_comes_with_it(
+    shipped: Context, events: Events
+) -> None:
+    several = "projects/p/locations/eur4/keyRings/r/cryptoKeys/k"
+    for keys in ([several], [several, "arn:aws:kms:ap-southeast-2:1:key/1"]):
+        row = locate(events(*({"key_id": key} for key in keys)), shipped).row(0, named=True)
+        assert (row["key_country"], row["key_country_basis"]) == (None, "asserted"), keys
+
+
 def test_what_is_cut_by_days_holds_on_its_days_and_rows_stay_in_order(own: Own, events: Events) -> None:
     context = own(
         **{
