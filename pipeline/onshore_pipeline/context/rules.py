@@ -24,6 +24,7 @@ NOTHING_KNOWN: Final[Answer] = (None, None, None)
 NO_SUCH: Final[Answer] = (NONE, NONE, None)
 _CACHED: Final = 65_536
 DAY: Final = "day"
+_STEP: Final = "access."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Rules:
         day, values = _told(text)
         might = False
         for rule in self.rules:
-            fits = self._fits(rule, values, day)
+            fits = _fits(rule, values, day)
             if fits:
                 return rule.answer
             might = might or fits is None
@@ -82,10 +83,19 @@ class Rules:
         return NO_SUCH
 
     def _cited(self, text: str) -> Answer:
-        """What the rule says whose id an event names, told as `match` is told, its `approval_id`; nothing of others."""
+        """What the approval says whose id an event names, told as `match` is told, its `approval_id` and `action`.
+
+        Nothing of an id that no rule has, 'none' where it was given to others or for something else; where it might
+        have been, only when it ends. Steps of an approval (`access.*`) are those of its id, whoever takes them.
+        """
         day, values = _told(text)
         rule = next((self.named(name, day) for name in values["approval_id"]), None)
-        return rule.answer if rule is not None else NOTHING_KNOWN
+        if rule is None:
+            return NOTHING_KNOWN
+        is_step = any(action.startswith(_STEP) for action in values["action"])
+        covers = is_step or _meets(rule, values)
+        name, given_by, ends = rule.answer
+        return NO_SUCH if covers is False else (name, given_by if covers else None, ends)
 
     def named(self, name: str, day: date | None) -> Rule | None:
         """The rule of an id, in any case, on a day; else the one that ended last before it, else the newest."""
@@ -98,20 +108,28 @@ class Rules:
         ended = max((rule for rule in rules if rule.last < day), key=lambda rule: rule.last, default=rules[-1])
         return next(on_day, ended)
 
+    def covers(self, rule: Rule, text: str) -> bool | None:
+        """Whether an event, told as `match` is told, meets a rule, whatever the day; None: it might."""
+        return _meets(rule, _told(text)[1])
+
     def allows(self, wanted: str, text: str) -> bool | None:
         """Whether a rule whose answer is `wanted` fits an event, told as `match` is told; None: one might."""
         day, values = _told(text)
-        fits = {self._fits(rule, values, day) for rule in self._by_id.get(wanted.lower(), ())}
+        fits = {_fits(rule, values, day) for rule in self._by_id.get(wanted.lower(), ())}
         return True if True in fits else None if None in fits else False
 
-    def _fits(self, rule: Rule, values: Mapping[str, Collection[str]], day: date | None) -> bool | None:
-        on_day = rule.first <= day <= rule.last if day is not None else None
-        if day is None and (rule.first, rule.last) == (date.min, date.max):
-            on_day = True
-        answers = [on_day, *(wanted in values[name] if values[name] else None for name, wanted in rule.demands)]
-        if False in answers:
-            return False
-        return None if None in answers else True
+
+def _fits(rule: Rule, values: Mapping[str, Collection[str]], day: date | None) -> bool | None:
+    on_day = rule.first <= day <= rule.last if day is not None else None
+    if day is None and (rule.first, rule.last) == (date.min, date.max):
+        on_day = True
+    answers = (on_day, _meets(rule, values))
+    return False if False in answers else None if None in answers else True
+
+
+def _meets(rule: Rule, values: Mapping[str, Collection[str]]) -> bool | None:
+    answers = [wanted in values[name] if values[name] else None for name, wanted in rule.demands]
+    return False if False in answers else None if None in answers else True
 
 
 def _told(text: str) -> tuple[date | None, dict[str, set[str]]]:

@@ -143,7 +143,7 @@ def judge_export(
     )
     event = movement_event(movement, request.at)
     try:
-        event["approval_by"] = approver(request.approval, registered, request.at)
+        event["approval_by"] = approver(event, registered)
         refuse_unregistered(event, registered)
     except OnshoreError as error:
         raise ExportBlocked(f"{error}. Nothing was written", event) from None

@@ -67,25 +67,34 @@ class Movement:
         return self.pseudonymous or not self.redacted >= PERSONAL
 
 
-def approver(approval: str | None, registered: Registered, at: datetime) -> str:
-    """Who gave an approval, as the register says; 'none' where none is named.
+def approver(event: Mapping[str, Any], registered: Registered) -> str:
+    """Who gave the approval of a movement, as the register says; 'none' where none is named.
 
     Raises:
-        OnshoreError: there is no register of approvals, it does not have it, or it has ended.
+        OnshoreError: there is no register of approvals, it does not have it, it has ended, or it is for another actor,
+            action, recipient or data.
     """
-    if approval is None:
+    approval, at = event["approval_id"], event["occurred_at"]
+    if approval == _NONE:
         return _NONE
-    if registered.approvals is None:
+    approvals = registered.approvals
+    if approvals is None:
         raise OnshoreError(
             f"--approval {approval}: there is no register of approvals, so nobody is known to have given it; write"
             " approvals.csv (docs/registries.md)"
         )
-    known = registered.approvals.named(approval, at.date())
+    known = approvals.named(approval, at.date())
     if known is None:
         raise OnshoreError(f"--approval {approval}: the register of approvals has none of this id")
     _, given_by, ends = known.answer
     if ends is not None and ends <= at:
         raise OnshoreError(f"--approval {approval}: it ended on {ends:%Y-%m-%d}")
+    if not approvals.covers(known, _told(event)):
+        raise OnshoreError(
+            f"--approval {approval}: it does not surely cover {event['action']} by {event['actor_id']} to"
+            f" {event['destination_country']} ({event['destination_id']}); correct its row in approvals.csv, or name an"
+            " approval that does"
+        )
     return given_by or _NONE
 
 
@@ -106,17 +115,23 @@ def refuse_unregistered(event: Mapping[str, Any], registered: Registered) -> Non
             f"--basis {basis}: there is no register of transfer bases, so nothing says that it is one; write"
             " transfer_bases.csv (docs/registries.md)"
         )
-    told = {
-        DAY: str(day), "source_entity": event["tenant"], "source_country": event["home_jurisdictions"],
-        "destination_entity": event["destination_id"], "destination_country": event["destination_country"],
-        "dataset": event["dataset"], "categories": event["categories"],
-    }  # fmt: skip
-    if not rules.allows(basis.lower(), json.dumps(told)):
+    if not rules.allows(basis, _told(event)):
         raise OnshoreError(
             f"--basis {basis}: the register of transfer bases has no row of it that is in force on {day} and surely"
             f" covers this transfer to {event['destination_country']} ({event['destination_id']}); correct"
             " transfer_bases.csv, or name a basis that it has"
         )
+
+
+def _told(event: Mapping[str, Any]) -> str:
+    """The movement as rules are asked about it."""
+    told = {
+        DAY: str(event["occurred_at"].date()), "actor_id": event["actor_id"], "action": event["action"],
+        "source_entity": event["tenant"], "source_country": event["home_jurisdictions"],
+        "destination_entity": event["destination_id"], "destination_country": event["destination_country"],
+        "dataset": event["dataset"], "categories": event["categories"],
+    }  # fmt: skip
+    return json.dumps(told)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,8 @@ def with_permissions(events: pl.DataFrame, context: Context) -> pl.DataFrame:
 def _approvals(events: pl.DataFrame, approvals: Rules) -> list[pl.Series]:
     """approval_id, approval_by and approval_expires_at: of the approval that is named, else of one that fits."""
     sent = events["approval_id"]
-    named = _answers(_told(events, sent.is_not_null(), ("approval_id",), approvals), approvals.cited)
+    columns = ("approval_id", *approvals.columns)
+    named = _answers(_told(events, sent.is_not_null(), columns, approvals), approvals.cited)
     fitting = _answers(_told(events, sent.is_null(), approvals.columns, approvals), approvals.match)
     return [
         _or(sent, fitting["id"]),

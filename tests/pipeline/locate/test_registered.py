@@ -79,7 +79,9 @@ APPROVALS = (
         ({"actor_id": "kim", "action": "admin.session"}, "none", "none"),
         ({"actor_id": None, "action": "admin.session"}, None, None),
         ({"actor_id": "pat", "action": "data.export"}, "none", "none"),
-        ({"actor_id": "kim", "action": "admin.session", "approval_id": "cr-1"}, "cr-1", "Kim"),
+        ({"actor_id": "Pat", "action": "admin.session", "approval_id": "cr-1"}, "cr-1", "Kim"),
+        ({"actor_id": None, "action": "admin.session", "approval_id": "CR-1"}, "CR-1", None),
+        ({"actor_id": "lee", "action": "access.approve", "approval_id": "CR-1"}, "CR-1", "Kim"),  # a step of it
         ({"actor_id": "kim", "action": "admin.session", "approval_id": "CR-9"}, "CR-9", None),
     ],
 )
@@ -90,6 +92,25 @@ def test_an_approval_is_found_none_or_unknown(
     assert (row["approval_id"], row["approval_by"]) == (approval, by)
     ends = {"CR-1": datetime(2026, 7, 1, tzinfo=UTC), "CR-2": datetime(2026, 6, 16, tzinfo=UTC)}
     assert row["approval_expires_at"] == ends.get((approval or "").upper())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"actor_id": "kim", "action": "admin.session"},
+        {"actor_id": "pat", "action": "data.export"},
+        {"actor_id": None, "action": "data.export"},
+        {"actor_id": "pat", "action": "admin.session", "dataset": "weather", "approval_id": "CR-2"},
+    ],
+)
+def test_an_approval_that_was_given_to_another_or_for_something_else_is_none_of_this_event(
+    own: Own, events: Events, given: dict[str, Any]
+) -> None:
+    row = located(own(**{"approvals.yaml": APPROVALS}), events, **({"approval_id": "CR-1"} | given))
+    assert (row["approval_by"], row["approval_expires_at"]) == ("none", None)
+    assert row["approval_id"] == {"approval_id": "CR-1", **given}["approval_id"]  # what the event says stands
+    said = located(own(), events, **({"approval_id": "CR-1", "approval_by": "Lee"} | given))
+    assert said["approval_by"] == "Lee"
 
 
 RENEWED = (
