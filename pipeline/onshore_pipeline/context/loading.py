@@ -155,7 +155,9 @@ class _Maker:
         services = rows("service_hosts")
         facilities = registries.facility_frame(rows("facilities"), countries)
         owners = registries.parents(operators, rows("providers"), (*models, *services), countries)
-        own_networks = registries.own_network_frame(rows("addresses"), facilities, countries)
+        own_networks = registries.own_network_frame(
+            rows("addresses"), facilities, self._own.get("facilities", ()), countries
+        )
         known_networks = registries.known_network_frame(rows("special_addresses", "anycast", "cloud_networks"))
         return Context(
             digest=self._digest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.context.checks import check_row
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from onshore_pipeline.context.countries import Countries
-    from onshore_pipeline.context.csv_table import Table
+    from onshore_pipeline.context.csv_table import Row, Table
+    from onshore_pipeline.context.declared import Registry
 
 _SUFFIXES: Final = frozenset({".csv", ".yaml", ".yml"})
 # Registers of their own, which no event is located or judged by.
@@ -86,4 +88,11 @@ def read_registry(file: Path, content: bytes, countries: Countries) -> Table:
         table = read_yaml(file, content, (*registry.required, *registry.optional))
     for row in table:
         check_row(row, registry, countries)
-    return table
+    return replace(table, rows=tuple(_comparable(row, registry) for row in table))
+
+
+def _comparable(row: Row, registry: Registry) -> Row:
+    """A row whose numbers are spelled as every other row spells them: without zeros in front."""
+    spelled = {field.name: row.get(field.name) for field in registry.fields if field.kind == "number"}
+    plain = {name: number.lstrip("0") or number for name, number in spelled.items() if number}
+    return replace(row, cells={**row.cells, **plain}) if plain else row

@@ -9,7 +9,7 @@ import polars as pl
 
 from onshore_pipeline.context.checks import read_countries_of, read_key, read_words
 from onshore_pipeline.context.dated import ALWAYS, settled_by
-from onshore_pipeline.context.rules import Answer, Rules, approval_answer, approval_rules, transfer_rules
+from onshore_pipeline.context.rules import Rules, approval_rules, transfer_rules
 from onshore_pipeline.context.weights import weights_frame
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ class Registered:
         collectors: collector, host, facility, country.
         transfer_bases: what transfers may rest on.
         approvals: what is approved.
-        approvals_by_id: id in lower case → what its newest row says.
         attestors: whose statements count.
     """
 
@@ -73,7 +72,6 @@ class Registered:
     collectors: pl.DataFrame | None = None
     transfer_bases: Rules | None = None
     approvals: Rules | None = None
-    approvals_by_id: Mapping[str, Answer] | None = None
     attestors: tuple[Attestor, ...] = ()
 
 
@@ -123,9 +121,6 @@ def register(rows: Mapping[str, Sequence[Dated]], countries: Countries) -> Regis
         collectors=frame("collectors", "collector", texts("host", "facility", "country"), "country"),
         transfer_bases=None if bases is None else transfer_rules(bases, countries),
         approvals=None if approvals is None else approval_rules(approvals, countries),
-        approvals_by_id=None
-        if approvals is None
-        else {each.row.require("approval").lower(): approval_answer(each) for each in approvals},
         attestors=tuple(
             Attestor(
                 each.row.require("attestor"),

@@ -100,14 +100,19 @@ def facility_frame(rows: Iterable[Row], countries: Countries) -> pl.DataFrame:
     return _text_frame(found, "facility", "country", "entity")
 
 
-def own_network_frame(rows: Sequence[Row], facilities: pl.DataFrame, countries: Countries) -> pl.DataFrame:
-    """The user's address ranges → first, last UInt128, country String, entity String; the innermost range wins."""
+def own_network_frame(
+    rows: Sequence[Row], facilities: pl.DataFrame, of_any_day: Sequence[Dated], countries: Countries
+) -> pl.DataFrame:
+    """The user's address ranges → first, last UInt128, country String, entity String; the innermost range wins.
+
+    `facilities` are those of the rows' day, `of_any_day` the registry's rows: errors tell the one from the other.
+    """
     places = {name: (country, entity) for name, country, entity in facilities.iter_rows()}
     found_countries, entities = [], []
     for row in rows:
         facility = (row.get("facility") or "").lower()
         if facility and facility not in places:
-            raise row.error(f"facility '{facility}' is not in facilities.csv")
+            raise row.error(_why_not(facility, of_any_day), "facility")
         at_facility, run_by = places.get(facility, (None, None))
         country = countries.of(row, "country") or at_facility
         if country is None:
@@ -117,6 +122,18 @@ def own_network_frame(rows: Sequence[Row], facilities: pl.DataFrame, countries: 
         found_countries.append(country)
         entities.append(row.get("entity") or run_by)
     return range_frame([read_network(row) for row in rows], {"country": found_countries, "entity": entities})
+
+
+def _why_not(facility: str, of_any_day: Sequence[Dated]) -> str:
+    """Why a range cannot lie at a facility, in lower case, of which no row holds on its day."""
+    lines = sorted({each.row.line for each in of_any_day if each.row.require("facility").lower() == facility})
+    file = of_any_day[0].row.file.name if of_any_day else "facilities.yaml or facilities.csv"
+    if not lines:
+        return f"facility '{facility}' is not in {file}: add it there, or say the country here"
+    return (
+        f"facility '{facility}' is in {file} for some days only (line {', '.join(map(str, lines))}): date this row"
+        " likewise with valid_from and valid_to, once for each row there"
+    )
 
 
 def known_network_frame(rows: Sequence[Row]) -> pl.DataFrame:

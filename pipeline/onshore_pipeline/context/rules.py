@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from onshore_pipeline.context.checks import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from onshore_pipeline.context.countries import Countries
     from onshore_pipeline.context.csv_table import Row
@@ -21,8 +23,8 @@ Answer = tuple[str | None, str | None, datetime | None]
 NOTHING_KNOWN: Final[Answer] = (None, None, None)
 NO_SUCH: Final[Answer] = (NONE, NONE, None)
 _CACHED: Final = 65_536
-FIELD: Final = "\x1f"
-UNKNOWN: Final = "\x00"
+DAY: Final = "day"
+_STEP: Final = "access."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,59 +51,96 @@ class Rules:
         """Take what is asked of events.
 
         Args:
-            columns: of an event, in the order of the texts that `match` takes.
+            columns: of an event, that the rules ask for.
             known_by: of each of these groups one column must be known before the absence of a rule says 'none'.
             rules: in the order in which they stand.
         """
         self.columns = tuple(columns)
-        self._known_by = [[self.columns.index(name) for name in group] for group in known_by]
-        self._rules = sorted(rules, key=lambda rule: -len(rule.demands))
-        self.is_dated = any((rule.first, rule.last) != (date.min, date.max) for rule in self._rules)
+        self._known_by = known_by
+        rules = list(rules)
+        self.rules = sorted(rules, key=lambda rule: -len(rule.demands))
+        self._by_id: dict[str, list[Rule]] = defaultdict(list)
+        for rule in rules:
+            self._by_id[(rule.answer[0] or "").lower()].append(rule)
+        self.is_dated = any((rule.first, rule.last) != (date.min, date.max) for rule in self.rules)
         self.match = lru_cache(_CACHED)(self._match)
+        self.cited = lru_cache(_CACHED)(self._cited)
 
     def _match(self, text: str) -> Answer:
-        """What the rules say about an event: the day, then `columns`, apart by `FIELD`; `UNKNOWN` is unknown.
+        """What the rules say about an event, a JSON object of its `DAY` and `columns`: texts, lists of them, or null.
 
         The first rule that surely fits; nothing where one might; 'none' where none does and all parties are known.
         """
         day, values = _told(text)
         might = False
-        for rule in self._rules:
-            fits = self._fits(rule, values, day)
+        for rule in self.rules:
+            fits = _fits(rule, values, day)
             if fits:
                 return rule.answer
             might = might or fits is None
-        if might or not all(any(values[at] != UNKNOWN for at in group) for group in self._known_by):
+        if might or not all(any(values[name] for name in group) for group in self._known_by):
             return NOTHING_KNOWN
         return NO_SUCH
+
+    def _cited(self, text: str) -> Answer:
+        """What the approval says whose id an event names, told as `match` is told, its `approval_id` and `action`.
+
+        Nothing of an id that no rule has, 'none' where it was given to others or for something else; where it might
+        have been, only when it ends. Steps of an approval (`access.*`) are those of its id, whoever takes them.
+        """
+        day, values = _told(text)
+        rule = next((self.named(name, day) for name in values["approval_id"]), None)
+        if rule is None:
+            return NOTHING_KNOWN
+        is_step = any(action.startswith(_STEP) for action in values["action"])
+        covers = is_step or _meets(rule, values)
+        name, given_by, ends = rule.answer
+        return NO_SUCH if covers is False else (name, given_by if covers else None, ends)
+
+    def named(self, name: str, day: date | None) -> Rule | None:
+        """The rule of an id, in any case, on a day; else the one that ended last before it, else the newest."""
+        rules = self._by_id.get(name.lower())
+        if rules is None:
+            return None
+        if day is None:
+            return rules[-1]
+        on_day = (rule for rule in rules if rule.first <= day <= rule.last)
+        ended = max((rule for rule in rules if rule.last < day), key=lambda rule: rule.last, default=rules[-1])
+        return next(on_day, ended)
+
+    def covers(self, rule: Rule, text: str) -> bool | None:
+        """Whether an event, told as `match` is told, meets a rule, whatever the day; None: it might."""
+        return _meets(rule, _told(text)[1])
 
     def allows(self, wanted: str, text: str) -> bool | None:
         """Whether a rule whose answer is `wanted` fits an event, told as `match` is told; None: one might."""
         day, values = _told(text)
-        fits = {self._fits(rule, values, day) for rule in self._rules if rule.answer[0] == wanted}
+        fits = {_fits(rule, values, day) for rule in self._by_id.get(wanted.lower(), ())}
         return True if True in fits else None if None in fits else False
 
-    def _fits(self, rule: Rule, values: Sequence[str], day: date | None) -> bool | None:
-        on_day = rule.first <= day <= rule.last if day is not None else None
-        if day is None and (rule.first, rule.last) == (date.min, date.max):
-            on_day = True
-        answers = [on_day, *(_holds(values[self.columns.index(name)], wanted) for name, wanted in rule.demands)]
-        if False in answers:
-            return False
-        return None if None in answers else True
+
+def _fits(rule: Rule, values: Mapping[str, Collection[str]], day: date | None) -> bool | None:
+    on_day = rule.first <= day <= rule.last if day is not None else None
+    if day is None and (rule.first, rule.last) == (date.min, date.max):
+        on_day = True
+    answers = (on_day, _meets(rule, values))
+    return False if False in answers else None if None in answers else True
 
 
-def _told(text: str) -> tuple[date | None, list[str]]:
-    """The day and the columns' values of an event."""
-    day, *values = text.split(FIELD)
-    return date.fromisoformat(day) if day != UNKNOWN else None, values
+def _meets(rule: Rule, values: Mapping[str, Collection[str]]) -> bool | None:
+    answers = [wanted in values[name] if values[name] else None for name, wanted in rule.demands]
+    return False if False in answers else None if None in answers else True
 
 
-def _holds(value: str, wanted: str) -> bool | None:
-    """Whether a column has the value, or has it among several, which are each ended by a `;`."""
-    if value == UNKNOWN:
-        return None
-    return wanted in value.split(";") if value.endswith(";") else value == wanted
+def _told(text: str) -> tuple[date | None, dict[str, set[str]]]:
+    """The day and the columns' values of an event, in lower case: one of a text, none of what is unknown."""
+    columns = json.loads(text)
+    day = columns.pop(DAY)
+    listed = {name: [value] if isinstance(value, str) else value or () for name, value in columns.items()}
+    return (
+        date.fromisoformat(day) if day is not None else None,
+        {name: {value.lower() for value in values} for name, values in listed.items()},
+    )
 
 
 _PARTY: Final = ("source_entity", "source_country", "destination_entity", "destination_country")
@@ -136,15 +175,12 @@ def approval_rules(rows: Iterable[Dated], countries: Countries) -> Rules:
             if each.row.get(name)
         )
         demands = (*plain, *_party(each.row, "destination", countries), *_data(each.row))
-        rules.append(Rule(demands, approval_answer(each), each.first, each.last))
+        # The moment behind the last day.
+        ends = None if each.last == date.max else datetime.combine(each.last + timedelta(days=1), time(), UTC)
+        answer = (each.row.require("approval"), each.row.require("approved_by"), ends)
+        rules.append(Rule(demands, answer, each.first, each.last))
     columns = ("actor_id", "action", "destination_entity", "destination_country", "dataset", "categories")
     return Rules(columns, (("actor_id",), ("action",)), rules)
-
-
-def approval_answer(each: Dated) -> Answer:
-    """An approval's id, who gave it, and the moment behind its last day."""
-    ends = None if each.last == date.max else datetime.combine(each.last + timedelta(days=1), time(), UTC)
-    return each.row.require("approval"), each.row.require("approved_by"), ends
 
 
 def _party(row: Row, side: str, countries: Countries) -> tuple[tuple[str, str], ...]:

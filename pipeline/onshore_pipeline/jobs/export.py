@@ -146,8 +146,9 @@ def judge_export(
     )
     event = movement_event(movement, request.at)
     try:
-        event["approval_by"] = approver(request.approval, registered, request.at)
-        refuse_unregistered(event, registered, movement.tenants)
+        for of_tenant in (event | {"tenant": tenant} for tenant in movement.tenants):
+            event["approval_by"] = approver(of_tenant, registered)
+            refuse_unregistered(of_tenant, registered)
     except OnshoreError as error:
         raise ExportBlocked(f"{error}. Nothing was written", event, movement.tenants) from None
     verdicts = judged(event, controls, movement.tenants)

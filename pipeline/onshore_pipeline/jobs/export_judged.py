@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from onshore_pipeline.context.registered import Registered
-from onshore_pipeline.context.rules import FIELD, UNKNOWN
+from onshore_pipeline.context.rules import DAY
 from onshore_pipeline.controls.engine import judge
 from onshore_pipeline.domain.event import EVENT_COLUMNS, Kind
 from onshore_pipeline.errors import OnshoreError
@@ -16,7 +17,7 @@ from onshore_pipeline.event_frame import POLARS_TYPES
 from onshore_pipeline.evidence.redaction import PERSONAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from onshore_pipeline.controls.load import ControlSet
@@ -67,32 +68,41 @@ class Movement:
         return self.pseudonymous or not self.redacted >= PERSONAL
 
 
-def approver(approval: str | None, registered: Registered, at: datetime) -> str:
-    """Who gave an approval, as the register says; 'none' where none is named.
+def approver(event: Mapping[str, Any], registered: Registered) -> str:
+    """Who gave the approval of a movement, as the register says; 'none' where none is named.
 
     Raises:
-        OnshoreError: there is no register of approvals, it does not have it, or it has ended.
+        OnshoreError: there is no register of approvals, it does not have it, it has ended, or it is for another actor,
+            action, recipient or data.
     """
-    if approval is None:
+    approval, at = event["approval_id"], event["occurred_at"]
+    if approval == _NONE:
         return _NONE
-    if registered.approvals_by_id is None:
+    approvals = registered.approvals
+    if approvals is None:
         raise OnshoreError(
             f"--approval {approval}: there is no register of approvals, so nobody is known to have given it; write"
             " approvals.csv (docs/registries.md)"
         )
-    known = registered.approvals_by_id.get(approval.lower())
+    known = approvals.named(approval, at.date())
     if known is None:
         raise OnshoreError(f"--approval {approval}: the register of approvals has none of this id")
-    _, given_by, ends = known
+    _, given_by, ends = known.answer
     if ends is not None and ends <= at:
         raise OnshoreError(f"--approval {approval}: it ended on {ends:%Y-%m-%d}")
+    if not approvals.covers(known, _told(event)):
+        raise OnshoreError(
+            f"--approval {approval}: it does not surely cover {event['action']} by {event['actor_id']} to"
+            f" {event['destination_country']} ({event['destination_id']}); correct its row in approvals.csv, or name an"
+            " approval that does"
+        )
     return given_by or _NONE
 
 
-def refuse_unregistered(event: Mapping[str, Any], registered: Registered, tenants: Iterable[str]) -> None:
+def refuse_unregistered(event: Mapping[str, Any], registered: Registered) -> None:
     """A basis counts as one of a movement anywhere does: where the register has it, on that day, for that recipient.
 
-    The source is the tenant, each of `tenants` for itself, and the countries where the data is at home.
+    The source is the event's tenant, and the countries where the data is at home.
 
     Raises:
         OnshoreError: it does not.
@@ -106,23 +116,23 @@ def refuse_unregistered(event: Mapping[str, Any], registered: Registered, tenant
             f"--basis {basis}: there is no register of transfer bases, so nothing says that it is one; write"
             " transfer_bases.csv (docs/registries.md)"
         )
-    for tenant in tenants:
-        told = {
-            "source_entity": tenant, "source_country": _several(event["home_jurisdictions"]),
-            "destination_entity": event["destination_id"], "destination_country": event["destination_country"],
-            "dataset": event["dataset"], "categories": _several(event["categories"]),
-        }  # fmt: skip
-        text = FIELD.join([str(day), *(told[name].lower() for name in rules.columns)])
-        if not rules.allows(basis.lower(), text):
-            raise OnshoreError(
-                f"--basis {basis}: the register of transfer bases has no row of it that is in force on {day} and surely"
-                f" covers this transfer of tenant {tenant} to {event['destination_country']}"
-                f" ({event['destination_id']}); correct transfer_bases.csv, or name a basis that it has"
-            )
+    if not rules.allows(basis, _told(event)):
+        raise OnshoreError(
+            f"--basis {basis}: the register of transfer bases has no row of it that is in force on {day} and surely"
+            f" covers this transfer of tenant {event['tenant']} to {event['destination_country']}"
+            f" ({event['destination_id']}); correct transfer_bases.csv, or name a basis that it has"
+        )
 
 
-def _several(words: Sequence[str]) -> str:
-    return "".join(f"{word};" for word in words) or UNKNOWN
+def _told(event: Mapping[str, Any]) -> str:
+    """The movement as rules are asked about it."""
+    told = {
+        DAY: str(event["occurred_at"].date()), "actor_id": event["actor_id"], "action": event["action"],
+        "source_entity": event["tenant"], "source_country": event["home_jurisdictions"],
+        "destination_entity": event["destination_id"], "destination_country": event["destination_country"],
+        "dataset": event["dataset"], "categories": event["categories"],
+    }  # fmt: skip
+    return json.dumps(told)
 
 
 @dataclass(frozen=True, slots=True)

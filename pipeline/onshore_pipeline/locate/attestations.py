@@ -45,14 +45,14 @@ class Statement:
         country: alpha-2.
         begins: since when it counts, seconds since 1970; None = unbounded.
         ends: until when.
-        attestor: whose signature was verified; None = nobody's.
+        attestors: rows of whose signature was verified, each with its own days; empty = nobody's.
     """
 
     subject: str
     country: str
     begins: float | None
     ends: float | None
-    attestor: Attestor | None
+    attestors: tuple[Attestor, ...]
 
 
 def attested_countries(events: pl.DataFrame, context: Context) -> dict[str, tuple[pl.Series, pl.Series]]:
@@ -96,11 +96,12 @@ def _spelled(packed: bytes) -> str:
 
 
 def _counts(statement: Statement, when: datetime | None) -> bool:
-    if statement.attestor is None or when is None:
+    if when is None:
         return False
     at = when.timestamp()
     in_time = (statement.begins is None or statement.begins <= at) and (statement.ends is None or at <= statement.ends)
-    return in_time and statement.attestor.first <= when.astimezone(UTC).date() <= statement.attestor.last
+    day = when.astimezone(UTC).date()
+    return in_time and any(attestor.first <= day <= attestor.last for attestor in statement.attestors)
 
 
 def _read(text: str, context: Context) -> Statement | None:
@@ -128,17 +129,14 @@ def _statement(text: str, context: Context) -> Statement | None:
     if code is None or not _is_time(begins) or not _is_time(ends):
         return None
     signed = ".".join(parts[:2]).encode()
-    attestor = next(
-        (
-            each
-            for each in context.registered.attestors
-            if each.name == payload.get("iss")
-            and (not each.countries or code in each.countries)
-            and _is_signed(each.public_key, signature, signed)
-        ),
-        None,
+    attestors = tuple(
+        each
+        for each in context.registered.attestors
+        if each.name == payload.get("iss")
+        and (not each.countries or code in each.countries)
+        and _is_signed(each.public_key, signature, signed)
     )
-    return Statement(subject.lower(), code, begins, ends, attestor)
+    return Statement(subject.lower(), code, begins, ends, attestors)
 
 
 def _is_time(value: object) -> bool:

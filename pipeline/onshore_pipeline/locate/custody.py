@@ -40,7 +40,8 @@ def key_places(events: pl.DataFrame, context: Context) -> tuple[list[pl.Series],
         claims += regions.resource_places(in_name, context).get_columns()
     made = [claim for claim in claims if claim.null_count() < height]
     asserted = pl.Series("basis", ["asserted"]).new_from_index(0, height)
-    bases = [asserted.alias(f"{claim.name}_basis") for claim in made if not claim.name.endswith(("_set", "_label"))]
+    names = dict.fromkeys(claim.name.removesuffix("_set") for claim in made if not claim.name.endswith("_label"))
+    bases = [asserted.alias(f"{name}_basis") for name in names]
     place = weigh(pl.DataFrame([*made, *bases]) if made else pl.DataFrame(height=height), "key")
     by_custodian = ownership.entity_countries(custodian, events["occurred_at"], context)["country"]
     # Where claims disagree the country stays open, whoever holds the key.

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from onshore_pipeline.context.rules import FIELD, UNKNOWN
+from onshore_pipeline.context.rules import DAY
 from onshore_pipeline.distinct import by_distinct, looked_up
 from onshore_pipeline.locate.weights import registered_weights, with_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from onshore_pipeline.context import Context
-    from onshore_pipeline.context.rules import Rules
+    from onshore_pipeline.context.rules import Answer, Rules
 
 _LIST: Final = pl.List(pl.String)
 _MOMENT: Final = pl.Datetime("ns", "UTC")
@@ -90,51 +92,46 @@ def with_permissions(events: pl.DataFrame, context: Context) -> pl.DataFrame:
     if bases is not None:
         moves = events["domain"].is_in(["data_movement", "model_access"])
         asks = moves & events["transfer_basis"].is_null()
-        events = events.with_columns(
-            _or(events["transfer_basis"], _matched(events, asks.fill_null(False), bases)["id"])
-        )
+        texts = _told(events, asks, bases.columns, bases)
+        events = events.with_columns(_or(events["transfer_basis"], _answers(texts, bases.match)["id"]))
     if approvals is not None:
-        events = events.with_columns(_approvals(events, approvals, context))
+        events = events.with_columns(_approvals(events, approvals))
     return events
 
 
-def _approvals(events: pl.DataFrame, approvals: Rules, context: Context) -> list[pl.Series]:
+def _approvals(events: pl.DataFrame, approvals: Rules) -> list[pl.Series]:
     """approval_id, approval_by and approval_expires_at: of the approval that is named, else of one that fits."""
-    by_id = context.registered.approvals_by_id or {}
-
-    def named(names: pl.Series) -> pl.DataFrame:
-        rows = [by_id.get(name, (None, None, None))[1:] for name in names]
-        return pl.DataFrame(rows, schema={"by": pl.String, "ends": _MOMENT}, orient="row")
-
     sent = events["approval_id"]
-    of_named = by_distinct(sent.str.to_lowercase(), named, {"by": pl.String(), "ends": _MOMENT})
-    fitting = _matched(events, sent.is_null(), approvals)
+    columns = ("approval_id", *approvals.columns)
+    named = _answers(_told(events, sent.is_not_null(), columns, approvals), approvals.cited)
+    fitting = _answers(_told(events, sent.is_null(), approvals.columns, approvals), approvals.match)
     return [
         _or(sent, fitting["id"]),
-        _or(_or(events["approval_by"], of_named["by"]), fitting["by"]),
-        _or(_or(events["approval_expires_at"], of_named["ends"]), fitting["ends"]),
+        _or(_or(events["approval_by"], named["by"]), fitting["by"]),
+        _or(_or(events["approval_expires_at"], named["ends"]), fitting["ends"]),
     ]
 
 
-def _matched(events: pl.DataFrame, asks: pl.Series, rules: Rules) -> pl.DataFrame:
-    """What the rules say about the events that ask: id, by, ends; null about the others."""
+def _told(events: pl.DataFrame, asks: pl.Series, columns: Sequence[str], rules: Rules) -> pl.Series:
+    """The events that ask, as rules take them; null for the others."""
     day = pl.col("occurred_at").dt.date().cast(pl.String) if rules.is_dated else pl.lit(None, pl.String)
-    fields = [day, *(_field(name) for name in rules.columns)]
-    texts = pl.concat_str([field.fill_null(UNKNOWN) for field in fields], separator=FIELD)
-    keys = events.select(pl.when(asks).then(texts).alias("key")).to_series()
+    # JSON keeps apart what no separator would: a sender chooses every byte of these texts.
+    texts = pl.struct(day.alias(DAY), *(_field(name) for name in columns)).struct.json_encode()
+    return events.select(pl.when(asks).then(texts).alias("told")).to_series()
+
+
+def _answers(told: pl.Series, ask: Callable[[str], Answer]) -> pl.DataFrame:
+    """What is answered to each text: id, by, ends; null to null."""
 
     def answer(distinct: pl.Series) -> pl.DataFrame:
-        return pl.DataFrame([rules.match(text) for text in distinct], schema=_ANSWER, orient="row")
+        return pl.DataFrame([ask(text) for text in distinct], schema=_ANSWER, orient="row")
 
-    return by_distinct(keys, answer, _ANSWER)
+    return by_distinct(told, answer, _ANSWER)
 
 
 def _field(name: str) -> pl.Expr:
-    """A column as rules take it: in lower case, several values each ended by a `;`."""
-    if name != "categories":
-        return pl.col(name).str.to_lowercase()
-    listed = pl.col(name).list.join(";").str.to_lowercase() + ";"
-    return pl.when(pl.col(name).list.len() > 0).then(listed)
+    """A column as rules take it."""
+    return pl.col(name).list.drop_nulls() if name == "categories" else pl.col(name)
 
 
 def _or(sent: pl.Series, registered: pl.Series) -> pl.Series:

@@ -13,7 +13,8 @@ Access Transparency, log entries (`gcp.access_transparency`), from jsonPayload:
                            and nothing about his nationality: it is an attribute
     approval_id            accessApprovals (the first): who approved is in Access Approval
     destination_*          id the first of accesses[].resourceName, host product, account the project, region the
-                           location in the resource's name, provider gcp
+                           location in the resource's name, provider gcp. Where the resources lie in different regions
+                           none of them is the place: id and region are unknown, gcp.access.resources has all
     dataset                the bucket or table in the resource's name
 
 Access Approval, approval requests of its API as JSON (`gcp.access_approval`):
@@ -25,7 +26,7 @@ Access Approval, approval requests of its API as JSON (`gcp.access_approval`):
     approval_id            name
     approval_by            'automatic' where approve.autoApproved is true; a person is not in the request but in the
                            audit log, which `gcp.audit` reads
-    approval_expires_at    approve.expireTime, else requestedExpiration
+    approval_expires_at    of access.approve: approve.expireTime, else requestedExpiration
     destination_id         requestedResourceName
 
 Added attributes: gcp.access.* below. A signature in approve.signatureInfo is kept in the body and not checked.
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
 TRANSPARENCY: Final = "gcp.access_transparency"
 APPROVAL: Final = "gcp.access_approval"
+_ZONE: Final = r"-[a-z]$"
 _ACCESS: Final = {
     "employer": "location principalEmployingEntity",
     "country": "location principalPhysicalLocationCountry",
@@ -101,6 +103,7 @@ def describe_transparency(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]
     fields = source_fields(records, _ENTRY, {})
     entries = fields.with_columns(read=pl.any_horizontal(pl.col(name).is_not_null() for name in _ACCESS))
     resource = pl.col("resources").list.first()
+    in_one_region = pl.when(~_in_several_regions(pl.col("resources"))).then(resource)
     columns = entries.select(
         *begun(TRANSPARENCY, first_time("time")),
         pl.when("read").then(pl.lit("admin.session")).otherwise(pl.lit("log.record")).alias("action"),
@@ -110,14 +113,20 @@ def describe_transparency(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]
         pl.col("employer").alias("actor_employer"),
         pl.col("country").alias("actor_declared_country"),
         pl.col("approvals").list.first().alias("approval_id"),
-        resource.alias("destination_id"),
+        in_one_region.alias("destination_id"),
         pl.col("products").list.first().alias("destination_host"),
-        gcp_names.location_of(resource).alias("destination_region"),
+        gcp_names.location_of(in_one_region).alias("destination_region"),
         pl.when("read").then(pl.lit("gcp")).alias("destination_provider"),
         pl.coalesce("project", gcp_names.project_of(resource)).alias("destination_account"),
         pl.coalesce(gcp_names.table_of(resource), gcp_names.bucket_of(resource)).alias("dataset"),
     )
     return columns, added(fields, _ATTRIBUTES)
+
+
+def _in_several_regions(resources: pl.Expr) -> pl.Expr:
+    """Whether the names that say where they lie say different regions; zones of one region are one."""
+    region = gcp_names.location_of(pl.element()).str.replace(_ZONE, "")
+    return (resources.list.eval(region).list.drop_nulls().list.n_unique() > 1).fill_null(value=False)
 
 
 def _reasons() -> pl.Expr:
@@ -133,6 +142,7 @@ def describe_approval(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The columns of Access Approval requests, row by row, and attributes to add."""
     fields = source_fields(records, _REQUEST, {})
     read = pl.coalesce("name", "wanted", "asked").is_not_null()
+    approved = _step(read) == "access.approve"
     columns = fields.select(
         *begun(APPROVAL, first_time("invalidated", "approved", "dismissed", "asked")),
         _step(read).alias("action"),
@@ -150,7 +160,7 @@ def describe_approval(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]:
         pl.col("country").alias("actor_declared_country"),
         pl.col("name").alias("approval_id"),
         pl.when(values.flag_of(pl.col("automatic"))).then(pl.lit("automatic")).alias("approval_by"),
-        values.time_of(pl.coalesce("expires", "asked_until")).alias("approval_expires_at"),
+        values.time_of(pl.when(approved).then(pl.coalesce("expires", "asked_until"))).alias("approval_expires_at"),
         pl.col("wanted").alias("destination_id"),
         gcp_names.location_of(pl.col("wanted")).alias("destination_region"),
         pl.when(read).then(pl.lit("gcp")).alias("destination_provider"),

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
 from onshore_pipeline.context import load
 from onshore_pipeline.context.declared import REGISTRIES
 from onshore_pipeline.context.json_schema import ALL, schema, schema_of
+from onshore_pipeline.context.owners import operators
+from onshore_pipeline.context.shipped import shipped_countries
 from onshore_pipeline.errors import ContextError
 
 if TYPE_CHECKING:
@@ -75,7 +78,9 @@ def test_a_registry_says_the_same_in_yaml_and_in_csv(write: Write, tmp_path: Pat
         assert (one is None) == (other is None)
         assert one is None or one.equals(other), what
     assert as_yaml.registered.attestors == as_table.registered.attestors
-    assert as_yaml.registered.approvals_by_id == as_table.registered.approvals_by_id
+    for what in ("approvals", "transfer_bases"):
+        one, other = getattr(as_yaml.registered, what), getattr(as_table.registered, what)
+        assert (one and one.rules) == (other and other.rules), what
 
 
 @pytest.mark.parametrize("name", sorted(GOOD))
@@ -231,7 +236,38 @@ def test_an_error_that_comes_true_only_on_some_days_is_found_when_the_file_is_re
             "addresses.yaml": "- network: 10.0.0.0/8\n  facility: SYD1\n",
         }
     )
-    assert "not in facilities.csv" in refusal(directory).why
+    error = refusal(directory)
+    assert (Path(error.file).name, error.line) == ("addresses.yaml", 2)
+    assert "facility 'syd1' is in facilities.yaml for some days only (line 1): date this row likewise" in error.why
+
+
+def test_ranges_that_are_dated_as_their_facility_is_lie_there(write: Write) -> None:
+    days = ("valid_to: 2026-05-31", "valid_from: 2026-06-01")
+    facilities = [f"- {{facility: SYD1, country: {at}, {when}}}" for at, when in zip(("AU", "NZ"), days, strict=True)]
+    addresses = [f"- {{network: 10.0.0.0/8, facility: SYD1, {when}}}" for when in days]
+    context = load(write(**{"facilities.yaml": "\n".join(facilities), "addresses.yaml": "\n".join(addresses)}))
+    assert [context.of_epoch(epoch).own_networks["country"].to_list() for epoch in (0, 1)] == [["AU"], ["NZ"]]
+
+
+def test_a_facility_that_is_nowhere_is_missed_in_the_file_that_is_there(write: Write) -> None:
+    files = {
+        "facilities.yaml": "- {facility: MEL1, country: AU}\n",
+        "addresses.yaml": "- {network: 10.0.0.0/8, facility: SYD1}\n",
+    }
+    assert "facility 'syd1' is not in facilities.yaml: add it there" in refusal(write(**files)).why
+
+
+def test_a_network_number_is_the_same_one_with_zeros_in_front(write: Write) -> None:
+    text = "".join(
+        f"- {{asn: {number}, operator: {name}, parent_country: AU}}\n"
+        for number, name in (("015169", "Acme"), ("064500", "Beta"))
+    )
+    rows = load(write(**{"operators.yaml": text})).operators.filter(pl.col("asn").is_in([15169, 64500]))
+    assert sorted(rows.select("asn", "operator").rows()) == [(15169, "Acme"), (64500, "Beta")]
+    told = operators({"own/operators.yaml": text.encode()}, ["15169", "64500"], None, shipped_countries())
+    assert told == ["AS15169 Acme (AU)", "AS64500 Beta (AU)"]
+    twice = text + "- {asn: 64500, operator: Gamma, parent_country: AU}\n"
+    assert "'64500' has another row for the same time" in refusal(write(**{"operators.yaml": twice})).why
 
 
 def test_the_schema_is_published_as_the_program_has_it() -> None:

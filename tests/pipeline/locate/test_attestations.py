@@ -102,3 +102,12 @@ def test_a_statement_counts_only_while_its_attestor_does(own: Own, destinations:
     assert place(context, destinations, statement())[1] == "asserted"
     before = datetime(2026, 5, 31, 23, tzinfo=UTC)
     assert place(context, destinations, statement(), occurred_at=before)[1] == "attested"
+
+
+def test_an_attestor_of_two_periods_counts_in_both_and_not_between(own: Own, destinations: Destinations) -> None:
+    rows = ("valid_to: 2026-03-31", "valid_from: 2026-05-01, countries: [AU]")
+    text = "".join(f"- {{attestor: Notary, public_key: {PUBLIC}, {row}}}\n" for row in rows)
+    days = [datetime(2026, month, 15, tzinfo=UTC) for month in (3, 4, 6)]
+    context = own(**{"attestors.yaml": text})
+    found = [place(context, destinations, statement(), occurred_at=day)[1] for day in days]
+    assert found == ["attested", "asserted", "attested"]

@@ -79,7 +79,9 @@ APPROVALS = (
         ({"actor_id": "kim", "action": "admin.session"}, "none", "none"),
         ({"actor_id": None, "action": "admin.session"}, None, None),
         ({"actor_id": "pat", "action": "data.export"}, "none", "none"),
-        ({"actor_id": "kim", "action": "admin.session", "approval_id": "cr-1"}, "cr-1", "Kim"),
+        ({"actor_id": "Pat", "action": "admin.session", "approval_id": "cr-1"}, "cr-1", "Kim"),
+        ({"actor_id": None, "action": "admin.session", "approval_id": "CR-1"}, "CR-1", None),
+        ({"actor_id": "lee", "action": "access.approve", "approval_id": "CR-1"}, "CR-1", "Kim"),  # a step of it
         ({"actor_id": "kim", "action": "admin.session", "approval_id": "CR-9"}, "CR-9", None),
     ],
 )
@@ -90,6 +92,81 @@ def test_an_approval_is_found_none_or_unknown(
     assert (row["approval_id"], row["approval_by"]) == (approval, by)
     ends = {"CR-1": datetime(2026, 7, 1, tzinfo=UTC), "CR-2": datetime(2026, 6, 16, tzinfo=UTC)}
     assert row["approval_expires_at"] == ends.get((approval or "").upper())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"actor_id": "kim", "action": "admin.session"},
+        {"actor_id": "pat", "action": "data.export"},
+        {"actor_id": None, "action": "data.export"},
+        {"actor_id": "pat", "action": "admin.session", "dataset": "weather", "approval_id": "CR-2"},
+    ],
+)
+def test_an_approval_that_was_given_to_another_or_for_something_else_is_none_of_this_event(
+    own: Own, events: Events, given: dict[str, Any]
+) -> None:
+    row = located(own(**{"approvals.yaml": APPROVALS}), events, **({"approval_id": "CR-1"} | given))
+    assert (row["approval_by"], row["approval_expires_at"]) == ("none", None)
+    assert row["approval_id"] == {"approval_id": "CR-1", **given}["approval_id"]  # what the event says stands
+    said = located(own(), events, **({"approval_id": "CR-1", "approval_by": "Lee"} | given))
+    assert said["approval_by"] == "Lee"
+
+
+RENEWED = (
+    "- {approval: A1, approved_by: Lee, valid_from: 2026-05-01, valid_to: 2026-06-30}\n"
+    "- {approval: A1, approved_by: Kim, valid_to: 2026-03-31}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("day", "by", "ends"),
+    [
+        (datetime(2026, 6, 1, tzinfo=UTC), "Lee", datetime(2026, 7, 1, tzinfo=UTC)),
+        (datetime(2026, 3, 31, 23, tzinfo=UTC), "Kim", datetime(2026, 4, 1, tzinfo=UTC)),
+        (datetime(2026, 4, 15, tzinfo=UTC), "Kim", datetime(2026, 4, 1, tzinfo=UTC)),  # it had ended
+        (datetime(2026, 8, 1, tzinfo=UTC), "Lee", datetime(2026, 7, 1, tzinfo=UTC)),
+        (None, "Kim", datetime(2026, 4, 1, tzinfo=UTC)),
+    ],
+)
+def test_an_approval_that_an_event_names_is_the_one_of_its_day_else_the_last_that_ended(
+    own: Own, events: Events, day: datetime | None, by: str, ends: datetime
+) -> None:
+    row = located(own(**{"approvals.yaml": RENEWED}), events, approval_id="a1", occurred_at=day)
+    assert (row["approval_id"], row["approval_by"], row["approval_expires_at"]) == ("a1", by, ends)
+
+
+def test_an_approval_that_begins_later_says_who_will_give_it(own: Own, events: Events) -> None:
+    context = own(**{"approvals.yaml": "- {approval: A1, approved_by: Lee, valid_from: 2026-07-01}\n"})
+    row = located(context, events, approval_id="A1")
+    assert (row["approval_by"], row["approval_expires_at"]) == ("Lee", None)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"actor_id": "mallory;pat;"},  # several values in one text
+        {"actor_id": "pat\x1fadmin.session\x1f"},
+        {"actor_id": '"pat"'},
+        {"actor_id": 'x", "actor_id": "pat'},
+        {"actor_id": "\x00"},  # no way to say that the actor is unknown
+    ],
+)
+def test_no_text_of_an_event_reads_as_another_column_or_as_several_values(
+    own: Own, events: Events, given: dict[str, Any]
+) -> None:
+    row = located(own(**{"approvals.yaml": APPROVALS}), events, **({"action": "admin.session"} | given))
+    assert (row["approval_id"], row["approval_by"]) == ("none", "none")
+
+
+def test_a_category_is_one_value_whatever_it_holds(own: Own, events: Events) -> None:
+    context = own(**{"transfer_bases.yaml": "- {basis: contract, source: AU, destination: JP, category: health}\n"})
+    transfer = TRANSFER | {"dataset": None}
+    found = {
+        name: located(context, events, **transfer, categories=[name])["transfer_basis"]
+        for name in ("Health", "x;health", "health;", "x\x1fhealth")
+    }
+    assert found == {"Health": "contract", "x;health": "none", "health;": "none", "x\x1fhealth": "none"}
 
 
 def test_people_have_an_employer_a_nationality_and_a_place_on_the_day(own: Own, events: Events) -> None:
@@ -139,6 +216,15 @@ def test_a_key_is_where_its_registry_or_its_own_name_says(own: Own, events: Even
     ]
     assert rows[0]["key_custodian"] == "Acme"
     assert rows[2]["contradictions"] == ["key:registered=AU,resource=ap-northeast-1"]
+
+
+def test_a_key_in_a_region_of_several_countries_is_asserted_whatever_comes_with_it(
+    shipped: Context, events: Events
+) -> None:
+    several = "projects/p/locations/eur4/keyRings/r/cryptoKeys/k"
+    for keys in ([several], [several, "arn:aws:kms:ap-southeast-2:1:key/1"]):
+        row = locate(events(*({"key_id": key} for key in keys)), shipped).row(0, named=True)
+        assert (row["key_country"], row["key_country_basis"]) == (None, "asserted"), keys
 
 
 def test_what_is_cut_by_days_holds_on_its_days_and_rows_stay_in_order(own: Own, events: Events) -> None:
