@@ -13,11 +13,12 @@ import csv
 import io
 from collections import defaultdict
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.controls.compiled import Span
+from onshore_pipeline.domain.event import LAST_DAY
 from onshore_pipeline.errors import ControlError
 from onshore_pipeline.plain_files import read_plain
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "activations.csv"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_END: Final = datetime.combine(LAST_DAY, time.min, UTC)  # a later event's time cannot be held
 _DIGEST_LENGTH: Final = 64
 # In place of a digest; an older version refuses the file instead of judging by what was taken back.
 WITHDRAWN: Final = "withdrawn"
@@ -205,4 +207,6 @@ def _moment(path: Path, line: int, text: str) -> datetime:
         raise ControlError(path, line, f"{text!r} is not a time like 2026-12-01T00:00:00Z") from error
     if moment.tzinfo is None:
         raise ControlError(path, line, f"{text!r} needs a zone: write {text}Z for UTC")
+    if not _EPOCH <= moment < _END:
+        raise ControlError(path, line, f"{text!r} is no time of a decision: they lie between 1970 and {LAST_DAY}")
     return moment.astimezone(UTC)

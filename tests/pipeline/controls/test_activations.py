@@ -137,6 +137,7 @@ def test_two_texts_of_which_nobody_decided_are_refused(folder: Path, text: Path)
         (SHIPPED + "# a remark\n", AT, f"version {FIRST} is that of"),
         (NEXT, NOW, "must lie at least 10 s ahead"),
         (NEXT, NOW - timedelta(days=1), "must lie at least 10 s ahead"),
+        (NEXT, datetime(2300, 1, 1, tzinfo=UTC), "is no time of a decision: they lie between 1970 and 2262-04-11"),
         (NEXT.replace("transfer_basis = 'none'", "transfer_basis = 'consent'"), AT, "the example "),
         (NEXT.replace("violated: ", "violated: no_column = 'x' AND ", 1), AT, "there is no column no_column"),
         (NEXT.replace("confidence: sure", "confidence: check"), AT, "only what is executable"),
@@ -283,7 +284,7 @@ def test_the_command_records_the_withdrawal_before_it_writes_it(
     text.write_text(NEXT.replace("version: 8", "version: 99", 1), encoding="utf-8")
     data = DataDir(tmp_path / "data")
     data.messages.mkdir(parents=True)  # as a stack leaves it
-    activate_control(text, "ada", "it is time", "2999-06-01", data_dir=data.path)
+    activate_control(text, "ada", "it is time", "2199-06-01", data_dir=data.path)
     withdraw_control(CONTROL, " omar ", "the wrong day", as_json=True, data_dir=data.path)
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (told["who"], told["version"], told["digest"]) == ("omar", 99, WITHDRAWN)
@@ -291,6 +292,8 @@ def test_the_command_records_the_withdrawal_before_it_writes_it(
     assert b"control.withdraw" in recorded
     with pytest.raises(OnshoreError, match="--reason is empty"):
         withdraw_control(CONTROL, "omar", " ", data_dir=data.path)
+    with pytest.raises(OnshoreError, match="--at 9999-12-31T23:00-05:00: no time"):
+        activate_control(text, "ada", "it is time", "9999-12-31T23:00-05:00", data_dir=data.path)
 
 
 @pytest.mark.parametrize(
@@ -300,6 +303,8 @@ def test_the_command_records_the_withdrawal_before_it_writes_it(
         (",8,", ",eight,", "2: version must be a number"),
         (",ada,", ",,", "2: control_id, who and reason must be filled in"),
         ("2026-12-01T", "2026-13-01T", "2: '2026-13-01T.*' is not a time"),
+        ("2026-12-01T", "2300-12-01T", "2: '2300-12-01T.*' is no time of a decision"),
+        ("2026-12-01T00:00:00.000000Z", "9999-12-31T23:59:59-05:00", "2: '9999-12-31T.*' is no time of a decision"),
         ("00:00:00.000000Z", "00:00:00.000000", "2: .* needs a zone"),
         (",the", ",x,the", "2: expected 7 fields"),
     ],

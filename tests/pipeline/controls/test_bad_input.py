@@ -82,6 +82,8 @@ WRONG = {
     "a truth made of an unknown": (_condition("transfer_basis IS NULL"), _LINE),
     "an unknown made something else": (_condition("coalesce(transfer_basis, 'none') = 'none'"), _LINE),
     "an unknown list": (_condition("destination_country NOT IN @atlantis"), _LINE),
+    "a time that no event can have": (_condition("occurred_at < TIMESTAMP '2300-01-01'"), _LINE),
+    "a time before every calendar": (_condition("occurred_at < TIMESTAMP '0001-01-01T00:00:00+14:00'"), _LINE),
     "a missing example": (GOOD[: GOOD.index("\nexamples:") + 1], 1),
     "an end before the beginning": (GOOD.replace("confidence:", "effective_to: 1999-01-01\nconfidence:", 1), None),
     "a NO that is read as false": (GOOD.replace("version: 2", "version: NO", 1), 2),
