@@ -52,6 +52,26 @@ def test_over_history_each_text_judges_its_own_time_and_another_is_shown_beside_
     assert (differs["old"], differs["new"], said.changed) == ("satisfied", "violated", 1)
 
 
+def test_another_text_is_read_with_the_lists_of_the_deployment_and_those_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, drafts = tmp_path / "controls", tmp_path / "drafts"
+    for folder, name, member in (
+        (own, "nordic", "NO"),
+        (own, "eea", "CH"),
+        (drafts, "eea", "DE"),
+        (drafts, "new", "FJ"),
+    ):
+        (folder / "lists").mkdir(parents=True, exist_ok=True)
+        (folder / "lists" / f"{name}.csv").write_text(f"member,valid_from,valid_to,source\n{member},,,\n")
+    (own / "v1.yaml").write_text(text(1))
+    (drafts / "v2.yaml").write_text(text(2).replace("('AU', 'NZ')", "('AU', 'NZ', @nordic, @eea, @new)"))
+    monkeypatch.setenv("ONSHORE_CONTROLS_DIR", str(own))
+    _, new = texts_of("ACME-01", drafts / "v2.yaml", tmp_path)
+    assert new is not None
+    assert "destination_country IN ('AU', 'NZ', 'NO', 'CH', 'FJ')" in new.clickhouse.violated
+
+
 def test_over_history_each_text_judges_the_windows_that_begin_in_its_time(house: House) -> None:
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     changes = today - timedelta(days=4)

@@ -88,12 +88,12 @@ def _test(store: Reader, old: Sequence[Compiled], new: Compiled | None) -> Backt
 
 def _texts(control_id: str, against: Path | None, data_dir: Path | None) -> tuple[list[Compiled], Compiled | None]:
     """The control's texts, each with the time in which it judges, and the one of the file."""
-    from onshore_pipeline.controls.load import PACKS, check_controls
+    from onshore_pipeline.controls.load import PACKS, check_controls, read_text
     from onshore_pipeline.controls.suggestions import did_you_mean
     from onshore_pipeline.jobs.backtest import refused
 
     own = load_settings({"data_dir": data_dir}).controls_dir
-    known, problems, _ = check_controls(*([PACKS] if own is None else [PACKS, own]))
+    known, problems, lists = check_controls(*([PACKS] if own is None else [PACKS, own]))
     if problems:
         raise ControlError.of(problems)
     old = [each for each in known if each.control.id == control_id]
@@ -101,10 +101,7 @@ def _texts(control_id: str, against: Path | None, data_dir: Path | None) -> tupl
     if against is not None:
         if not against.is_file():
             raise OnshoreError(f"{against} is no file: name the control's other text")
-        found, problems, _ = check_controls(against)
-        if problems:
-            raise ControlError.of(problems)
-        [new] = found
+        new = read_text(against, known, lists)
         if new.control.id != control_id:
             raise OnshoreError(f"{against} holds {new.control.id}, not {control_id}: compare a control with itself")
     if not old and new is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,24 @@ def test_decisions_follow_one_another_and_none_is_forgotten(folder: Path, text: 
     assert [(line.version, line.who) for line in lines] == [(8, "ada"), (9, "ada"), (0, "grace")]
     assert lines[0].effective_at == AT
     assert lines[0].reason == "the regulator changed its mind"
+
+
+def test_a_text_from_anywhere_is_read_with_the_lists_and_clocks_of_the_deployment(folder: Path, text: Path) -> None:
+    for where, name, member in (
+        (folder, "nordic", "NO"),
+        (folder, "apec_cbpr", "JP"),
+        (text.parent, "apec_cbpr", "US"),
+    ):
+        (where / "lists").mkdir(exist_ok=True)
+        (where / "lists" / f"{name}.csv").write_text(f"member,valid_from,valid_to,source\n{member},,,\n")
+    clock = (PACKS / "au" / "AU-CPS230-24H.yaml").read_text(encoding="utf-8")
+    (folder / "OWN-24H.yaml").write_text(clock.replace("AU-CPS230-24H", "OWN-24H", 1), encoding="utf-8")
+    # US is on the list that ships and on the one beside the text, and the text's example says that it violates.
+    listed = NEXT.replace("('AU', @au_app8_prescribed)", "('AU', @nordic, @apec_cbpr)")
+    assert listed != NEXT
+    text.write_text(re.sub(r"\nclocks: .*", "\nclocks: [OWN-24H]", listed), encoding="utf-8")
+    _activate(text, folder)
+    assert _versions(_loaded(folder), AT) == [[8]]
 
 
 def test_the_examples_of_a_text_run_whatever_its_time_is(folder: Path, text: Path) -> None:
