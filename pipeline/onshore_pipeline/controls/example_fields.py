@@ -11,6 +11,7 @@ from onshore_pipeline.controls.vocabulary import check_word
 from onshore_pipeline.domain.control import EventValue, Example
 from onshore_pipeline.domain.event import COLUMNS_BY_NAME, FIRST_DAY, LAST_DAY, Kind
 from onshore_pipeline.domain.verdict import Verdict
+from onshore_pipeline.domain.whole_numbers import shown, whole_number
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
@@ -86,9 +87,10 @@ def read_value(source: Source, node: Node, column: str) -> EventValue:
             raise source.error(node, f"{column} must be true or false, found {text!r}")
         return _TRUTHS[text]
     if kind in _LARGEST:
-        if not text.isdecimal() or int(text) > _LARGEST[kind]:
-            raise source.error(node, f"{column} must be an integer from 0 to {_LARGEST[kind]}, found {text!r}")
-        return int(text)
+        number = whole_number(text, _LARGEST[kind])
+        if number is None:
+            raise source.error(node, f"{column} must be an integer from 0 to {_LARGEST[kind]}, found {shown(text)!r}")
+        return number
     return text
 
 

@@ -21,6 +21,7 @@ from onshore_pipeline.controls.condition import (
 )
 from onshore_pipeline.controls.refusals import LanguageError, position_of, refuse
 from onshore_pipeline.domain.event import FIRST_DAY, FIRST_NS, LAST_DAY, LAST_NS, Kind
+from onshore_pipeline.domain.whole_numbers import shown, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,9 +90,10 @@ def _literal(node: exp.Literal) -> Value:
         return Text(str(node.this))
     if not str(node.this).isdecimal():
         raise LanguageError(position_of(node) or 0, f"{node.this} is not an integer: there are no fractions here")
-    if int(node.this) > _MAX_INTEGER:
-        raise LanguageError(position_of(node) or 0, f"{node.this} is larger than {_MAX_INTEGER}")
-    return Integer(int(node.this))
+    number = whole_number(str(node.this), _MAX_INTEGER)
+    if number is None:
+        raise LanguageError(position_of(node) or 0, f"{shown(node.this)} is larger than {_MAX_INTEGER}")
+    return Integer(number)
 
 
 def _negative(node: exp.Neg, value: Value) -> Value:

@@ -320,6 +320,7 @@ def test_the_command_records_the_withdrawal_before_it_writes_it(
     [
         ("control_id,version", "control,version", "1: the first line must be"),
         (",8,", ",eight,", "2: version must be a number"),
+        (",8,", f",{'8' * 5_000},", r"2: version must be a number up to 999999999, found '8{40}\.\.\. \(5,000 char"),
         (",ada,", ",,", "2: control_id, who and reason must be filled in"),
         ("2026-12-01T", "2026-13-01T", "2: '2026-13-01T.*' is not a time"),
         ("2026-12-01T", "2300-12-01T", "2: '2300-12-01T.*' is no time of a decision"),

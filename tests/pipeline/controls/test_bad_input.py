@@ -84,6 +84,12 @@ WRONG = {
     "an unknown list": (_condition("destination_country NOT IN @atlantis"), _LINE),
     "a time that no event can have": (_condition("occurred_at < TIMESTAMP '2300-01-01'"), _LINE),
     "a time before every calendar": (_condition("occurred_at < TIMESTAMP '0001-01-01T00:00:00+14:00'"), _LINE),
+    "a number that nobody counts to": (_condition(f"bytes > {'9' * 5_000}"), _LINE),
+    "such a number among others": (_condition(f"bytes IN (1, {'9' * 5_000})"), _LINE),
+    "such a number in an example": (
+        GOOD.replace("    event: {", f"    event: {{bytes: {'9' * 5_000}, ", 1),
+        _EVENT_LINE,
+    ),
     "a missing example": (GOOD[: GOOD.index("\nexamples:") + 1], 1),
     "an end before the beginning": (GOOD.replace("confidence:", "effective_to: 1999-01-01\nconfidence:", 1), None),
     "a NO that is read as false": (GOOD.replace("version: 2", "version: NO", 1), 2),
