@@ -60,8 +60,8 @@ class Controls:
         self.rules = [
             Rule(
                 each.control, CONDITIONS[each.control.id], frozenset(each.parties),
-                day_start_ns(each.control.effective_from),
-                day_end_ns(each.control.effective_to) if each.control.effective_to else ALWAYS,
+                day_start_ns(each.control.effective_from) or 0,
+                (each.control.effective_to and day_end_ns(each.control.effective_to)) or ALWAYS,
                 {*KNOWN_OUTCOMES} <= {*each.control.outcomes},
             )
             for each in loaded.executable

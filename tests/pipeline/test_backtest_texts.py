@@ -10,6 +10,7 @@ import pytest
 
 from embedded_pipeline import Pipeline, running_pipeline
 from house import House, counted, new_house, text
+from onshore_pipeline.commands.backtest import _print as told
 from onshore_pipeline.commands.backtest import _texts as texts_of
 from onshore_pipeline.controls.activations import FILE_NAME, Activation, written
 from onshore_pipeline.controls.load import PACKS, check_controls
@@ -50,6 +51,55 @@ def test_over_history_each_text_judges_its_own_time_and_another_is_shown_beside_
     assert (said.agreement, said.old["violated"], said.new and said.new["violated"]) == ("equal", 2, 3)
     [differs] = Backtest(house.reader(), old, new).differing(day, day + timedelta(days=1), 10)
     assert (differs["old"], differs["new"], said.changed) == ("satisfied", "violated", 1)
+
+
+def test_of_a_period_that_cuts_hours_the_whole_ones_are_held_against_what_was_sealed(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day = (datetime.now(UTC) - timedelta(days=9)).replace(hour=0, minute=0, second=0, microsecond=0)
+    eight = day + timedelta(hours=8)
+    for minutes in (50, 80, 130, 170, 175):  # one before nine, one before ten, three behind it
+        house.violate("default", eight + timedelta(minutes=minutes))
+    [compiled], _, _ = check_controls(house.controls / "v1.yaml")
+    test = Backtest(house.reader(), [compiled], None)
+    half, later = eight + timedelta(minutes=30), eight + timedelta(minutes=150)
+    both, before, behind, neither = (
+        next(test.days(*each))
+        for each in (
+            (half, later),
+            (half, eight + timedelta(hours=3)),
+            (eight, later),
+            (half, half + timedelta(minutes=25)),
+        )
+    )
+    assert [each.old["violated"] for each in (both, before, behind, neither)] == [3, 5, 3, 1]
+    assert [each.stored.get(1, {}).get("violated", 0) for each in (both, before, behind, neither)] == [1, 4, 2, 0]
+    assert [each.agreement for each in (both, before, behind, neither)] == ["equal", "equal", "equal", "none"]
+    told([both, neither, next(test.days(half, day + timedelta(days=2)))], [], 0.0, test.counts)
+    lines = capsys.readouterr().out.splitlines()
+    assert "(as sealed from 09:00 to 10:00, whole hours)" in lines[0]
+    assert "(no whole hour to compare with what was sealed)" in lines[1]
+    assert "(as sealed from 09:00 to 24:00, whole hours)" in lines[2]
+
+
+def test_another_text_is_read_with_the_lists_of_the_deployment_and_those_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, drafts = tmp_path / "controls", tmp_path / "drafts"
+    for folder, name, member in (
+        (own, "nordic", "NO"),
+        (own, "eea", "CH"),
+        (drafts, "eea", "DE"),
+        (drafts, "new", "FJ"),
+    ):
+        (folder / "lists").mkdir(parents=True, exist_ok=True)
+        (folder / "lists" / f"{name}.csv").write_text(f"member,valid_from,valid_to,source\n{member},,,\n")
+    (own / "v1.yaml").write_text(text(1))
+    (drafts / "v2.yaml").write_text(text(2).replace("('AU', 'NZ')", "('AU', 'NZ', @nordic, @eea, @new)"))
+    monkeypatch.setenv("ONSHORE_CONTROLS_DIR", str(own))
+    _, new = texts_of("ACME-01", drafts / "v2.yaml", tmp_path)
+    assert new is not None
+    assert "destination_country IN ('AU', 'NZ', 'NO', 'CH', 'FJ')" in new.clickhouse.violated
 
 
 def test_over_history_each_text_judges_the_windows_that_begin_in_its_time(house: House) -> None:

@@ -146,6 +146,6 @@ def _at(text: str | None, now: datetime) -> datetime:
         return (now + _DEFAULT_LEAD).replace(microsecond=0)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise OnshoreError(f"--at {text}: no time; write 2026-12-01 or 2026-12-01T08:30Z") from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -30,7 +30,7 @@ _WORDS = ("violated", "undetermined", "satisfied")
 
 def backtest_control(
     control_id: Annotated[str, typer.Argument(metavar="ID", help="For example AU-APP8-01")],
-    since: Annotated[str, typer.Option("--from", metavar="TIME", help="2026-11-01 or 2026-11-01T08:30Z")],
+    since: Annotated[str, typer.Option("--from", metavar="TIME", help="2026-11-01 or 2026-11-01T08:00Z")],
     until: Annotated[str, typer.Option("--to", metavar="TIME", help="The same; not included")],
     against: Annotated[Path | None, typer.Option(help="A file with another text of the control")] = None,
     first: Annotated[int, typer.Option(min=0, max=1000, help="How many differing events to show")] = 10,
@@ -40,7 +40,7 @@ def backtest_control(
     """Run a control over stored events, day by day, beside another text of it and beside what was sealed.
 
     Each of its texts judges the events of its own time. Exit 1 if one says something else about a day than the worker
-    sealed by that same version.
+    sealed by that same version. What was sealed of single events is counted by the hour: whole hours are compared.
     """
     old, new = _texts(control_id, against, data_dir)
     start, end = moment("--from", since), moment("--to", until)
@@ -88,12 +88,12 @@ def _test(store: Reader, old: Sequence[Compiled], new: Compiled | None) -> Backt
 
 def _texts(control_id: str, against: Path | None, data_dir: Path | None) -> tuple[list[Compiled], Compiled | None]:
     """The control's texts, each with the time in which it judges, and the one of the file."""
-    from onshore_pipeline.controls.load import PACKS, check_controls
+    from onshore_pipeline.controls.load import PACKS, check_controls, read_text
     from onshore_pipeline.controls.suggestions import did_you_mean
     from onshore_pipeline.jobs.backtest import refused
 
     own = load_settings({"data_dir": data_dir}).controls_dir
-    known, problems, _ = check_controls(*([PACKS] if own is None else [PACKS, own]))
+    known, problems, lists = check_controls(*([PACKS] if own is None else [PACKS, own]))
     if problems:
         raise ControlError.of(problems)
     old = [each for each in known if each.control.id == control_id]
@@ -101,10 +101,7 @@ def _texts(control_id: str, against: Path | None, data_dir: Path | None) -> tupl
     if against is not None:
         if not against.is_file():
             raise OnshoreError(f"{against} is no file: name the control's other text")
-        found, problems, _ = check_controls(against)
-        if problems:
-            raise ControlError.of(problems)
-        [new] = found
+        new = read_text(against, known, lists)
         if new.control.id != control_id:
             raise OnshoreError(f"{against} holds {new.control.id}, not {control_id}: compare a control with itself")
     if not old and new is None:
@@ -147,13 +144,22 @@ def _print(days: list[Day], differing: list[dict[str, Any]], took_s: float, coun
         sealed = "as sealed" if day.agreement == "equal" else notes.get(day.agreement, "")
         if day.agreement == "differs":
             sealed = "SEALED OTHERWISE: " + "; ".join(f"v{each}: {_said(day.stored[each])}" for each in day.stored)
-        typer.echo(f"{day.since:%Y-%m-%d}  {_said(day.old)}  ({sealed}){new}")
+        typer.echo(f"{day.since:%Y-%m-%d}  {_said(day.old)}  ({_compared(day, sealed)}){new}")
     if not any(day.rows for day in days):
         typer.echo(f"the store holds no {counts} of the control's domains in this period")
     for event in differing:
         told = {name: value for name, value in event.items() if name not in {"event_id", "old", "new"}}
         typer.echo(f"{event['event_id']}  {event['old']} -> {event['new']}  {json.dumps(told, ensure_ascii=False)}")
     typer.echo(f"{sum(day.rows for day in days):,} {counts} in {took_s:.1f} s")
+
+
+def _compared(day: Day, sealed: str) -> str:
+    """With the hours that this is about, where they are not all that was asked for."""
+    if day.compared is None:
+        return "no whole hour to compare with what was sealed"
+    first, behind = day.compared
+    hours = f" from {first:%H:%M} to {'24:00' if behind.date() > first.date() else f'{behind:%H:%M}'}, whole hours"
+    return sealed + (hours if day.compared != (day.since, day.until) else "")
 
 
 def _said(counts: dict[str, int]) -> str:

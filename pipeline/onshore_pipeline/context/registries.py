@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from onshore_pipeline.context.networks import range_frame, read_network
+from onshore_pipeline.domain.whole_numbers import shown, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 # Networks that rent or lend addresses to others: where such an address is registered says nothing about its place.
 _HOSTING_KINDS: Final = frozenset({"hyperscaler", "cloud", "cdn", "model", "transit"})
 
+_LARGEST_ASN: Final = 2**32 - 1
 _CLOUD_KINDS: Final = frozenset({"hyperscaler", "cloud"})
 _IN_FRONT: Final = frozenset({"akamai", "cloudflare"})
 
@@ -147,10 +149,11 @@ def operator_frame(rows: Iterable[Row]) -> pl.DataFrame:
     found = []
     for row in rows:
         number = row.require("asn")
-        if not number.isdecimal() or not 0 < int(number) < 1 << 32:
-            raise row.error(f"column 'asn': '{number}' is no network number; write it as 64500")
+        asn = whole_number(number, _LARGEST_ASN)
+        if not asn:
+            raise row.error(f"column 'asn': '{shown(number)}' is no network number; write it as 64500")
         operator = row.require("operator") if is_usable(row) else None
-        found.append((int(number), operator, row.get("kind") in _HOSTING_KINDS))
+        found.append((asn, operator, row.get("kind") in _HOSTING_KINDS))
     return pl.DataFrame(found, schema={"asn": pl.UInt32, "operator": pl.String, "is_hosting": pl.Boolean}, orient="row")
 
 

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.controls.activations import FILE_NAME, WITHDRAWN, Activation, read_activations, standing, written
 from onshore_pipeline.controls.examples import run_examples
-from onshore_pipeline.controls.load import PACKS, check_controls
+from onshore_pipeline.controls.load import PACKS, check_controls, read_text
 from onshore_pipeline.errors import ControlError, OnshoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from onshore_pipeline.controls.compiled import Compiled
+    from onshore_pipeline.controls.lists import DatedList
 
 # So that every worker has read the new text before it counts: they look at the folder every second.
 SOONEST: Final = timedelta(seconds=10)
@@ -61,15 +63,11 @@ def plan_activation(
         ControlError: the text, or the folder with it, cannot be used; file, line and column are named.
         OnshoreError: it is in force already, its version is taken, an example fails, or the time has passed.
     """
-    found, problems, _ = check_controls(text)
-    if problems:
-        raise ControlError.of(problems)
-    if len(found) != 1:
-        raise OnshoreError(f"{text}: name the file of one control")
-    [compiled] = found
+    deployed, lists = _deployed((shipped, folder))
+    compiled = read_text(text, deployed, lists)
     control = compiled.control
     _refuse_unfit(compiled, text)
-    present = _texts((shipped, folder), control.id)
+    present = [each for each in deployed if each.control.id == control.id]
     for each in present:
         if each.control.digest == control.digest:
             raise OnshoreError(f"{control.id}: this very text is in {each.control.file} already")
@@ -128,11 +126,15 @@ def _refuse_unfit(compiled: Compiled, text: Path) -> None:
         raise ControlError(text, None, why)
 
 
-def _texts(folders: tuple[Path, Path], control_id: str) -> list[Compiled]:
-    found, problems, _ = check_controls(*folders)
+def _deployed(folders: tuple[Path, Path]) -> tuple[tuple[Compiled, ...], Mapping[str, DatedList]]:
+    found, problems, lists = check_controls(*folders)
     if problems:
         raise ControlError.of(problems)
-    return [each for each in found if each.control.id == control_id]
+    return found, lists
+
+
+def _texts(folders: tuple[Path, Path], control_id: str) -> list[Compiled]:
+    return [each for each in _deployed(folders)[0] if each.control.id == control_id]
 
 
 def _newest(present: list[Compiled]) -> int | None:

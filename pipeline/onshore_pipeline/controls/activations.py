@@ -13,11 +13,13 @@ import csv
 import io
 from collections import defaultdict
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.controls.compiled import Span
+from onshore_pipeline.domain.event import LAST_DAY
+from onshore_pipeline.domain.whole_numbers import shown, whole_number
 from onshore_pipeline.errors import ControlError
 from onshore_pipeline.plain_files import read_plain
 
@@ -29,7 +31,9 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "activations.csv"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_END: Final = datetime.combine(LAST_DAY, time.min, UTC)  # a later event's time cannot be held
 _DIGEST_LENGTH: Final = 64
+_LARGEST_VERSION: Final = 999_999_999  # as a control's text may say
 # In place of a digest; an older version refuses the file instead of judging by what was taken back.
 WITHDRAWN: Final = "withdrawn"
 
@@ -188,14 +192,16 @@ def _activation(path: Path, line: int, row: Sequence[str]) -> Activation:
     if len(row) != len(HEADER):
         raise ControlError(path, line, f"expected {len(HEADER)} fields ({', '.join(HEADER)}), found {len(row)}")
     control_id, version, digest, effective_at, recorded_at, who, reason = row
-    if not version.isdecimal():
-        raise ControlError(path, line, f"version must be a number, found {version!r}")
+    number = whole_number(version, _LARGEST_VERSION)
+    if number is None:
+        why = f"version must be a number up to {_LARGEST_VERSION}, found {shown(version)!r}"
+        raise ControlError(path, line, why)
     if digest not in {"", WITHDRAWN} and (len(digest) != _DIGEST_LENGTH or not set(digest) <= set("0123456789abcdef")):
         raise ControlError(path, line, f"digest must be {_DIGEST_LENGTH} hexadecimal digits, found {digest!r}")
     if not (control_id and who and reason):
         raise ControlError(path, line, "control_id, who and reason must be filled in")
     times = [_moment(path, line, text) for text in (effective_at, recorded_at)]
-    return Activation(control_id, int(version), digest, times[0], times[1], who, reason)
+    return Activation(control_id, number, digest, times[0], times[1], who, reason)
 
 
 def _moment(path: Path, line: int, text: str) -> datetime:
@@ -205,4 +211,6 @@ def _moment(path: Path, line: int, text: str) -> datetime:
         raise ControlError(path, line, f"{text!r} is not a time like 2026-12-01T00:00:00Z") from error
     if moment.tzinfo is None:
         raise ControlError(path, line, f"{text!r} needs a zone: write {text}Z for UTC")
+    if not _EPOCH <= moment < _END:
+        raise ControlError(path, line, f"{text!r} is no time of a decision: they lie between 1970 and {LAST_DAY}")
     return moment.astimezone(UTC)

@@ -18,6 +18,7 @@ from onshore_pipeline.controls.language import COMPARISONS, parse_condition, rea
 from onshore_pipeline.controls.refusals import LanguageError, position_of
 from onshore_pipeline.controls.suggestions import did_you_mean
 from onshore_pipeline.domain.event import COLUMNS_BY_NAME, Kind
+from onshore_pipeline.domain.whole_numbers import shown, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -120,12 +121,13 @@ class _Reader:
             place = position_of(limit)
             at = self._place(aggregate) if place is None else place
             raise LanguageError(at, "an aggregate is compared with a whole number from 0 on")
-        if int(limit.this) > _LARGEST:
-            raise LanguageError(position_of(limit) or 0, f"{limit.this} is larger than {_LARGEST}")
+        number = whole_number(str(limit.this), _LARGEST)
+        if number is None:
+            raise LanguageError(position_of(limit) or 0, f"{shown(limit.this)} is larger than {_LARGEST}")
         read = self._aggregate(aggregate)
         if read not in self.aggregates:
             self.aggregates.append(read)
-        comparison = Comparison(self.aggregates.index(read), operator, int(limit.this))
+        comparison = Comparison(self.aggregates.index(read), operator, number)
         if comparison not in self.comparisons:
             self.comparisons.append(comparison)
         return exp.column(f"{DECIDED}{self.comparisons.index(comparison)}")

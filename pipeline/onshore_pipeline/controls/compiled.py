@@ -14,10 +14,8 @@ from onshore_pipeline.controls.condition import (
     Among,
     And,
     Column,
-    Compare,
     Condition,
     Contradicted,
-    Instant,
     Not,
     Or,
     Truth,
@@ -27,8 +25,8 @@ from onshore_pipeline.controls.condition import (
     parties_questioned,
 )
 from onshore_pipeline.controls.kinds import REPEATING, time_limits
-from onshore_pipeline.controls.language import CONTRADICTABLE, OCCURRED_AT, parse_condition
-from onshore_pipeline.controls.lists import DatedList, day_end_ns, day_start_ns
+from onshore_pipeline.controls.language import CONTRADICTABLE, OCCURRED_AT, limits_of, parse_condition
+from onshore_pipeline.controls.lists import DatedList, Period, day_end_ns, day_start_ns
 from onshore_pipeline.controls.texts import CLICKHOUSE, POLARS, Dialect, condition_text, quoted, unknown_text
 from onshore_pipeline.domain.control import KNOWN_OUTCOMES
 from onshore_pipeline.domain.event import COLUMNS_BY_NAME, DOMAINS, Kind
@@ -192,15 +190,10 @@ def _of_domain(control: Control) -> list[Condition]:
 
 def _scope(control: Control, span: Span) -> Condition:
     """Domain and time of force; both are always known."""
-    scope = _of_domain(control)
-    scope.append(Compare(">=", OCCURRED_AT, Instant(day_start_ns(control.effective_from))))
-    if control.effective_to is not None:
-        scope.append(Compare("<", OCCURRED_AT, Instant(day_end_ns(control.effective_to))))
-    if span.since_ns is not None:
-        scope.append(Compare(">=", OCCURRED_AT, Instant(span.since_ns)))
-    if span.until_ns is not None:
-        scope.append(Compare("<", OCCURRED_AT, Instant(span.until_ns)))
-    return conjunction(*scope)
+    ends = None if control.effective_to is None else day_end_ns(control.effective_to)
+    force = Period(day_start_ns(control.effective_from), ends)
+    decided = Period(span.since_ns, span.until_ns)
+    return conjunction(*_of_domain(control), *limits_of(force), *limits_of(decided))
 
 
 def _texts(

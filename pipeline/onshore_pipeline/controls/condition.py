@@ -190,10 +190,12 @@ Condition = Compare | Among | Like | StartsWith | Contains | OnlyHolds | Flag | 
 
 
 def conjunction(*conditions: Condition) -> Condition:
-    """AND of these, flattened."""
+    """AND of these, flattened; of none, TRUE."""
     flat: list[Condition] = []
     for condition in conditions:
         flat.extend(condition.conditions if isinstance(condition, And) else (condition,))
+    if not flat:
+        return Truth(True)
     return flat[0] if len(flat) == 1 else And(tuple(flat))
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.controls.condition import TYPE_OF_KIND, Type
 from onshore_pipeline.controls.suggestions import did_you_mean
 from onshore_pipeline.controls.vocabulary import check_word
 from onshore_pipeline.domain.control import EventValue, Example
-from onshore_pipeline.domain.event import COLUMNS_BY_NAME, Kind
+from onshore_pipeline.domain.event import COLUMNS_BY_NAME, FIRST_DAY, LAST_DAY, Kind
 from onshore_pipeline.domain.verdict import Verdict
+from onshore_pipeline.domain.whole_numbers import shown, whole_number
 
 if TYPE_CHECKING:
     from ruamel.yaml.nodes import Node
@@ -21,6 +22,8 @@ _GROUPABLE: Final = (Type.TEXT, Type.INTEGER, Type.BOOLEAN)
 EXAMPLE_COLUMNS: Final = tuple(name for name, column in COLUMNS_BY_NAME.items() if column.kind in TYPE_OF_KIND)
 _VERDICTS: Final = tuple(verdict.value for verdict in Verdict)
 _LARGEST: Final = {Kind.U32: 2**32 - 1, Kind.U64: 2**64 - 1}
+_FIRST: Final = datetime.combine(FIRST_DAY, time.max, UTC)
+_LAST: Final = datetime.combine(LAST_DAY, time.min, UTC)
 _TRUTHS: Final = {"true": True, "false": False}
 
 
@@ -84,9 +87,10 @@ def read_value(source: Source, node: Node, column: str) -> EventValue:
             raise source.error(node, f"{column} must be true or false, found {text!r}")
         return _TRUTHS[text]
     if kind in _LARGEST:
-        if not text.isdecimal() or int(text) > _LARGEST[kind]:
-            raise source.error(node, f"{column} must be an integer from 0 to {_LARGEST[kind]}, found {text!r}")
-        return int(text)
+        number = whole_number(text, _LARGEST[kind])
+        if number is None:
+            raise source.error(node, f"{column} must be an integer from 0 to {_LARGEST[kind]}, found {shown(text)!r}")
+        return number
     return text
 
 
@@ -98,6 +102,9 @@ def read_moment(source: Source, node: Node, column: str, text: str) -> datetime:
         raise source.error(node, f"{column} must be a time like 2026-01-31T12:00:00Z, found {text!r}") from error
     if moment.tzinfo is None:
         raise source.error(node, f"{column} needs a zone: write {text}Z for UTC")
+    if not _FIRST < moment < _LAST:
+        why = f"lies outside what a time can be: write one between {FIRST_DAY} and {LAST_DAY}"
+        raise source.error(node, f"{column} {text} {why}")
     return moment.astimezone(UTC)
 
 

@@ -16,7 +16,7 @@ from onshore_pipeline.controls.windowed_examples import read_windowed_examples
 from onshore_pipeline.controls.windowed_fields import LATENESS, WINDOWED_FIELDS, read_windowed
 from onshore_pipeline.domain import control as words
 from onshore_pipeline.domain.control import Clock, Control
-from onshore_pipeline.domain.event import DOMAINS
+from onshore_pipeline.domain.event import DOMAINS, FIRST_DAY, LAST_DAY
 from onshore_pipeline.domain.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -115,6 +115,13 @@ class _FieldReader:
     def _check(self, control: Control, *, runs: bool) -> None:
         if control.effective_to is not None and control.effective_to < control.effective_from:
             self._problem("effective_to", f"effective_to lies before effective_from ({control.effective_from})")
+        never = f"no event can lie then: events lie between {FIRST_DAY} and {LAST_DAY}"
+        if control.effective_from > LAST_DAY:
+            self._problem("effective_from", f"effective_from {control.effective_from}: {never}")
+        if control.effective_to is not None and control.effective_to < FIRST_DAY:
+            self._problem("effective_to", f"effective_to {control.effective_to}: {never}")
+        if not FIRST_DAY <= control.checked_on <= LAST_DAY:
+            self._problem("checked_on", f"checked_on {control.checked_on} is no day on which a control was checked")
         if control.windowed is not None and not set(control.group_by) <= set(control.windowed.key):
             others = ", ".join(sorted(set(control.group_by) - set(control.windowed.key)))
             self._problem("group_by", f"{others} may differ within what is judged together: group_by takes of its key")

@@ -193,7 +193,7 @@ class _Reader:
             self._check_members(node, value, self._lists[name])
         conditions: list[Condition] = []
         for period, members in self._lists[name].by_period():
-            limits = _limits(period)
+            limits = limits_of(period)
             if limits:
                 conditions.append(conjunction(Among(value, tuple(dict.fromkeys(members))), *limits))
             else:
@@ -288,7 +288,8 @@ def _is_all(node: exp.Expr) -> bool:
     return isinstance(node, exp.All) or (isinstance(node, exp.Anonymous) and str(node.this).upper() == "ALL")
 
 
-def _limits(period: Period) -> list[Condition]:
+def limits_of(period: Period) -> list[Condition]:
+    """What keeps events within a period; nothing where it is open on both sides."""
     limits: list[Condition] = []
     if period.start_ns is not None:
         limits.append(Compare(">=", OCCURRED_AT, Instant(period.start_ns)))

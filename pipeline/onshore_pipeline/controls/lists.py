@@ -12,10 +12,11 @@ import hashlib
 import io
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from onshore_pipeline.controls.files import read_file
+from onshore_pipeline.domain.event import FIRST_DAY, LAST_DAY
 from onshore_pipeline.errors import ControlError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 HEADER: Final = ("member", "valid_from", "valid_to", "source")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _NS_PER_S: Final = 1_000_000_000
+_DAY_NS: Final = 86_400 * _NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,14 +63,18 @@ class DatedList:
         return tuple((period, tuple(members)) for period, members in groups.items())
 
 
-def day_start_ns(day: date) -> int:
-    """Midnight UTC at which the day begins, nanoseconds since the epoch."""
+def day_start_ns(day: date) -> int | None:
+    """Midnight UTC at which the day begins, nanoseconds since the epoch; None where no event can lie before it."""
+    return None if day <= FIRST_DAY else _midnight_ns(day)
+
+
+def day_end_ns(day: date) -> int | None:
+    """Midnight UTC at which the day ends, nanoseconds since the epoch; None where no event can lie behind it."""
+    return None if day >= LAST_DAY else _midnight_ns(day) + _DAY_NS
+
+
+def _midnight_ns(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * _NS_PER_S
-
-
-def day_end_ns(day: date) -> int:
-    """Midnight UTC at which the day ends, nanoseconds since the epoch."""
-    return day_start_ns(day + timedelta(days=1))
 
 
 def read_list(path: Path) -> DatedList:
@@ -109,6 +115,9 @@ def _member(path: Path, line: int, row: list[str]) -> tuple[str, Period]:
     start, end = _day(path, line, valid_from), _day(path, line, valid_to)
     if start and end and end < start:
         raise ControlError(path, line, f"{member} ends ({end}) before it begins ({start})")
+    if (start and start > LAST_DAY) or (end and end < FIRST_DAY):
+        why = f"no event can lie in the time of {member}: events lie between {FIRST_DAY} and {LAST_DAY}; leave it out"
+        raise ControlError(path, line, why)
     return member, Period(day_start_ns(start) if start else None, day_end_ns(end) if end else None)
 
 

@@ -117,6 +117,30 @@ def check_controls(*paths: Path) -> tuple[tuple[Compiled, ...], tuple[ControlErr
     return tuple(each for each in found if each.control.id not in broken), tuple(problems), lists
 
 
+def read_text(path: Path, deployed: Sequence[Compiled], lists: Mapping[str, DatedList]) -> Compiled:
+    """Read another text of a control as the deployment would, wherever its file lies.
+
+    Args:
+        path: the file; lists of the pack it is in are known, too, where the deployment has none of that name.
+        deployed: the deployment's controls, whose clocks it may start.
+        lists: the deployment's lists.
+
+    Raises:
+        ControlError: it cannot be used; file, line and column are named.
+    """
+    own, problems = read_lists(_lists_folder(path))
+    known = own | dict(lists)
+    compiled, wrong = read_control(path, known)
+    problems += wrong
+    if compiled is not None:
+        by_id = {each.control.id: each.control for each in deployed}
+        links = broken_links([compiled.control], lambda name: by_id.get(name) or _shipped(name, known))
+        problems += [problem for _, problem in links]
+    if problems or compiled is None:
+        raise ControlError.of(problems)
+    return compiled
+
+
 def _in_their_time(
     paths: Iterable[Path], texts: Mapping[str, Sequence[Compiled]], problems: list[ControlError]
 ) -> list[Compiled]:

@@ -20,7 +20,8 @@ from onshore_pipeline.controls.condition import (
     Value,
 )
 from onshore_pipeline.controls.refusals import LanguageError, position_of, refuse
-from onshore_pipeline.domain.event import Kind
+from onshore_pipeline.domain.event import FIRST_DAY, FIRST_NS, LAST_DAY, LAST_NS, Kind
+from onshore_pipeline.domain.whole_numbers import shown, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,9 +90,10 @@ def _literal(node: exp.Literal) -> Value:
         return Text(str(node.this))
     if not str(node.this).isdecimal():
         raise LanguageError(position_of(node) or 0, f"{node.this} is not an integer: there are no fractions here")
-    if int(node.this) > _MAX_INTEGER:
-        raise LanguageError(position_of(node) or 0, f"{node.this} is larger than {_MAX_INTEGER}")
-    return Integer(int(node.this))
+    number = whole_number(str(node.this), _MAX_INTEGER)
+    if number is None:
+        raise LanguageError(position_of(node) or 0, f"{shown(node.this)} is larger than {_MAX_INTEGER}")
+    return Integer(number)
 
 
 def _negative(node: exp.Neg, value: Value) -> Value:
@@ -119,7 +121,11 @@ def _instant(node: exp.Cast, text: str) -> Value:
         at = position_of(literal) or 0
         raise LanguageError(at, f"{literal.this!r} is not a time like 2025-04-01T00:00:00Z") from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return Instant((moment - _EPOCH) // _MICROSECOND * 1_000)
+    ns = (moment - _EPOCH) // _MICROSECOND * 1_000
+    if not FIRST_NS <= ns <= LAST_NS:
+        why = f"{literal.this!r} lies outside what a time can be: write one from {FIRST_DAY} to {LAST_DAY}"
+        raise LanguageError(position_of(literal) or 0, why)
+    return Instant(ns)
 
 
 def _arithmetic(node: exp.Expr, left: Value, right: Value) -> Value:

@@ -7,6 +7,7 @@ and the control language are all made from it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 from typing import Final, Literal
 
@@ -71,6 +72,11 @@ PARTIES: Final = ("actor", "source", "destination")
 DOMAINS: Final = ("infrastructure", "model_access", "data_movement")
 OUTCOMES: Final = ("success", "failure", "denied", "unknown")
 BASES: Final = ("attested", "observed", "asserted", "inferred", "unknown")
+# What a time can be: 64 bits of nanoseconds since 1970, and the days on which they begin and end.
+FIRST_NS: Final = -(2**63)
+LAST_NS: Final = 2**63 - 1
+FIRST_DAY: Final = date(1677, 9, 21)
+LAST_DAY: Final = date(2262, 4, 11)
 Basis = Literal["attested", "observed", "asserted", "inferred", "unknown"]
 
 

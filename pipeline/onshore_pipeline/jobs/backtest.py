@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from onshore_pipeline.store.reader import Reader
 
 DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _COUNTED: Final = (Verdict.SATISFIED, Verdict.VIOLATED, Verdict.UNDETERMINED)
@@ -48,7 +49,7 @@ GROUP BY day, version, verdict
 Counts = dict[str, int]
 # equal: as the worker judged. partly: the worker judged fewer events by this version (it came later, or another version
 # judged the rest). differs: as many events and other verdicts, or verdicts on events that are not there. none: the
-# worker did not judge by it.
+# worker did not judge by it, or there is no whole hour to compare.
 Agreement = Literal["equal", "partly", "differs", "none"]
 
 
@@ -69,8 +70,10 @@ class Day:
         rows: events read.
         old: events by verdict under the texts in force, each in its time; not applicable ones are not counted.
         new: the same under the other text; None without one.
-        stored: by version, events by verdict as they were sealed.
-        agreement: whether the texts in force say what was sealed.
+        stored: by version, events by verdict as they were sealed, of what is compared.
+        compared: from when to when verdicts are held against what was sealed: its whole hours, for by the hour it is
+            counted; None if it has none.
+        agreement: whether the texts in force say what was sealed, of what is compared.
         changed: events whose verdict is another under the other text.
         seconds: that it took.
     """
@@ -81,6 +84,7 @@ class Day:
     old: Counts
     new: Counts | None
     stored: Mapping[int, Counts]
+    compared: tuple[datetime, datetime] | None
     agreement: Agreement
     changed: int
     seconds: float
@@ -119,7 +123,7 @@ class Backtest:
     def days(self, since: datetime, until: datetime) -> Iterator[Day]:
         """Judge day by day, the oldest first; a day without an event is told without asking the store for it."""
         within = self._within(since, until)
-        stored = self._stored(within)
+        stored = self._stored(since, until)
         lived = f"SELECT DISTINCT toString(toDate32(occurred_at)) AS day FROM events {self._where()}"
         with_events = {str(row["day"]) for row in self._store.rows(lived, within)}
         for start, end in days_of(since, until):
@@ -142,9 +146,15 @@ class Backtest:
     def _day(self, since: datetime, until: datetime, stored: Mapping[int, Counts]) -> Day:
         began = time.monotonic()
         within = self._within(since, until)
-        judged = f"SELECT {self._verdicts()} FROM events_current {self._where()}"
-        sql = f"SELECT old, new, version, count() AS events FROM ({judged}) GROUP BY old, new, version"
+        compared = whole_hours(since, until)
+        first, behind = (nanoseconds(each) for each in compared or (since, since))
+        whole = (
+            f"toUnixTimestamp64Nano(occurred_at) >= {first} AND toUnixTimestamp64Nano(occurred_at) < {behind} AS whole"
+        )
+        judged = f"SELECT {self._verdicts()}, {whole} FROM events_current {self._where()}"
+        sql = f"SELECT old, new, version, whole, count() AS events FROM ({judged}) GROUP BY old, new, version, whole"
         counted = self._store.frame(sql, within)
+        in_hours = counted.filter(counted["whole"] == 1)
         old = by_verdict(counted, "old")
         changed = counted.filter(counted["old"] != counted["new"])["events"].sum() if self._new and self._old else 0
         return Day(
@@ -154,20 +164,25 @@ class Backtest:
             old=old,
             new=by_verdict(counted, "new") if self._new else None,
             stored=stored,
-            agreement=agreement_of(by_version(counted, self._versions()), stored),
+            compared=compared,
+            agreement=agreement_of(by_version(in_hours, self._versions()), stored) if compared else "none",
             changed=int(changed),
             seconds=time.monotonic() - began,
         )
 
     def _empty(self, since: datetime, until: datetime, stored: Mapping[int, Counts]) -> Day:
         none = dict.fromkeys((word.value for word in _COUNTED), 0)
-        agreement = agreement_of(dict.fromkeys(self._versions(), none), stored)
-        return Day(since, until, 0, none, dict(none) if self._new else None, stored, agreement, 0, 0.0)
+        compared = whole_hours(since, until)
+        agreement = agreement_of(dict.fromkeys(self._versions(), none), stored) if compared else "none"
+        return Day(since, until, 0, none, dict(none) if self._new else None, stored, compared, agreement, 0, 0.0)
 
-    def _stored(self, within: Mapping[str, Any]) -> dict[str, dict[int, Counts]]:
-        """What was sealed, by day, version and verdict; hours of the period, which days consist of."""
+    def _stored(self, since: datetime, until: datetime) -> dict[str, dict[int, Counts]]:
+        """What was sealed, by day, version and verdict, of the period's whole hours."""
         stored: dict[str, dict[int, Counts]] = {}
-        for row in self._store.rows(_STORED, {**within, "control": self._control_id}):
+        compared = whole_hours(since, until)
+        if compared is None:
+            return stored
+        for row in self._store.rows(_STORED, {**self._within(*compared), "control": self._control_id}):
             by_version = stored.setdefault(str(row["day"]), {})
             by_version.setdefault(int(row["version"]), {})[str(row["verdict"])] = int(row["events"])
         return stored
@@ -208,6 +223,13 @@ def days_of(since: datetime, until: datetime) -> Iterator[tuple[datetime, dateti
         midnight = since.replace(hour=0, minute=0, second=0, microsecond=0) + DAY
         yield since, min(midnight, until)
         since = midnight
+
+
+def whole_hours(since: datetime, until: datetime) -> tuple[datetime, datetime] | None:
+    """From when to when a period consists of whole hours; None if it holds none."""
+    first, behind = (each.replace(minute=0, second=0, microsecond=0) for each in (since, until))
+    first += _HOUR if first < since else timedelta()
+    return (first, behind) if first < behind else None
 
 
 def nanoseconds(moment: datetime) -> int:

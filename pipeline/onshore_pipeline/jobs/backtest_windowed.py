@@ -127,6 +127,7 @@ class WindowedBacktest:
                     old=by_verdict(own, "old"),
                     new=by_verdict(own, "new") if self._new else None,
                     stored=said,
+                    compared=(start, end),
                     agreement=agreement_of(by_version(own, [each.control.version for each in self._old]), said),
                     changed=int(changed) if self._old and self._new else 0,
                     seconds=took_s * rows / max(1, total),

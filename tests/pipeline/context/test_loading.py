@@ -75,6 +75,7 @@ def test_files_that_are_no_registries_are_left_alone(shipped: Context, tmp_path:
         ("addresses.csv", "network,country\n10.0.0.0/8,\n", 2, "neither country nor facility"),
         ("addresses.csv", "network,country,facility\n10.0.0.0/8,AU,NRT\n", 2, "not in facilities.yaml or"),
         ("operators.csv", "asn,operator,parent_country\nAS64500,Acme,AU\n", 2, "no network number"),
+        ("operators.csv", f"asn,operator,parent_country\n{'9' * 5_000},Acme,AU\n", 2, "no network number"),
         ("operators.csv", "asn,operator,parent_country\n64500,AWS,AU\n", 2, "AU here"),
         ("entities.csv", "name,country\nAcme,AU\nacme,NZ\n", 3, "another row for the same time"),
         ("entities.csv", "name,effective_from\nAcme,1/2/2026\n", 2, "is no date"),

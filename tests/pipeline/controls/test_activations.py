@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,24 @@ def test_decisions_follow_one_another_and_none_is_forgotten(folder: Path, text: 
     assert lines[0].reason == "the regulator changed its mind"
 
 
+def test_a_text_from_anywhere_is_read_with_the_lists_and_clocks_of_the_deployment(folder: Path, text: Path) -> None:
+    for where, name, member in (
+        (folder, "nordic", "NO"),
+        (folder, "apec_cbpr", "JP"),
+        (text.parent, "apec_cbpr", "US"),
+    ):
+        (where / "lists").mkdir(exist_ok=True)
+        (where / "lists" / f"{name}.csv").write_text(f"member,valid_from,valid_to,source\n{member},,,\n")
+    clock = (PACKS / "au" / "AU-CPS230-24H.yaml").read_text(encoding="utf-8")
+    (folder / "OWN-24H.yaml").write_text(clock.replace("AU-CPS230-24H", "OWN-24H", 1), encoding="utf-8")
+    # US is on the list that ships and on the one beside the text, and the text's example says that it violates.
+    listed = NEXT.replace("('AU', @au_app8_prescribed)", "('AU', @nordic, @apec_cbpr)")
+    assert listed != NEXT
+    text.write_text(re.sub(r"\nclocks: .*", "\nclocks: [OWN-24H]", listed), encoding="utf-8")
+    _activate(text, folder)
+    assert _versions(_loaded(folder), AT) == [[8]]
+
+
 def test_the_examples_of_a_text_run_whatever_its_time_is(folder: Path, text: Path) -> None:
     _activate(text, folder, NOW + timedelta(days=3650))
     found, problems, _ = check_controls(folder.parent / "shipped", folder)
@@ -137,6 +156,7 @@ def test_two_texts_of_which_nobody_decided_are_refused(folder: Path, text: Path)
         (SHIPPED + "# a remark\n", AT, f"version {FIRST} is that of"),
         (NEXT, NOW, "must lie at least 10 s ahead"),
         (NEXT, NOW - timedelta(days=1), "must lie at least 10 s ahead"),
+        (NEXT, datetime(2300, 1, 1, tzinfo=UTC), "is no time of a decision: they lie between 1970 and 2262-04-11"),
         (NEXT.replace("transfer_basis = 'none'", "transfer_basis = 'consent'"), AT, "the example "),
         (NEXT.replace("violated: ", "violated: no_column = 'x' AND ", 1), AT, "there is no column no_column"),
         (NEXT.replace("confidence: sure", "confidence: check"), AT, "only what is executable"),
@@ -283,7 +303,7 @@ def test_the_command_records_the_withdrawal_before_it_writes_it(
     text.write_text(NEXT.replace("version: 8", "version: 99", 1), encoding="utf-8")
     data = DataDir(tmp_path / "data")
     data.messages.mkdir(parents=True)  # as a stack leaves it
-    activate_control(text, "ada", "it is time", "2999-06-01", data_dir=data.path)
+    activate_control(text, "ada", "it is time", "2199-06-01", data_dir=data.path)
     withdraw_control(CONTROL, " omar ", "the wrong day", as_json=True, data_dir=data.path)
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (told["who"], told["version"], told["digest"]) == ("omar", 99, WITHDRAWN)
@@ -291,6 +311,8 @@ def test_the_command_records_the_withdrawal_before_it_writes_it(
     assert b"control.withdraw" in recorded
     with pytest.raises(OnshoreError, match="--reason is empty"):
         withdraw_control(CONTROL, "omar", " ", data_dir=data.path)
+    with pytest.raises(OnshoreError, match="--at 9999-12-31T23:00-05:00: no time"):
+        activate_control(text, "ada", "it is time", "9999-12-31T23:00-05:00", data_dir=data.path)
 
 
 @pytest.mark.parametrize(
@@ -298,8 +320,11 @@ def test_the_command_records_the_withdrawal_before_it_writes_it(
     [
         ("control_id,version", "control,version", "1: the first line must be"),
         (",8,", ",eight,", "2: version must be a number"),
+        (",8,", f",{'8' * 5_000},", r"2: version must be a number up to 999999999, found '8{40}\.\.\. \(5,000 char"),
         (",ada,", ",,", "2: control_id, who and reason must be filled in"),
         ("2026-12-01T", "2026-13-01T", "2: '2026-13-01T.*' is not a time"),
+        ("2026-12-01T", "2300-12-01T", "2: '2300-12-01T.*' is no time of a decision"),
+        ("2026-12-01T00:00:00.000000Z", "9999-12-31T23:59:59-05:00", "2: '9999-12-31T.*' is no time of a decision"),
         ("00:00:00.000000Z", "00:00:00.000000", "2: .* needs a zone"),
         (",the", ",x,the", "2: expected 7 fields"),
     ],

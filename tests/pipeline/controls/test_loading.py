@@ -92,6 +92,9 @@ WRONG = [
     ("version: 2", "version: two", "2:10: version must be a positive integer"),
     ("2024-01-01", "01/01/2024", "6:17: effective_from must be a date"),
     ("effective_to: null", "effective_to: 2023-01-01", "7:15: effective_to lies before effective_from"),
+    ("2024-01-01", "2262-04-12", "6:17: effective_from 2262-04-12: no event can lie then"),
+    ("2024-01-01\neffective_to: null", "0001-01-01\neffective_to: 1677-09-20", "7:15: effective_to 1677-09-20: no"),
+    ("2026-11-21", "9999-12-31", "9:13: checked_on 9999-12-31 is no day on which a control was checked"),
     ("deadline: 20bd", "deadline: soon", "13:33: deadline is written 72h, 30d, 20bd or 1mo"),
     ("Europe/Oslo", "Europe/Olso", "13:45: zone: no time zone is named 'Europe/Olso'; did you mean Europe/Oslo?"),
     ("Europe/Oslo", "null", "13:45: zone: no time zone is named 'null'"),
@@ -112,6 +115,8 @@ WRONG = [
     ("needs: something", "needs: a\nneeds: b", "21:1: needs stands here twice"),
     ("destination_country: SE", "destination_country: Sweden", "27:60: destination_country holds upper-case"),
     ("bytes: 010", "bytes: -1", "27:93: bytes must be an integer from 0"),
+    ("{home_jurisdictions: [NO]}", "{occurred_at: 2300-01-01T00:00:00Z}", "33:26: occurred_at 2300-01-01"),
+    ("{home_jurisdictions: [NO]}", "{occurred_at: 0001-01-01T00:00+14:00}", "33:26: occurred_at 0001-01-01"),
     ("verdict: satisfied", "verdict: fine", "31:14: verdict is one of"),
     ("verdict: satisfied", "verdict: violated", "26:3: the examples show no event that is satisfied"),
     ("{home_jurisdictions: [NO]}", "{home_jurisdiction: [NO]}", "33:13: the event of an example has no field"),
@@ -294,6 +299,8 @@ def test_a_finding_starts_only_clocks_that_exist(tmp_path: Path) -> None:
         ("member,valid_from,valid_to,source\nSE,,\n", "2: expected 4 fields"),
         ("member,valid_from,valid_to,source\nSE,2024-02-01,2024-01-01,\n", "2: SE ends"),
         ("member,valid_from,valid_to,source\n,,,\n", "2: the member is empty"),
+        ("member,valid_from,valid_to,source\nSE,2262-04-12,,\n", "2: no event can lie in the time of SE"),
+        ("member,valid_from,valid_to,source\nSE,,1677-09-20,\n", "2: no event can lie in the time of SE"),
     ],
 )
 def test_a_mistake_in_a_list_is_named_with_its_line(tmp_path: Path, text: str, why: str) -> None:

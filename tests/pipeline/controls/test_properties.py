@@ -33,10 +33,14 @@ from control_cases import (
 )
 from onshore_pipeline.controls.compiled import Compiled, compile_control
 from onshore_pipeline.controls.engine import judge
+from onshore_pipeline.controls.examples import example_frame
+from onshore_pipeline.controls.lists import read_list
 from onshore_pipeline.controls.load import control_set, load_controls
-from onshore_pipeline.domain.event import COLUMNS_BY_NAME, DOMAINS, Kind
+from onshore_pipeline.domain.event import COLUMNS_BY_NAME, DOMAINS, FIRST_DAY, FIRST_NS, LAST_DAY, LAST_NS, Kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from clickhouse_engine import ClickHouse
 
 SHIPPED: Final = load_controls()
@@ -154,6 +158,27 @@ def test_both_engines_give_the_same_verdicts_for_any_condition(
     applies: str, violated: str, outcomes: tuple[str, ...], clickhouse: ClickHouse, generated_table: str
 ) -> None:
     _assert_equal(_control(applies, violated, outcomes), GENERATED, clickhouse, generated_table)
+
+
+@pytest.mark.parametrize(
+    ("first", "last"), [(date.min, date.max), (date(1600, 1, 1), date(2300, 1, 1)), (FIRST_DAY, LAST_DAY)]
+)
+def test_both_engines_take_a_day_that_no_event_can_pass_for_no_limit(
+    first: date, last: date, clickhouse: ClickHouse, tmp_path: Path
+) -> None:
+    (tmp_path / "always.csv").write_text(f"member,valid_from,valid_to,source\nAU,{first},{last},\n")
+    control = dataclasses.replace(
+        _control("TRUE", "TRUE").control,
+        effective_from=first,
+        effective_to=last,
+        violated="destination_country IN @always",
+    )
+    compiled = compile_control(control, {"always": read_list(tmp_path / "always.csv")})
+    times = pl.Series("occurred_at", [FIRST_NS, FIRST_NS + 1, 0, LAST_NS - 1, LAST_NS]).cast(pl.Datetime("ns", "UTC"))
+    like = example_frame(control, [{"destination_country": "AU"}] * len(times)).with_columns(times)
+    events = like.select("row", "message", *ALWAYS, "destination_country")
+    assert _verdicts(events, compiled) == [("violated", "")] * len(times)
+    _assert_equal(compiled, events, clickhouse, clickhouse.table(events))
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS)

@@ -33,6 +33,7 @@ def test_every_kind_is_read(tmp_path: Path, text: str) -> None:
         (COUNTED.format("count(bytes) > 1"), "write count(*) or count(distinct column)"),
         (COUNTED.format("avg(bytes) > 1"), "avg is refused: there are sum(column), count(*)"),
         (COUNTED.format("sum(bytes) > sum(input_tokens)"), "compared with a whole number"),
+        (COUNTED.format(f"sum(bytes) > {'9' * 5_000}"), "(5,000 characters) is larger than 9223372036854775807"),
         (COUNTED.format("sum(actor_id) > 1"), "actor_id is no column of type integer"),
         (COUNTED.format("sum(byte) > 1"), "did you mean bytes?"),
         (COUNTED.format("tenant = 'x'"), "compares an aggregate"),
