@@ -97,6 +97,7 @@ STEPS = (
     ),
     Step("bundle", "onshore bench bundle --events 1000000 --rounds 1", 600, small="--events 2000"),
     Step("audit", "onshore bench audit --events 3000000 --rounds 1", 480, small="--events 2000 --rounds 1"),
+    Step("backtest", "onshore bench backtest --rounds 1", 480, small="--events 2000"),
     Step("windows", "onshore bench windows", 600, small="--events 2000 --rounds 1"),
     Step(
         "growth backlog",

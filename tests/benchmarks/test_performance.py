@@ -73,6 +73,7 @@ def _started_by(pid: int) -> list[psutil.Process]:
 def test_what_was_measured_stands_against_its_budget() -> None:
     ingest = {
         "events_a_second": 61_000, "ratio": {"wall": 7.9, "cpu": 3.0}, "sealing_share_of_cpu": 0.29,
+        "signing_share_of_cpu": 0.0021,
         "ratios": {"same_result": {"wall": 7.9, "cpu": 3.0}, "afternoon": {"wall": 3.5, "cpu": 2.5}},
         "baselines": {name: {"events_a_second": 7_000, "cpu_us_an_event_by_process": {"baseline": 36.0, "store": 4.0},
                              "peak_memory_mib": {}} for name in ("afternoon", "same_result")},
@@ -86,7 +87,14 @@ def test_what_was_measured_stands_against_its_budget() -> None:
     assert "|  |  | 3.5 times (CPU: 2.5) |  |" in text
     assert "| per-record, same result | 7,000 | 40.00 | 7.90 | 3.00 |" in text
     assert "| 45 % | 30 % | 29% | aim |" in text
+    assert "| share of ingest CPU spent on signing heads | 1 % |  | 0.21% | floor |" in text
     assert "| 5 s | 2 s | not measured |  |" in text
+
+
+def test_a_backtest_is_told_at_the_rate_that_was_measured() -> None:
+    told = {"events": 10_000_000, "one text": {"wall_s": 6.5}, "machine": MACHINE}
+    text = page({"backtest": Done(Step("backtest", "onshore bench backtest", 1), told)}, took_s=60, small=False)
+    assert "| 30 s |  | 32.5 s at the rate of 6.5 s over 10,000,000 events | **no** |" in text
 
 
 def test_what_is_asked_of_stages_stands_against_its_budget() -> None:

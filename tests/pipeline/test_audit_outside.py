@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from onshore_pipeline.jobs.audit_problem import Problem
 
-_TABLES = ("events", "evidence_log", "restores", "findings_built", "message_verdicts")
+_TABLES = ("checkpoints", "events", "evidence_log", "restores", "findings_built", "message_verdicts")
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,34 @@ def test_a_message_called_lost_by_an_entry_of_a_log_that_nobody_signed_is_named(
     assert (found.what, found.why) == ("inserted", "1 entries (lost) of a log that no signed head is about")
 
 
+def test_a_head_that_names_no_log_vouches_for_no_log_by_what_its_row_says(pipeline: Pipeline) -> None:
+    log = uuid4()
+    pipeline.client.command(
+        f"INSERT INTO evidence_log SELECT * REPLACE (toUUID('{log}') AS log_id, 'lost' AS kind,"
+        " offset + 1 AS end_offset) FROM kept_evidence_log LIMIT 1"
+    )
+    pipeline.client.command(
+        f"INSERT INTO checkpoints SELECT * REPLACE (toUUID('{log}') AS log_id, 99 AS log_size)"
+        " FROM kept_checkpoints WHERE NOT endsWith(toString(origin), toString(log_id))"
+    )
+    assert ("inserted", f"evidence log {log}") in {(each.what, each.where) for each in _audit(pipeline)}
+
+
+def test_a_log_that_is_known_to_have_been_before_this_one_is_not_called_inserted(pipeline: Pipeline) -> None:
+    log = uuid4()
+    pipeline.client.command(
+        f"INSERT INTO evidence_log SELECT * REPLACE (toUUID('{log}') AS log_id) FROM kept_evidence_log LIMIT 1"
+    )
+    (current,) = {row[0] for row in pipeline.client.query("SELECT DISTINCT log_id FROM kept_evidence_log").result_rows}
+    for covered, earlier, what in (
+        ({current: 2}, [], "inserted"),
+        ({current: 2}, [log], "uncheckable"),
+        ({}, [], "uncheckable"),
+    ):
+        [found] = foreign_entries(pipeline.client, current, covered, earlier)
+        assert (found.what, found.where) == (what, f"evidence log {log}")
+
+
 def test_of_an_earlier_log_what_calls_messages_lost_behind_its_last_head_cannot_be_checked(pipeline: Pipeline) -> None:
     earlier = uuid4()
     pipeline.client.command(
@@ -92,8 +120,8 @@ def test_of_an_earlier_log_what_calls_messages_lost_behind_its_last_head_cannot_
         " FROM kept_evidence_log"
     )
     (current,) = {row[0] for row in pipeline.client.query("SELECT DISTINCT log_id FROM kept_evidence_log").result_rows}
-    assert list(foreign_entries(pipeline.client, current, {earlier: 2})) == []
-    [found] = foreign_entries(pipeline.client, current, {earlier: 1})
+    assert list(foreign_entries(pipeline.client, current, {current: 2, earlier: 2}, ())) == []
+    [found] = foreign_entries(pipeline.client, current, {current: 2, earlier: 1}, ())
     assert (found.what, found.place) == ("uncheckable", {"log_id": str(earlier)})
     assert "1 entries that call messages lost" in found.why
 

@@ -19,6 +19,7 @@ import otlp_messages as otlp
 import store_lines
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
+from onshore_pipeline.actions import Action, record_action
 from onshore_pipeline.errors import EvidenceAltered, OnshoreError
 from onshore_pipeline.evidence import verify_standalone as standalone
 from onshore_pipeline.evidence.keyring import Keyring, SigningKey
@@ -315,6 +316,9 @@ def test_what_leaves_is_recorded_of_every_tenant_whose_it_is(tmp_path: Path) -> 
     with running_pipeline(tmp_path / "data") as pipeline:
         for tenant in ("zeta", "acme"):
             pipeline.send("otlp_logs", [otlp.logs([otlp.movement()], at_ns=[NOW_NS])], tenant=tenant)
+        # A deed of the deployment's own moves nobody's data.
+        with closing(assembly.recorder(pipeline.settings)) as recorder:
+            record_action(recorder, Action("control.seal", "default", "onshore", "an hour is over", {}))
         pipeline.work()
         pipeline.sequence()
         keep_controls(pipeline.client, pipeline.judgement.controls)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 REGISTER = exporting.registers(
     approvals="approval,approved_by,valid_from,valid_to\nA-1,the board,,2026-11-26\nA-2,the board,,2026-11-25\n"
-    "A-4,the new board,2026-11-01,2027-10-31\nA-4,the old board,,2026-10-31\n",
+    "A-4,the new board,2026-11-01,2027-10-31\nA-4,the old board,,2026-10-31\nA-5,the board,2026-12-01,\n",
     transfer_bases="basis,source,destination,dataset\nbcr,acme,,\nscc,,OAIC,\ndsa,,,patients\n",
 )
 
@@ -87,7 +87,10 @@ def test_who_gave_it_is_what_the_register_says() -> None:
     assert approved(None, NOTHING_REGISTERED) == "none"
 
 
-@pytest.mark.parametrize(("name", "why"), [("A-2", "it ended on 2026-11-26"), ("A-3", "has none of this id")])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("A-5", "it begins on 2026-12-01"), ("A-2", "it ended on 2026-11-26"), ("A-3", "has none of this id")],
+)
 def test_one_that_ended_or_that_nobody_knows_is_refused(name: str, why: str) -> None:
     with pytest.raises(OnshoreError, match=why):
         approved(name)

@@ -112,6 +112,8 @@ def _tiles(
 def _lag_tile(now: datetime) -> Tile:
     status = session.worker_status()
     waiting, known = summaries.waiting_messages(status), summaries.status_time(status)
+    if waiting is None and status is not None and status.get("state") == "stopped":
+        return Tile("Waiting messages", NOTHING, "the worker stopped: see `onshore status`", "bad")
     if waiting is None and status is not None and known is not None:
         return Tile("Waiting messages", NOTHING, "not known yet: no worker has joined its group", "unsure")
     if waiting is None:

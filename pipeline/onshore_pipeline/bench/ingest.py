@@ -20,6 +20,7 @@ from onshore_pipeline.bench.core_share import core_share
 from onshore_pipeline.bench.machine import machine
 from onshore_pipeline.bench.measured import an_event, middle
 from onshore_pipeline.bench.parts import LOOK_EVERY_S, Parts, open_store
+from onshore_pipeline.bench.signing import signing_us
 from onshore_pipeline.bench.stages import profile
 from onshore_pipeline.bench.traffic import Traffic, distinct_addresses, endless, log_messages
 from onshore_pipeline.broker import TENANT_HEADER, Outgoing
@@ -99,8 +100,9 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
 
     Returns:
         Events a second of the whole path, µs of CPU an event by process over that time, peak memory of each process;
-        µs of CPU an event by stage of the computation, measured apart in this process; the same of the per-record
-        programs by name, and the ratios. `baseline` and `ratio` are those of the program with the same result.
+        µs of CPU an event by stage of the computation, measured apart in this process, and of signing heads over all
+        of it; the same of the per-record programs by name, and the ratios. `baseline` and `ratio` are those of the
+        program with the same result.
     """
     about = machine()
     records = plan.traffic.records
@@ -117,6 +119,7 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
         for _ in range(plan.rounds):
             for name, (contender, count) in contenders.items():
                 rounds[name].append(contender.round(sent[name], count))
+        signing = signing_us(ours.client, ours.parts, plan.rounds * plan.messages * records)
     ours_told = middle(rounds["onshore"])
     theirs = {name: middle(rounds[name]) for name in plan.baselines}
     ratios = {name: _ratio(ours_told, told) for name, told in theirs.items()}
@@ -134,6 +137,8 @@ def bench_ingest(plan: Plan) -> dict[str, Any]:
         "cpu_us_an_event": round(total, 2),
         "cpu_us_an_event_by_stage": stages,
         "sealing_share_of_cpu": round(sum(stages.get(name, 0.0) for name in _SEALING) / total, 3),
+        "signing_us_an_event": signing,
+        "signing_share_of_cpu": round(signing / total, 5),
         "baseline": theirs.get(Baseline.SAME_RESULT),
         "ratio": ratios.get(Baseline.SAME_RESULT),
         "baselines": theirs,

@@ -43,7 +43,7 @@ def audit(
     from onshore_pipeline.head_journal import HeadJournal
     from onshore_pipeline.jobs.audit import audit as run
     from onshore_pipeline.jobs.audit_states import audit_states
-    from onshore_pipeline.jobs.log_statement import statement_problems
+    from onshore_pipeline.jobs.log_statement import earlier_logs, statement_problems
     from onshore_pipeline.memory import keep_freed_columns, keep_freed_memory, leave_out_pandas
     from onshore_pipeline.signing_key import journal_path, witness_keys
     from onshore_pipeline.stack import salt_master
@@ -68,7 +68,10 @@ def audit(
             reader, unread = None, str(error)
         journal = HeadJournal(journal_path(settings))
         keys, without_keys = _keys(settings)
-        done = run(client, reader, salt_master(settings), keys, journal, first, last, progress, witness_keys(settings))
+        earlier = earlier_logs(DataDir(settings.data_dir).messages)
+        done = run(
+            client, reader, salt_master(settings), keys, journal, first, last, progress, witness_keys(settings), earlier
+        )
         store = held.enter_context(contextlib.closing(_reader(settings)))
         where = folders(settings.context_dir, settings.data_dir)
         done.add(audit_states(store, where, datetime.now(UTC), done.waivers))

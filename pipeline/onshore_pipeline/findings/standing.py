@@ -119,7 +119,7 @@ FROM findings
 WHERE ({tenant:String} = '' OR tenant = {tenant:String}) AND ({control:String} = '' OR control_id = {control:String})
     AND startsWith(toString(finding_id), {prefix:String})
     AND last_seen >= toDateTime64({since:UInt32}, 9, 'UTC')
-ORDER BY finding_id LIMIT {limit:UInt32}
+ORDER BY finding_id
 """
 _ACTIONS: Final = """
 SELECT action_id, toString(event_id) AS event_id, toString(tenant) AS tenant, toString(action) AS action,
@@ -134,7 +134,6 @@ SELECT count() AS n FROM violations_current WHERE finding_id = {finding:UUID} AN
     WHERE event_id IN (SELECT event_id FROM violations_current WHERE finding_id = {finding:UUID})
 )
 """
-MOST: Final = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +217,6 @@ def _rows(store: Store, wanted: Wanted) -> list[dict[str, Any]]:
         "control": wanted.control or "",
         "prefix": wanted.prefix.lower(),
         "since": int(wanted.since.timestamp()) if wanted.since else 0,
-        "limit": MOST,
     }
     return store.frame(_FINDINGS, parameters).to_dicts()
 

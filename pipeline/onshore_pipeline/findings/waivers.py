@@ -7,6 +7,7 @@ is the statement as it was recorded, byte for byte, with the word for what the s
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,6 +24,10 @@ PROPOSE, APPROVE, REVOKE = "waiver.propose", "waiver.approve", "waiver.revoke"
 WAIVER_ID, STATEMENT, SIGNATURE = "onshore.waiver.id", "onshore.waiver.statement", "onshore.waiver.signature"
 _CONTEXT: Final = "onshore waiver 1"
 _TEXTS: Final = ("id", "tenant", "control", "reason", "proposed_by", "expires")
+# As verify.py reads it, which must say the same of a waiver.
+_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3}([0-9]{3})?)?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 
 WaiverState = Literal["proposed", "approved", "expired", "revoked"]
 
@@ -109,7 +114,7 @@ def _proposed(deed: Deed, people: Mapping[str, bytes]) -> Waiver | None:
     told = parsed(deed.attributes.get(STATEMENT, ""))
     if told is None or signature_refusal(deed, people):
         return None
-    expires = moment(told["expires"])
+    expires = moment(told["expires"]) if _TIME.fullmatch(told["expires"]) else None
     same = told["id"] == deed.attributes.get(WAIVER_ID) and told["proposed_by"] == deed.who
     if expires is None or expires <= deed.at or not same or told["tenant"] != deed.tenant:
         return None

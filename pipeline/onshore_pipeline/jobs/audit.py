@@ -78,10 +78,11 @@ def audit(
     until: datetime,
     told: Callable[[str, int, int | None], None],
     witnesses: Collection[VerifierKey] = (),
+    earlier: Collection[UUID] = (),
 ) -> Audited:
     """Audit the log's copy, the heads, what witnesses said of them, and the messages sealed in [since, until).
 
-    `told` is called with a step, how much of it is done, and of how much.
+    `told` is called with a step, how much of it is done, and of how much; `earlier` are logs before this one.
 
     Raises:
         StoreUnavailable, BrokerUnavailable: try again later.
@@ -108,7 +109,7 @@ def audit(
         told("heads", 0, None)
         covered: dict[UUID, int] = {}
         done.add(audit_heads(client, keys, journal, witnesses, done.seen, covered))
-        done.add(foreign_entries(client, reader.log_id if reader is not None else None, covered))
+        done.add(foreign_entries(client, reader.log_id if reader is not None else None, covered, earlier))
         tombstones, rules = Tombstones(client, master), SealedRules(client)
         done.add(audit_events(client, master, since, until, events, tombstones, rules))
         done.add(_deletions(tombstones))

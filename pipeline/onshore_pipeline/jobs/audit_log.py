@@ -220,9 +220,9 @@ def audit_heads(
         newest = head.origin
         by_log.setdefault(UUID(head.origin.rpartition("/")[2]), []).append((head.size, _HEAD, head))
     yield from _cosigned(client, witnesses, by_log, seen or Seen(), newest)
-    if covered is not None:
-        covered |= {log_id: max(size for size, _, _ in heads) for log_id, heads in by_log.items()}
     for log_id, heads in by_log.items():
+        if covered is not None:  # by heads that name their log: what a row says beside its note nobody signed
+            covered[log_id] = max((head.size for _, _, head in heads if head.origin.endswith(f"/{log_id}")), default=0)
         yield from _of_log(client, log_id, heads)
 
 

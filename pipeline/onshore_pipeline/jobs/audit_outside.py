@@ -11,7 +11,7 @@ from onshore_pipeline.jobs.sweep import FACT_TABLES
 from onshore_pipeline.store.connect import store_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from clickhouse_connect.driver.client import Client
 
@@ -29,8 +29,8 @@ SELECT log_id, count(), arraySort(groupUniqArray(toString(kind))) FROM evidence_
 """
 _LOST_BEYOND: Final = """
 SELECT count() FROM (
-    SELECT kind FROM evidence_log WHERE log_id = {log:UUID} ORDER BY log_partition, log_position
-    LIMIT 1000000000 OFFSET {covered:UInt64}
+    SELECT kind FROM evidence_log WHERE log_id IN ({log:UUID}, {none:UUID})
+    ORDER BY log_position LIMIT 1 BY log_position LIMIT 1000000000000 OFFSET {covered:UInt64}
 ) WHERE kind = 'lost'
 """
 _HIDDEN: Final = """
@@ -57,13 +57,16 @@ def _unknown(client: Client, table: str) -> set[UUID]:
         return found and found & {row[0] for row in client.query(asked).result_rows}
 
 
-def foreign_entries(client: Client, log_id: UUID | None, covered: Mapping[UUID, int]) -> Iterator[Problem]:
+def foreign_entries(
+    client: Client, log_id: UUID | None, covered: Mapping[UUID, int], earlier: Collection[UUID]
+) -> Iterator[Problem]:
     """Entries that neither the log nor a signed head vouches for, and that other comparisons would believe.
 
     Args:
         client: of the store.
         log_id: of the log that the copy was compared with; None where it could not be read.
         covered: by evidence log, how many of its entries signed heads are about.
+        earlier: logs that are known to have been before this one.
 
     Raises:
         StoreUnavailable: try again later.
@@ -74,12 +77,13 @@ def foreign_entries(client: Client, log_id: UUID | None, covered: Mapping[UUID, 
         if log in {log_id, _BEFORE_LOGS_HAD_NAMES}:
             continue
         where, place = f"evidence log {log}", {"log_id": str(log)}
-        if log not in covered:
+        if not covered.get(log):
             why = f"{entries:,} entries ({', '.join(map(_text, kinds))}) of a log that no signed head is about"
-            yield Problem("uncheckable" if log_id is None else "inserted", where, why, place)
+            is_known = log_id is None or not covered or log in earlier
+            yield Problem("uncheckable" if is_known else "inserted", where, why, place)
             continue
         with store_errors():
-            asked: dict[str, Any] = {"log": str(log), "covered": covered[log]}
+            asked: dict[str, Any] = {"log": str(log), "none": str(_BEFORE_LOGS_HAD_NAMES), "covered": covered[log]}
             ((lost,),) = client.query(_LOST_BEYOND, parameters=asked).result_rows
         if lost:
             why = f"no signed head covers {lost:,} entries that call messages lost: nobody knows whether they are"

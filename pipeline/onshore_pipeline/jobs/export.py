@@ -124,13 +124,15 @@ def judge_export(
         " groupUniqArrayArrayIf(home_jurisdictions, is_data) AS homes,"
         " groupUniqArrayArrayIf(home_jurisdictions, is_data AND (empty(categories)"
         " OR NOT hasAll({personal:Array(String)}, categories))) AS other_homes,"
-        " count() AS events, arraySort(groupUniqArray(toString(tenant))) AS tenants"
+        # The deployment's own deeds are of its own tenant; they move nobody's data.
+        " count() AS events, arraySort(groupUniqArrayIf(toString(tenant), kafka_topic != {actions:String})) AS tenants,"
+        " min(tenant) AS first_tenant"
         f" FROM events_current WHERE {ASKED_ROWS}"
     )
     records = {"actions": ACTIONS_TOPIC, "exports": [EXPORTED, REFUSED]}
     row = reader.rows(sql, asked | records | {"personal": list(PERSONAL_CATEGORIES)})[0]
     movement = Movement(
-        tenants=tuple(row["tenants"]) or request.scope.tenants or ("default",),
+        tenants=tuple(row["tenants"]) or request.scope.tenants or (str(row["first_tenant"] or "default"),),
         recipient=request.recipient,
         recipient_country=request.recipient_country,
         person=request.person,

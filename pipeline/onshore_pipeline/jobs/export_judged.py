@@ -72,8 +72,8 @@ def approver(event: Mapping[str, Any], registered: Registered) -> str:
     """Who gave the approval of a movement, as the register says; 'none' where none is named.
 
     Raises:
-        OnshoreError: there is no register of approvals, it does not have it, it has ended, or it is for another actor,
-            action, recipient or data.
+        OnshoreError: there is no register of approvals, it does not have it, it has not begun or has ended, or it is
+            for another actor, action, recipient or data.
     """
     approval, at = event["approval_id"], event["occurred_at"]
     if approval == _NONE:
@@ -88,6 +88,8 @@ def approver(event: Mapping[str, Any], registered: Registered) -> str:
     if known is None:
         raise OnshoreError(f"--approval {approval}: the register of approvals has none of this id")
     _, given_by, ends = known.answer
+    if known.first > at.date():
+        raise OnshoreError(f"--approval {approval}: it begins on {known.first:%Y-%m-%d}")
     if ends is not None and ends <= at:
         raise OnshoreError(f"--approval {approval}: it ended on {ends:%Y-%m-%d}")
     if not approvals.covers(known, _told(event)):

@@ -23,6 +23,7 @@ _NAMES: Final = {
     "item_count": "onshore.data.count",
     "transfer_basis": "onshore.transfer.basis",
     "approval_id": "onshore.approval.id",
+    "approval_by": "onshore.approval.by",  # judged as data.export; what is recorded is another action
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from onshore_pipeline.embedded.new_log import EPOCH_FILE
 from onshore_pipeline.evidence.signed_note import NoteRefused, parse_note
@@ -50,6 +51,15 @@ def statement_problems(folder: Path, keys: Collection[VerifierKey]) -> Iterator[
         why = f"cannot be read: {error}"
     if why:
         yield Problem("log", str(file), why)
+
+
+def earlier_logs(folder: Path) -> set[UUID]:
+    """The log whose place the one in `folder` took, as its file says, whoever wrote that."""
+    try:
+        previous = json.loads((folder / EPOCH_FILE).read_text())["previous"]
+        return {UUID(previous["log_id"])} if previous else set()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def _refused(epoch: Mapping[str, Any], keys: Collection[VerifierKey]) -> str:

@@ -114,10 +114,13 @@ def _approvals(events: pl.DataFrame, approvals: Rules) -> list[pl.Series]:
 
 def _told(events: pl.DataFrame, asks: pl.Series, columns: Sequence[str], rules: Rules) -> pl.Series:
     """The events that ask, as rules take them; null for the others."""
+    nothing = pl.Series("told", [None], dtype=pl.String).new_from_index(0, events.height)
     day = pl.col("occurred_at").dt.date().cast(pl.String) if rules.is_dated else pl.lit(None, pl.String)
     # JSON keeps apart what no separator would: a sender chooses every byte of these texts.
     texts = pl.struct(day.alias(DAY), *(_field(name) for name in columns)).struct.json_encode()
-    return events.select(pl.when(asks).then(texts).alias("told")).to_series()
+    asks = asks.fill_null(value=False)
+    told = events.filter(asks).select(texts.alias("told")).to_series()
+    return told.gather(pl.select(pl.when(asks).then(asks.cum_sum() - 1)).to_series()) if len(told) else nothing
 
 
 def _answers(told: pl.Series, ask: Callable[[str], Answer]) -> pl.DataFrame:

@@ -124,8 +124,8 @@ def describe_transparency(records: Records) -> tuple[pl.DataFrame, pl.DataFrame]
 
 
 def _in_several_regions(resources: pl.Expr) -> pl.Expr:
-    """Whether the names that say where they lie say different regions; zones of one region are one."""
-    region = gcp_names.location_of(pl.element()).str.replace(_ZONE, "")
+    """Whether the names that say where they lie say different regions; zones of one are one, and global is none."""
+    region = gcp_names.location_of(pl.element()).str.replace(_ZONE, "").replace("global", None)
     return (resources.list.eval(region).list.drop_nulls().list.n_unique() > 1).fill_null(value=False)
 
 

@@ -20,6 +20,8 @@ def test_the_ingest_benchmark_sends_real_events_through_all_programs_and_tells_c
     assert {"decode", "normalise", "locate", "judge", "seal", "tables", "entries"} == set(
         told["cpu_us_an_event_by_stage"]
     )
+    assert told["signing_us_an_event"] > 0
+    assert 0 < told["signing_share_of_cpu"] < 1
     assert set(told["baselines"]) == set(told["ratios"]) == {"afternoon", "same_result"}
     for theirs in told["baselines"].values():
         assert theirs["events"] == 1_000
