@@ -34,7 +34,10 @@ def verify(
     except standalone.Problem as problem:
         word, line = standalone.verdict_on(problem)
         if as_json:
-            typer.echo(json.dumps({"result": word, "step": problem.step, "what": problem.what}))
+            what = {"result": word, "step": problem.step, "what": problem.what, "steps": problem.passed}
+            typer.echo(json.dumps(what))
+        elif problem.passed:
+            typer.echo(standalone.passed_before(problem))
         typer.echo(line, err=True)
         raise typer.Exit(problem.exit_code) from None
     typer.echo(json.dumps({"result": "GOOD", **found}) if as_json else standalone.report(found))

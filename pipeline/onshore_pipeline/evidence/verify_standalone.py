@@ -112,6 +112,7 @@ class Problem(Exception):
     def __init__(self, step: int, what: str) -> None:
         super().__init__(step, what)
         self.step, self.what = step, what
+        self.passed: list[tuple[int, str]] = []  # steps before it, each with what it found
 
     def __str__(self) -> str:
         return self.what if not self.step else f"step {self.step} ({STEPS[self.step]}): {self.what}"
@@ -2616,17 +2617,26 @@ def verify(
             It gives the root over their leaves, the record indexes and how many values are opened by name; or None,
             also for what is wrong: then it is looked at here. The installed command has one, of compiled code.
     """
-    with Container(path) as box:
-        found = _verify(box, keys, checkpoint, workers, quick)
-        if disclosed is not None:
-            found["proved"] += check_disclosed(box, disclosed)
-        return found
+    steps: list[tuple[int, str]] = []
+    try:
+        with Container(path) as box:
+            found = _verify(box, keys, checkpoint, workers, quick, steps)
+            if disclosed is not None:
+                found["proved"] += check_disclosed(box, disclosed)
+            return found
+    except Problem as problem:
+        problem.passed = steps
+        raise
 
 
 def _verify(
-    box: Container, keys: Sequence[Key], checkpoint: bytes | None, workers: int, quick: Any = None
+    box: Container,
+    keys: Sequence[Key],
+    checkpoint: bytes | None,
+    workers: int,
+    quick: Any,
+    steps: list[tuple[int, str]],
 ) -> dict[str, Any]:
-    steps: list[tuple[int, str]] = []
     unproved: list[str] = []
     read_container(box)
     steps.append((1, f"{len(box.parts)} files, {box.size} bytes; rebuilt from their names, and the same byte by byte"))
@@ -2689,8 +2699,7 @@ def witness_line(heads: Heads) -> str:
 
 def report(found: dict[str, Any]) -> str:
     """What is printed: whether it is witnessed stands first."""
-    lines = [found["witnessed"], ""]
-    lines += [f"{number:>2}. {STEPS[number]}: {text}" for number, text in found["steps"]]
+    lines = [found["witnessed"], "", *_numbered(found["steps"])]
     if "manifest" in found:
         export = found["manifest"]["export"]
         who = f"{export.get('recipient')} ({export.get('recipient_country')}), by {export.get('by')}"
@@ -2698,6 +2707,10 @@ def report(found: dict[str, Any]) -> str:
     lines += ["", "Proved:", *(f"  {line}" for line in found["proved"])]
     lines += ["", "Not proved:", *(f"  {line}" for line in found["not_proved"])]
     return "\n".join(_printable(line) for line in lines)
+
+
+def _numbered(steps: Sequence[tuple[int, str]]) -> list[str]:
+    return [f"{number:>2}. {STEPS[number]}: {text}" for number, text in steps]
 
 
 def _printable(line: str) -> str:
@@ -2709,6 +2722,14 @@ def verdict_on(problem: Problem) -> tuple[str, str]:
     """The word for a problem, and the line that says it."""
     word = "ALTERED" if isinstance(problem, Altered) else "CANNOT BE CHECKED"
     return word, f"{word}: {_printable(str(problem))}"
+
+
+def passed_before(problem: Problem) -> str:
+    """The steps that came before a problem, for people; '' where there were none."""
+    if not problem.passed:
+        return ""
+    lines = ["What was found before that, which proves nothing of the whole:", *_numbered(problem.passed)]
+    return "\n".join(_printable(line) for line in lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -2731,7 +2752,10 @@ def main(arguments: list[str] | None = None) -> int:
     except Problem as problem:
         word, line = verdict_on(problem)
         if told.json:
-            print(json.dumps({"result": word, "step": problem.step, "what": _printable(problem.what)}))
+            what = {"result": word, "step": problem.step, "what": _printable(problem.what), "steps": problem.passed}
+            print(json.dumps(what))
+        elif problem.passed:
+            print(passed_before(problem))
         print(line, file=sys.stderr)
         return problem.exit_code
     print(json.dumps({"result": "GOOD", **found}) if told.json else report(found))

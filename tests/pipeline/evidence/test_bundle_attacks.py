@@ -141,6 +141,21 @@ def test_no_bit_of_the_container_and_the_signature_can_be_flipped(flipped: Path,
         refused(flipped, version, place, place % 8)
 
 
+@pytest.mark.parametrize(
+    "program", [[str(VERIFIER)], ["-m", "onshore_pipeline", "verify"]], ids=["verify.py", "onshore"]
+)
+def test_of_a_bundle_that_is_refused_the_steps_before_that_are_told(program: list[str]) -> None:
+    asked = [sys.executable, *program, str(FOLDER / "swapped-events.zip"), "--key", str(FOLDER / "operator.vkey")]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    first, *steps = done.stdout.splitlines()
+    assert (done.returncode, first) == (1, "What was found before that, which proves nothing of the whole:")
+    assert [int(step.partition(".")[0]) for step in steps] == [1, 2, 3, 4, 5, 6]
+    assert "NOT WITNESSED" in steps[4]
+    assert done.stderr.startswith("ALTERED: step 7 (events): ")
+    told = json.loads(subprocess.run([*asked, "--json"], capture_output=True, text=True, check=False).stdout)
+    assert (told["result"], told["step"], [number for number, _ in told["steps"]]) == ("ALTERED", 7, [1, 2, 3, 4, 5, 6])
+
+
 @pytest.mark.parametrize("version", BYTES)
 def test_a_flipped_bit_ends_the_command_with_1_or_2(tmp_path: Path, version: str) -> None:
     raw = bytearray(BYTES[version])
