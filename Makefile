@@ -29,10 +29,11 @@ test: $(VENV)/.installed-dev lint
 chaos: $(VENV)/.installed-dev
 	$(BIN)/python tests/support/chaos_lanes.py $(TESTS)
 
-# Every shipped control and generated conditions on many random events, in both engines; some minutes.
+# Every shipped control and generated conditions on many random events and facts of windows, in both engines.
 DIFFERENTIAL_ROWS ?= 100000
 differential: $(VENV)/.installed-dev
-	ONSHORE_DIFFERENTIAL_ROWS=$(DIFFERENTIAL_ROWS) $(BIN)/pytest --durations=5 tests/pipeline/controls/test_properties.py
+	ONSHORE_DIFFERENTIAL_ROWS=$(DIFFERENTIAL_ROWS) $(BIN)/pytest --durations=5 \
+		tests/pipeline/controls/test_properties.py tests/pipeline/controls/test_windowed_sql.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from clickhouse_engine import ClickHouse
     from onshore_pipeline.controls.windowed import WindowedControl
 
-LONG_AFTER: Final = 10**15
+LONG_AFTER: Final = 10**18
+SHIPPED: Final = {each.control.id: each for each in load_controls().windowed}
 FACT: Final = ("role", "arrival", "at", "keys", "vals", "sure", "missing", "disputed")
 
 
@@ -42,14 +43,16 @@ def the_same_facts(windowed: WindowedControl, clickhouse: ClickHouse, seed: int)
     assert {row[5] for row in ours} <= {True, False}
 
 
-@pytest.mark.parametrize("windowed", load_controls().windowed, ids=lambda windowed: windowed.control.id)
+@pytest.mark.parametrize("windowed", SHIPPED.values(), ids=SHIPPED)
 def test_both_engines_take_the_same_from_events(windowed: WindowedControl, clickhouse: ClickHouse) -> None:
     the_same_facts(windowed, clickhouse, seed=7)
 
 
-@pytest.fixture(scope="module", params=cases.EVERY_KIND)
+@pytest.fixture(scope="module", params=[*SHIPPED, *range(len(cases.EVERY_KIND))])
 def control(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> WindowedControl:
-    return cases.read(tmp_path_factory.mktemp("control"), request.param)
+    if isinstance(request.param, str):
+        return SHIPPED[request.param]
+    return cases.read(tmp_path_factory.mktemp("control"), cases.EVERY_KIND[request.param])
 
 
 @given(data=st.data())
@@ -57,7 +60,7 @@ def control(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_a_fact_that_goes_missing_leaves_a_verdict_or_makes_it_undetermined(
     control: WindowedControl, data: st.DataObject
 ) -> None:
-    facts = data.draw(cases.facts_for(control))
+    facts = data.draw(cases.facts_for(control, cases.tick_of(control)))
     whole = cases.frame(facts)
     lost = whole.with_row_index("place")
     at = data.draw(st.integers(0, whole.height - 1))

@@ -64,13 +64,6 @@ def control(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return cases.read(tmp_path_factory.mktemp("control"), MADE_UP[request.param])
 
 
-def tick(control: WindowedControl) -> int:
-    """So that the facts of 40 ticks fall into some units, and not all into one."""
-    if control.control.id not in SHIPPED:
-        return cases.SECOND
-    return max(control.span_ns // 8, control.windowed.every_ns // 2)
-
-
 def events_of(control: WindowedControl, facts: Sequence[Fact]) -> str:
     """A SELECT of the facts as `events_select` has them."""
     events: dict[bytes, list[Fact]] = {}
@@ -116,7 +109,7 @@ def said_by(clickhouse: ClickHouse, control: WindowedControl, facts: Sequence[Fa
 
 def drawn(control: WindowedControl, data: st.DataObject) -> tuple[list[Fact], Asked]:
     """Some facts, before 1970, around it or today, and which units are asked for as of when."""
-    step = tick(control)
+    step = cases.tick_of(control)
     origin = data.draw(st.sampled_from([0, -23 * step - 1, 1_767_225_600 * cases.SECOND]))
     facts = [
         dataclasses.replace(fact, at=fact.at + origin, arrival=fact.arrival + origin)
