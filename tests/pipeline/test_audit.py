@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 import otlp_messages as otlp
+from auditing import keep, put_back
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
 from onshore_pipeline.broker import EVIDENCE_LOG_TOPIC
@@ -51,18 +52,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         HeadSigner(
             running.client, _log_id(running), KeySource(running.settings), HeadJournal(journal_path(running.settings))
         ).sign(caught_up=True)
-        for table in _TABLES:
-            running.client.command(f"CREATE TABLE kept_{table} AS {table}")
-            running.client.command(f"INSERT INTO kept_{table} SELECT * FROM {table}")
+        keep(running, _TABLES)
         yield running
 
 
 @pytest.fixture
 def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
     yield shared
-    for table in _TABLES:
-        shared.client.command(f"TRUNCATE TABLE {table}")
-        shared.client.command(f"INSERT INTO {table} SELECT * FROM kept_{table}")
+    put_back(shared, _TABLES)
 
 
 def _log_id(pipeline: Pipeline) -> Any:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
 import otlp_messages as otlp
+from auditing import audited, keep, put_back
 from embedded_pipeline import Pipeline, running_pipeline
 from onshore_pipeline import assembly
 from onshore_pipeline.evidence.self_check import check_compiled
 from onshore_pipeline.head_journal import HeadJournal
 from onshore_pipeline.head_signer import HeadSigner
-from onshore_pipeline.jobs.audit import audit
 from onshore_pipeline.jobs.audit_outside import foreign_entries
 from onshore_pipeline.signing_key import KeySource, journal_path
-from onshore_pipeline.stack import salt_master
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,26 +36,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
         journal = HeadJournal(journal_path(running.settings))
         with closing(assembly.entry_reader(running.settings)) as reader:
             HeadSigner(running.client, reader.log_id, KeySource(running.settings), journal).sign(caught_up=True)
-        for table in _TABLES:
-            running.client.command(f"CREATE TABLE kept_{table} AS {table}")
-            running.client.command(f"INSERT INTO kept_{table} SELECT * FROM {table}")
+        keep(running, _TABLES)
         yield running
 
 
 @pytest.fixture
 def pipeline(shared: Pipeline) -> Iterator[Pipeline]:
     yield shared
-    for table in _TABLES:
-        shared.client.command(f"TRUNCATE TABLE {table}")
-        shared.client.command(f"INSERT INTO {table} SELECT * FROM kept_{table}")
+    put_back(shared, _TABLES)
 
 
 def _audit(pipeline: Pipeline) -> list[Problem]:
-    keys = KeySource(pipeline.settings)().verifier_keys()
-    first, last = datetime(1970, 1, 1, tzinfo=UTC), datetime(2260, 1, 1, tzinfo=UTC)
-    with closing(assembly.entry_reader(pipeline.settings)) as reader:
-        journal, master = HeadJournal(journal_path(pipeline.settings)), salt_master(pipeline.settings)
-        return audit(pipeline.client, reader, master, keys, journal, first, last, lambda *_: None).problems
+    return audited(pipeline).problems
 
 
 def test_rows_filed_under_the_attempt_of_an_entry_that_stands_for_none_are_named(pipeline: Pipeline) -> None:

@@ -21,7 +21,7 @@ from onshore_pipeline.stack import salt_master
 from recorded import OMAR, PEOPLE, RINA
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from embedded_pipeline import Pipeline
     from onshore_pipeline.jobs.deletions import Tombstone
@@ -34,6 +34,20 @@ def audited(pipeline: Pipeline) -> Audited:
     span = datetime(1970, 1, 1, tzinfo=UTC), datetime(2260, 1, 1, tzinfo=UTC)
     with closing(assembly.entry_reader(pipeline.settings)) as reader:
         return audit(pipeline.client, reader, salt_master(pipeline.settings), keys, journal, *span, lambda *_: None)
+
+
+def keep(pipeline: Pipeline, tables: Iterable[str]) -> None:
+    """Remember what these tables hold."""
+    for table in tables:
+        pipeline.client.command(f"CREATE TABLE kept_{table} AS {table}")
+        pipeline.client.command(f"INSERT INTO kept_{table} SELECT * FROM {table}")
+
+
+def put_back(pipeline: Pipeline, tables: Iterable[str]) -> None:
+    """Give these tables what was kept of them."""
+    for table in tables:
+        pipeline.client.command(f"TRUNCATE TABLE {table}")
+        pipeline.client.command(f"INSERT INTO {table} SELECT * FROM kept_{table}")
 
 
 @contextmanager
